@@ -1,0 +1,40 @@
+# Every target sets up what it needs; PYTHON chooses the interpreter (3.11 or 3.12).
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+OUTPUT ?= demo_output
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(INSTALLED)  ## make the virtual environment with the tested versions
+
+$(INSTALLED): setup.py pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable '.[test]'
+	touch $@
+
+demo: setup  ## annotate the bundled photographs and clip; results go to demo_output/
+	$(BIN)/hierprob3d predict model/assets/demo --output $(OUTPUT) --frame-step 10 \
+		--visualise uncropped,samples
+	$(BIN)/hierprob3d inspect $(OUTPUT)
+	$(BIN)/hierprob3d report $(OUTPUT)
+
+test: setup  ## run the tests
+	$(BIN)/python -m pytest
+
+check: setup  ## lint and type check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy configs model transforms pipelines training
+
+bench: setup  ## speed, side by side with straightforward ports of the original's loops
+	@for file in benchmarks/*.py; do echo "== $$file"; OMP_NUM_THREADS=1 $(BIN)/python $$file; done
+
+clean:  ## remove the environment and the demo's output
+	rm -rf $(VENV) $(OUTPUT)

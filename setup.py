@@ -1,0 +1,5 @@
+"""Packaging of HierProb3D; metadata and options are in pyproject.toml."""
+
+from setuptools import setup
+
+setup()
