@@ -1,0 +1,246 @@
+"""Batched z-buffer rasterizer: which face each pixel sees, where on it, and how far away.
+
+Screen frame: x right, y down, in pixels, the centre of pixel (row i, column j) at
+(j + 0.5, i + 0.5); z is depth, smaller is nearer.  Every candidate (face, pixel) pair of a batch
+is tested at once, so the cost follows the area drawn, not the number of faces or pictures.
+Nothing is differentiable.  pytorch3d, where installed, serves as a second backend.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+MAX_CANDIDATES = 4_000_000
+"""(face, pixel) pairs tested at once; bounds the memory at about 60 bytes a pair."""
+
+BACKENDS = ("torch", "pytorch3d")
+
+
+@dataclass(frozen=True)
+class Fragments:
+    """What each pixel sees.
+
+    Attributes:
+        face_ids: (B, H, W) int64 face index, -1 where nothing is.
+        barycentrics: (B, H, W, 3) weights of the face's corners, 0 where nothing is.
+        depth: (B, H, W) depth of the surface, infinite where nothing is.
+    """
+
+    face_ids: Tensor
+    barycentrics: Tensor
+    depth: Tensor
+
+    @property
+    def mask(self) -> Tensor:
+        """(B, H, W) bool, true where a face is seen."""
+        return self.face_ids >= 0
+
+
+def rasterize(
+    vertices: Tensor,
+    faces: Tensor,
+    height: int,
+    width: int,
+    *,
+    perspective: bool = False,
+    cull_back_faces: bool = False,
+    backend: str = "torch",
+) -> Fragments:
+    """Nearest face of every pixel.
+
+    Args:
+        vertices: (B, V, 3) screen x, y in pixels and depth z.
+        faces: (F, 3) vertex indices, shared by the batch.
+        height: rows of the picture.
+        width: columns of the picture.
+        perspective: x, y come from a perspective division by z: barycentrics and depth are
+            corrected for it, and faces with a corner at z <= 0 are left out.
+        cull_back_faces: skip faces turned away (counter-clockwise seen from outside, as SMPL's);
+            changes nothing for a closed surface seen from outside, and halves the work.
+        backend: "torch" or "pytorch3d".
+    """
+    if backend == "pytorch3d":
+        return _rasterize_pytorch3d(vertices, faces, height, width, perspective, cull_back_faces)
+    if backend != "torch":
+        raise ValueError(f"unknown rasterizer backend {backend!r}; choose from {BACKENDS}")
+    corners = vertices[:, faces].flatten(0, 1).float()  # (B*F, 3 corners, xyz)
+    planes = _face_planes(corners, perspective)
+    keys = _depth_buffer(corners, planes, len(faces), (height, width), perspective, cull_back_faces)
+    return _resolve(keys, planes, corners[..., 2], len(faces), perspective)
+
+
+def interpolate(fragments: Fragments, faces: Tensor, attributes: Tensor) -> Tensor:
+    """Attributes of the surface at every pixel, 0 where nothing is.
+
+    Args:
+        fragments: result of `rasterize`.
+        faces: (F, 3) vertex indices.
+        attributes: (B, V, C) per vertex, or (1, V, C) shared by the batch.
+
+    Returns:
+        (B, H, W, C).
+    """
+    batch = len(fragments.face_ids)
+    seen = fragments.mask
+    corner_ids = faces[fragments.face_ids[seen]]  # (N, 3)
+    attributes = attributes.expand(batch, -1, -1)
+    picture = torch.arange(batch, device=faces.device)[:, None, None].expand_as(seen)[seen]
+    values = attributes[picture[:, None], corner_ids]  # (N, 3, C)
+    out = attributes.new_zeros(*seen.shape, attributes.shape[-1])
+    out[seen] = torch.einsum("nk,nkc->nc", fragments.barycentrics[seen], values)
+    return out
+
+
+def _face_planes(corners: Tensor, perspective: bool) -> Tensor:
+    """Coefficients a, b, c of w = a x + b y + c for two barycentrics and the depth.  (B*F, 3, 3).
+
+    The third plane is z, or -1/z under perspective: both are linear on the screen and grow with
+    distance.  Degenerate faces get planes that no pixel passes.
+    """
+    x, y, z = corners.unbind(-1)  # (B*F, 3) each
+    next_x, next_y = x.roll(-1, -1), y.roll(-1, -1)
+    last_x, last_y = x.roll(-2, -1), y.roll(-2, -1)
+    area = _signed_area(x, y)
+    edges = torch.stack(
+        [next_y - last_y, last_x - next_x, next_x * last_y - last_x * next_y], dim=-1
+    )  # (B*F, 3 barycentrics, abc)
+    weights = edges / area[:, None, None]
+    distance = -1 / z if perspective else z
+    depth = torch.einsum("fk,fkc->fc", distance, weights)
+    planes = torch.stack([weights[:, 0], weights[:, 1], depth], dim=1)
+    usable = (area.abs() > 1e-12) & planes.isfinite().all(-1).all(-1)
+    if perspective:
+        usable &= (z > 0).all(-1)
+    outside = planes.new_tensor([[0.0, 0.0, -1.0]]).expand(3, 3)
+    return torch.where(usable[:, None, None], planes, outside)
+
+
+def _depth_buffer(
+    corners: Tensor,
+    planes: Tensor,
+    num_faces: int,
+    size: tuple[int, int],
+    perspective: bool,
+    cull_back_faces: bool,
+) -> Tensor:
+    """(B, H, W) int64 keys: ordered depth in the high half, face in the low half; max if empty."""
+    height, width = size
+    x, y = corners[..., 0], corners[..., 1]
+    x0 = _first_centre(x.amin(-1), width)
+    y0 = _first_centre(y.amin(-1), height)
+    columns = (_first_centre(x.amax(-1), width) - x0).clamp(min=0)
+    rows = (_first_centre(y.amax(-1), height) - y0).clamp(min=0)
+    counts = columns * rows
+    if cull_back_faces:
+        counts = counts * (_signed_area(x, y) < 0)
+    keys = torch.full(
+        (len(corners) // num_faces * height * width,), torch.iinfo(torch.int64).max,
+        dtype=torch.int64, device=corners.device,
+    )  # fmt: skip
+    drawn = counts.nonzero()[:, 0]
+    for chunk in _chunks(drawn, counts):
+        count = counts[chunk]
+        owner = chunk.repeat_interleave(count)
+        start = (count.cumsum(0) - count).repeat_interleave(count)
+        index = torch.arange(len(owner), device=owner.device) - start
+        row = torch.div(index, columns[owner], rounding_mode="floor")
+        column = index - row * columns[owner] + x0[owner]
+        row = row + y0[owner]
+        plane = planes[owner]  # (N, 3, abc)
+        values = plane[..., 0] * (column + 0.5)[:, None] + plane[..., 1] * (row + 0.5)[:, None]
+        values = values + plane[..., 2]
+        inside = (values[:, 0] >= 0) & (values[:, 1] >= 0) & (values[:, 0] + values[:, 1] <= 1)
+        picture = torch.div(owner, num_faces, rounding_mode="floor")
+        pixel = (picture * height + row) * width + column
+        key = (_ordered_bits(values[:, 2]) << 32) | (owner - picture * num_faces)
+        keys.scatter_reduce_(0, pixel[inside], key[inside], "amin")
+    return keys.view(-1, height, width)
+
+
+def _first_centre(coordinate: Tensor, limit: int) -> Tensor:
+    """Index of the first pixel centre at or after a coordinate, within 0..limit."""
+    coordinate = torch.nan_to_num(coordinate, nan=0.0, posinf=limit, neginf=0.0)
+    return (coordinate - 0.5).ceil().clamp(0, limit).long()
+
+
+def _signed_area(x: Tensor, y: Tensor) -> Tensor:
+    """Twice the signed area (..., ) of triangles on the screen; negative faces the viewer."""
+    return (x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0]) - (x[:, 2] - x[:, 0]) * (y[:, 1] - y[:, 0])
+
+
+def _chunks(faces: Tensor, counts: Tensor) -> list[Tensor]:
+    """`faces` split so that no part (but one of a single huge face) exceeds MAX_CANDIDATES."""
+    total = counts[faces].cumsum(0)
+    if len(faces) == 0:
+        return []
+    part = torch.div(total - counts[faces], MAX_CANDIDATES, rounding_mode="floor")
+    sizes = torch.unique_consecutive(part, return_counts=True)[1]
+    return list(faces.split(sizes.tolist()))
+
+
+def _ordered_bits(depth: Tensor) -> Tensor:
+    """int64 that sorts as the float32 `depth` does."""
+    bits = depth.view(torch.int32).long()
+    return torch.where(bits >= 0, bits, -(bits & 0x7FFFFFFF))
+
+
+def _resolve(
+    keys: Tensor, planes: Tensor, corner_depth: Tensor, num_faces: int, perspective: bool
+) -> Fragments:
+    """Fragments of the winning faces."""
+    batch, height, width = keys.shape
+    seen = keys != torch.iinfo(torch.int64).max
+    face_ids = torch.where(seen, keys & 0xFFFFFFFF, -1)
+    picture, row, column = seen.nonzero(as_tuple=True)
+    owner = picture * num_faces + face_ids[seen]
+    plane = planes[owner]
+    values = plane[..., 0] * (column + 0.5)[:, None] + plane[..., 1] * (row + 0.5)[:, None]
+    values = values + plane[..., 2]
+    weights = torch.stack([values[:, 0], values[:, 1], 1 - values[:, 0] - values[:, 1]], dim=-1)
+    distance = values[:, 2]
+    if perspective:
+        distance = -1 / distance
+        weights = weights / corner_depth[owner] * distance[:, None]
+    barycentrics = planes.new_zeros(batch, height, width, 3)
+    barycentrics[seen] = weights
+    depth = planes.new_full((batch, height, width), torch.inf)
+    depth[seen] = distance
+    return Fragments(face_ids, barycentrics, depth)
+
+
+def _rasterize_pytorch3d(
+    vertices: Tensor, faces: Tensor, height: int, width: int, perspective: bool, cull: bool
+) -> Fragments:
+    """The same through pytorch3d's rasterizer (its NDC has x left, y up, short side -1..1)."""
+    try:
+        from pytorch3d.renderer.mesh.rasterize_meshes import rasterize_meshes
+        from pytorch3d.structures import Meshes
+    except ImportError as error:
+        raise ValueError(
+            "the pytorch3d rasterizer was asked for but pytorch3d is not installed; "
+            "use backend 'torch' or install pytorch3d"
+        ) from error
+    short = min(height, width)
+    ndc = torch.stack(
+        [
+            (width - 2 * vertices[..., 0]) / short,
+            (height - 2 * vertices[..., 1]) / short,
+            vertices[..., 2],
+        ],
+        dim=-1,
+    )
+    meshes = Meshes(ndc, faces.expand(len(vertices), -1, -1))
+    face_ids, depth, barycentrics, _ = rasterize_meshes(
+        meshes, (height, width), faces_per_pixel=1, bin_size=0, blur_radius=0.0,
+        perspective_correct=perspective, cull_backfaces=cull,
+    )  # fmt: skip
+    face_ids, depth, barycentrics = face_ids[..., 0], depth[..., 0], barycentrics[..., 0, :]
+    seen = face_ids >= 0
+    return Fragments(
+        torch.where(seen, face_ids % len(faces), face_ids),
+        torch.where(seen[..., None], barycentrics, 0.0),
+        torch.where(seen, depth, torch.inf),
+    )

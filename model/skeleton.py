@@ -1,0 +1,56 @@
+"""Names and trees of the SMPL skeleton and of the COCO keypoints.
+
+"Joint" counts SMPL's 24 joints from the pelvis (0); "body joint" counts the 23 that carry a
+distribution, 0..22 = SMPL's 1..23, as the paper does.
+"""
+
+from __future__ import annotations
+
+SMPL_JOINT_NAMES = (
+    "pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2",
+    "left_ankle", "right_ankle", "spine3", "left_foot", "right_foot", "neck",
+    "left_collar", "right_collar", "head", "left_shoulder", "right_shoulder",
+    "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hand", "right_hand",
+)  # fmt: skip
+BODY_JOINT_NAMES = SMPL_JOINT_NAMES[1:]
+
+PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
+
+NUM_JOINTS = len(SMPL_JOINT_NAMES)
+NUM_BODY_JOINTS = len(BODY_JOINT_NAMES)
+NUM_BETAS = 10
+
+
+def _ancestors(body_joint: int) -> tuple[int, ...]:
+    """Body joints between `body_joint` and the pelvis, nearest first."""
+    parent = PARENTS[body_joint + 1] - 1
+    return (parent, *_ancestors(parent)) if parent >= 0 else ()
+
+
+ANCESTORS = tuple(_ancestors(joint) for joint in range(NUM_BODY_JOINTS))
+"""Per body joint, the ancestors whose distributions condition it (the pelvis has none)."""
+
+LEVELS = tuple(
+    tuple(joint for joint in range(NUM_BODY_JOINTS) if len(ANCESTORS[joint]) == depth)
+    for depth in range(max(map(len, ANCESTORS)) + 1)
+)
+"""Body joints by depth: those of one level depend on earlier levels only."""
+
+COCO_KEYPOINT_NAMES = (
+    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder",
+    "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip",
+    "left_knee", "right_knee", "left_ankle", "right_ankle",
+)  # fmt: skip
+NUM_KEYPOINTS = len(COCO_KEYPOINT_NAMES)
+
+COCO_FLIP = (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15)
+"""Keypoint that each keypoint becomes in the mirror image."""
+
+COCO_EDGES = (
+    (0, 1), (0, 2), (1, 3), (2, 4), (5, 6), (5, 7), (7, 9), (6, 8), (8, 10),
+    (5, 11), (6, 12), (11, 12), (11, 13), (13, 15), (12, 14), (14, 16),
+)  # fmt: skip
+"""Keypoint pairs joined by a line when a skeleton is drawn."""
+
+ALWAYS_VISIBLE = (0, 1, 2, 3, 4, 5, 6, 11, 12)
+"""Keypoints the paper never drops, however low their confidence: face, shoulders, hips."""

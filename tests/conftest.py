@@ -1,0 +1,51 @@
+"""Fixtures shared by all tests: where the golden data of the original code lie, if they are here."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+torch.set_num_threads(1)
+
+
+def shared_folder(name: str) -> Path:
+    """Folder `name` of the shared data, or a skip that says how to provide it."""
+    root = Path(os.environ.get("HIERPROB3D_SHARED", REPOSITORY.parent / "shared"))
+    if not (root / name).is_dir():
+        pytest.skip(f"shared data '{name}' not found under {root}; set HIERPROB3D_SHARED")
+    return root / name
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """Inputs and outputs of the original code."""
+    return shared_folder("golden")
+
+
+@pytest.fixture(scope="session")
+def shared_poses() -> Path:
+    """Folder with open_poses_{train,val}.npz."""
+    return shared_folder("poses")
+
+
+@pytest.fixture(scope="session")
+def golden_smpl(golden: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with the invented SMPL_{NEUTRAL,MALE,FEMALE}.pkl behind the golden data."""
+    return _generate(golden / "make_smpl.py", tmp_path_factory.mktemp("smpl"))
+
+
+@pytest.fixture(scope="session")
+def golden_checkpoints(golden: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with the seeded network and HRNet checkpoints behind the golden data."""
+    return _generate(golden / "make_checkpoints.py", tmp_path_factory.mktemp("checkpoints"))
+
+
+def _generate(script: Path, folder: Path) -> Path:
+    subprocess.run([sys.executable, script, folder], check=True, capture_output=True)
+    return folder
