@@ -1,0 +1,114 @@
+"""From YAML files and `name.name=value` words to checked, documented configurations."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+Config = TypeVar("Config")
+
+
+def load_config(
+    cls: type[Config], path: str | Path | None = None, overrides: Iterable[str] = ()
+) -> Config:
+    """A configuration from the class's defaults, a YAML file and overrides, in this order.
+
+    Args:
+        cls: a dataclass whose fields are numbers, texts, other such dataclasses or tuples of them.
+        path: YAML file with some of the fields.
+        overrides: words such as `optimiser.lr=1e-3` or `phases.0.epochs=2`; values are YAML.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: a name that the class does not have, a value of another type, or one that the
+            class refuses; the message names it.
+    """
+    values: Any = dataclasses.asdict(cls())  # type: ignore[call-overload]
+    if path is not None:
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"no configuration file {path}")
+        values = _merge(values, yaml.safe_load(Path(path).read_text()) or {}, "")
+    for word in overrides:
+        name, separator, text = word.partition("=")
+        if not separator:
+            raise ValueError(f"{word!r} is not of the form name=value")
+        values = _merge(values, _nested(name.split("."), yaml.safe_load(text)), "")
+    return typing.cast(Config, _build(cls, values, ""))
+
+
+def _nested(names: list[str], value: Any) -> Any:
+    for name in reversed(names):
+        value = {name: value}
+    return value
+
+
+def _merge(old: Any, new: Any, name: str) -> Any:
+    """`old` with what `new` says; a mapping with numeric keys changes single items of a list."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        changed = {key: _merge(old.get(key), new[key], _join(name, key)) for key in new}
+        return {**old, **changed}
+    if isinstance(old, (list, tuple)) and isinstance(new, Mapping):
+        items = list(old)
+        for key, value in new.items():
+            if not str(key).isdigit() or int(key) >= len(items):
+                raise ValueError(f"{_join(name, key)!r}: {name} has items 0..{len(items) - 1}")
+            items[int(key)] = _merge(items[int(key)], value, _join(name, key))
+        return items
+    return new
+
+
+def _build(kind: Any, value: Any, name: str) -> Any:
+    """`value` as an instance of `kind`."""
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        return _build_dataclass(kind, value, name)
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise ValueError(f"{name} must be a list, got {value!r}")
+        if len(arguments) == 2 and arguments[1] is Ellipsis:
+            arguments = (arguments[0],) * len(value)
+        if len(arguments) != len(value):
+            raise ValueError(f"{name} must have {len(arguments)} items, got {len(value)}")
+        items = zip(arguments, value, strict=True)
+        return tuple(_build(k, v, _join(name, i)) for i, (k, v) in enumerate(items))
+    if origin in (types.UnionType, typing.Union):
+        return None if value is None else _build(arguments[0], value, name)
+    return _build_plain(kind, value, name)
+
+
+def _build_dataclass(cls: type, value: Any, name: str) -> Any:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{name} must be a mapping, got {value!r}")
+    kinds = typing.get_type_hints(cls)
+    fields = {field.name for field in dataclasses.fields(cls)}
+    for key in value:
+        if key not in fields:
+            raise ValueError(f"no setting {_join(name, key)!r}.{_nearest(key, fields)}")
+    return cls(**{key: _build(kinds[key], item, _join(name, key)) for key, item in value.items()})
+
+
+def _build_plain(kind: Any, value: Any, name: str) -> Any:
+    if kind is float and isinstance(value, (int, float, str)) and not isinstance(value, bool):
+        try:
+            return float(value)  # YAML reads 1e-4 as text
+        except ValueError:
+            pass
+    if type(value) is not kind:
+        raise ValueError(f"{name} must be of type {kind.__name__}, got {value!r}")
+    return value
+
+
+def _join(name: str, key: Any) -> str:
+    return f"{name}.{key}" if name else str(key)
+
+
+def _nearest(key: Any, names: Iterable[str]) -> str:
+    close = difflib.get_close_matches(str(key), list(names), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""

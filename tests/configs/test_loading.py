@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from configs.loading import load_config
+from configs.training import TrainConfig
+
+
+def test_nothing_given_is_the_defaults() -> None:
+    assert load_config(TrainConfig) == TrainConfig()
+
+
+def test_overrides_win_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("optimiser:\n  lr: 1e-4\n  batch_size: 8\nphases:\n  - epochs: 3\n    stride: 4\n")
+    with pytest.raises(ValueError, match="phases"):
+        load_config(TrainConfig, file, ["phases.1.epochs=2"])  # the file's list has one item
+    config = load_config(TrainConfig, file, ["optimiser.lr=0.5", "phases.0.loss.pose=7"])
+    assert (config.optimiser.lr, config.optimiser.batch_size) == (0.5, 8)
+    assert len(config.phases) == 1 and config.phases[0].loss.pose == 7.0
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("optimizer.lr=1", "Did you mean 'optimiser'"),
+        ("num_layers=many", "num_layers must be of type int"),
+        ("phases.9.epochs=1", "items 0..2"),
+        ("data.synthesis.ambient=[1]", "data.synthesis.ambient must have 2 items"),
+        ("seed", "name=value"),
+        ("phases.0.stride=3", "stride must be 1, 2 or 4"),
+    ],
+)
+def test_a_wrong_setting_is_named(word: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        load_config(TrainConfig, None, [word])
+
+
+def test_a_missing_file_is_named() -> None:
+    with pytest.raises(FileNotFoundError, match="nowhere.yaml"):
+        load_config(TrainConfig, "nowhere.yaml")

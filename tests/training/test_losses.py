@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from configs.training import PAPER_STAGE_1, PAPER_STAGE_2, LossWeights
+from model.matrix_fisher_normalizer import paper_log_normalizer
+from model.rotations import proper_svd
+from training.losses import Prediction, Target, pose_shape_loss
+
+
+def _import(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _trapezoid(F: Tensor) -> Tensor:
+    return paper_log_normalizer(proper_svd(F)[1])
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize(("stage", "weights"), [(1, PAPER_STAGE_1), (2, PAPER_STAGE_2)])
+def test_loss_and_gradients_are_the_papers(
+    golden: Path, stage: int, weights: LossWeights, reduction: str
+) -> None:
+    inputs, targets = _import(golden / "make_inputs.py").loss_inputs()
+    with np.load(golden / "j_loss.npz") as archive:
+        stored = dict(archive)
+    leaves = {name: torch.tensor(value, requires_grad=True) for name, value in inputs.items()}
+    prediction = Prediction(
+        pose_F=leaves["F"], shape_mean=leaves["loc"], shape_std=leaves["log_std"].exp(),
+        global_rotmat=leaves["glob"], joints2d=leaves[f"j2d{stage}"], joints3d=leaves["j3d"],
+        vertices=leaves["verts"],
+    )  # fmt: skip
+    target = Target(
+        pose_rotmats=torch.tensor(targets["R"]), betas=torch.tensor(targets["shape"]),
+        global_rotmat=torch.tensor(targets["glob"]), visible=torch.tensor(targets["vis"]),
+        joints2d=torch.tensor(targets["j2d"]) / 128 - 1, joints3d=torch.tensor(targets["j3d"]),
+        vertices=torch.tensor(targets["verts"]),
+    )  # fmt: skip
+    terms = pose_shape_loss(prediction, target, weights, reduction, _trapezoid)
+    terms.total.backward()
+    prefix = f"s{stage}_{reduction}_"
+    assert terms.total.item() == pytest.approx(float(stored[prefix + "loss"]), rel=1e-5)
+    for name, key in (
+        ("F", "F"), ("loc", "loc"), ("log_std", "log_std"), ("glob", "glob"), ("j3d", "j3d"),
+        (f"j2d{stage}", f"j2d{stage}"),
+    ):  # fmt: skip
+        expected = torch.tensor(stored[f"{prefix}grad_{key}"])
+        gradient = leaves[name].grad
+        assert gradient is not None
+        torch.testing.assert_close(
+            gradient, expected, rtol=1e-4, atol=1e-5 * float(expected.abs().max())
+        )
+    verts_grad = leaves["verts"].grad
+    assert verts_grad is not None
+    total = float(stored[prefix + "grad_verts_abs_sum"])
+    assert float(verts_grad.abs().sum()) == pytest.approx(total, rel=1e-4)
+
+
+def test_no_visible_keypoint_costs_nothing() -> None:
+    prediction, target = _people()
+    blind = Target(**{**vars(target), "visible": torch.zeros_like(target.visible)})
+    terms = pose_shape_loss(prediction, blind, PAPER_STAGE_1)
+    assert terms.joints2d == 0 and torch.isfinite(terms.total)
+
+
+def test_the_truth_is_the_best_mode() -> None:
+    prediction, target = _people()
+    wrong = Prediction(**{**vars(prediction), "pose_F": prediction.pose_F.roll(1, 0)})
+    right = pose_shape_loss(prediction, target, PAPER_STAGE_1)
+    assert right.pose < pose_shape_loss(wrong, target, PAPER_STAGE_1).pose
+    assert right.joints2d == right.vertices == right.global_rotmat == 0
+
+
+def _people() -> tuple[Prediction, Target]:
+    """Two people predicted exactly."""
+    generator = torch.Generator().manual_seed(0)
+    rotmats = proper_svd(torch.randn(2, 23, 3, 3, generator=generator))[0]
+    points = torch.randn(2, 17, 3, generator=generator)
+    prediction = Prediction(
+        pose_F=20 * rotmats, shape_mean=torch.ones(2, 10), shape_std=torch.ones(2, 10),
+        global_rotmat=rotmats[:, 0], joints2d=points[:, None, :, :2], joints3d=points,
+        vertices=points,
+    )  # fmt: skip
+    target = Target(
+        pose_rotmats=rotmats, betas=torch.ones(2, 10), global_rotmat=rotmats[:, 0],
+        joints2d=points[..., :2], visible=torch.ones(2, 17, dtype=torch.bool), joints3d=points,
+        vertices=points,
+    )  # fmt: skip
+    return prediction, target

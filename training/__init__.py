@@ -1,0 +1,1 @@
+"""The training job: synthetic data, losses, loop. Knows no Beam."""

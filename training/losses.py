@@ -1,0 +1,116 @@
+"""The paper's training loss: likelihoods of pose and shape, and squared errors of what they imply."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from configs.training import LossWeights
+from model.matrix_fisher import MatrixFisher
+
+LogNormalizer = Callable[[Tensor], Tensor]
+"""(..., 3, 3) matrix-Fisher parameters to (...) log-normalising constants."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What the network says of B people, and what its bodies imply.
+
+    Attributes:
+        pose_F: (B, 23, 3, 3).
+        shape_mean: (B, 10).
+        shape_std: (B, 10).
+        global_rotmat: (B, 3, 3).
+        joints2d: (B, K, 17, 2) projected keypoints of K bodies, -1..1 across the crop.
+        joints3d: (B, J, 3) metres, of the mode.
+        vertices: (B, V, 3) metres, of the mode.
+    """
+
+    pose_F: Tensor
+    shape_mean: Tensor
+    shape_std: Tensor
+    global_rotmat: Tensor
+    joints2d: Tensor
+    joints3d: Tensor
+    vertices: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """The truth; shapes as in Prediction, without the K of joints2d.
+
+    Attributes:
+        pose_rotmats: (B, 23, 3, 3).
+        betas: (B, 10).
+        global_rotmat: (B, 3, 3).
+        joints2d: (B, 17, 2) -1..1 across the crop.
+        visible: (B, 17) bool: keypoints that count.
+        joints3d: (B, J, 3).
+        vertices: (B, V, 3).
+    """
+
+    pose_rotmats: Tensor
+    betas: Tensor
+    global_rotmat: Tensor
+    joints2d: Tensor
+    visible: Tensor
+    joints3d: Tensor
+    vertices: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossTerms:
+    """Unweighted terms and their weighted sum, all scalars."""
+
+    total: Tensor
+    pose: Tensor
+    shape: Tensor
+    joints2d: Tensor
+    global_rotmat: Tensor
+    vertices: Tensor
+    joints3d: Tensor
+
+
+def pose_shape_loss(
+    prediction: Prediction,
+    target: Target,
+    weights: LossWeights,
+    reduction: str = "mean",
+    log_normalizer: LogNormalizer | None = None,
+) -> LossTerms:
+    """Loss of a batch (paper, section 3.4).
+
+    Args:
+        prediction: see Prediction.
+        target: see Target.
+        weights: weights of the terms.
+        reduction: "mean" or "sum", over people, joints and coordinates.
+        log_normalizer: log c(F) of the pose term; default the exact one.  The paper's trapezoid is
+            for comparisons only.
+    """
+    reduce = {"mean": _mean_or_zero, "sum": torch.sum}[reduction]
+    log_normalizer = log_normalizer or (lambda F: MatrixFisher(F).log_normalizer())
+    pose_nll = weights.overregularisation * log_normalizer(prediction.pose_F)
+    pose_nll = pose_nll - (prediction.pose_F * target.pose_rotmats).sum((-2, -1))
+    shape = torch.distributions.Normal(prediction.shape_mean, prediction.shape_std)
+    shape_nll = -shape.log_prob(target.betas).sum(-1)
+    seen = target.visible[:, None].expand(prediction.joints2d.shape[:-1])
+    offset2d = (prediction.joints2d - target.joints2d[:, None])[seen]
+    terms = {
+        "pose": reduce(pose_nll),
+        "shape": reduce(shape_nll),
+        "joints2d": reduce(offset2d**2),
+        "global_rotmat": reduce((prediction.global_rotmat - target.global_rotmat) ** 2),
+        "vertices": reduce((prediction.vertices - target.vertices) ** 2),
+        "joints3d": reduce((prediction.joints3d - target.joints3d) ** 2),
+    }
+    total = torch.stack([value * getattr(weights, name) for name, value in terms.items()]).sum()
+    return LossTerms(total=total, **terms)
+
+
+def _mean_or_zero(values: Tensor) -> Tensor:
+    """Mean, or 0 where there is nothing: a batch without a visible keypoint must not give NaN."""
+    return values.sum() / max(values.numel(), 1)

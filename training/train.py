@@ -1,0 +1,174 @@
+"""The training loop: rendered people in, weights out, resumable at any step."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from configs.training import PhaseConfig, TrainConfig
+from model.body import load_body
+from model.network import DistributionNet, NetworkConfig
+from training.augmentation import detected_keypoints, mirrored, network_input
+from training.bodies import predicted, true
+from training.losses import LossTerms, pose_shape_loss
+from training.rendered_set import RenderedSet, load_rendered_set, render_set
+from training.run_state import RunState
+from training.sparse_body import SparseBody
+from training.validation import Validator, save_weights
+
+_logger = logging.getLogger(__name__)
+
+
+class Trainer:
+    """One training run in a folder.
+
+    Order, noise and mirror images of a step are drawn from generators seeded with the step, so a
+    resumed run repeats an undisturbed one without any saved generator.
+
+    Args:
+        config: the run.
+        folder: its folder; rendered pictures, states, logs and weights go there.
+    """
+
+    def __init__(self, config: TrainConfig, folder: Path) -> None:
+        self.config, self.folder = config, folder
+        self.device = torch.device(_resolve_device(config.device))
+        self.dtype = torch.bfloat16
+        torch.manual_seed(config.seed)
+        network = NetworkConfig(
+            num_layers=config.num_layers,
+            sign_rule=config.sign_rule,
+            input_stride=config.data.stored_stride,
+        )
+        self.net = DistributionNet(network).to(self.device, memory_format=torch.channels_last)
+        decay = get_ema_multi_avg_fn(config.optimiser.average_decay)
+        self.average = AveragedModel(self.net, multi_avg_fn=decay)
+        self.optimiser = torch.optim.AdamW(
+            self.net.parameters(), config.optimiser.lr, weight_decay=config.optimiser.weight_decay
+        )
+        body = load_body(config.data.body_model).to(self.device)
+        self.body = SparseBody(body)
+        self.validator = Validator(body, config)
+        self.state = RunState(folder / "state.pt", asdict(config))
+
+    def run(self) -> None:
+        """Renders what is missing, trains what is left, writes weights/ and log.jsonl."""
+        render_missing(self.config, self.folder, self.device)
+        people = load_rendered_set(self.folder / "train", self.config.data.num_shards)
+        val_people = load_rendered_set(self.folder / "val", self.config.data.num_val_shards)
+        batch_size = self.config.optimiser.batch_size
+        if len(people) < batch_size:
+            raise ValueError(f"{len(people)} pictures are fewer than one batch of {batch_size}")
+        steps_per_epoch = len(people) // batch_size
+        epochs = [phase for phase in self.config.phases for _ in range(phase.epochs)]
+        total = len(epochs) * steps_per_epoch
+        step = self.state.restore(self.net, self.average, self.optimiser)
+        started, first = time.monotonic(), step
+        while step < total:
+            epoch, within = divmod(step, steps_per_epoch)
+            chosen = self._order(epoch, len(people))[within * batch_size :][:batch_size]
+            terms = self._step(people[chosen], step, total, epochs[epoch])
+            step += 1
+            if step % self.config.log_every == 0:
+                rate = (step - first) / (time.monotonic() - started)
+                self.state.log(_log_line(terms, step, total, rate, batch_size))
+            if step % self.config.save_every == 0 or step == total:
+                self.state.save(step, self.net, self.average, self.optimiser)
+            if step % steps_per_epoch == 0:
+                self._finish_epoch(epoch, epochs[epoch], val_people)
+
+    def _order(self, epoch: int, num: int) -> Tensor:
+        generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + epoch)
+        return torch.randperm(num, generator=generator)
+
+    def _step(
+        self, people: RenderedSet, step: int, total: int, phase: PhaseConfig
+    ) -> LossTerms:
+        seed = (self.config.seed + 1) * 1_000_003 + step
+        generator = torch.Generator(self.device).manual_seed(seed)
+        people = people.to(self.device)
+        chosen = torch.rand(len(people), generator=generator, device=self.device) < 0.5
+        people = mirrored(people, chosen)
+        noise = self.config.data.keypoint_noise
+        joints2d, kept = detected_keypoints(people, noise, generator)
+        proxy = network_input(people, joints2d, kept, phase.stride, self.dtype)
+        self.net.train()
+        with torch.autocast(self.device.type, self.dtype):
+            features = self.net.image_encoder(proxy)
+        output = self.net.decode(features)
+        prediction = predicted(output, self.body, phase.num_samples, generator)
+        target = true(people, kept & ~people.outside, self.body)
+        terms = pose_shape_loss(prediction, target, phase.loss)
+        self._descend(terms.total, step, total)
+        return terms
+
+    def _descend(self, loss: Tensor, step: int, total: int) -> None:
+        """One step of the optimiser, left out where loss or gradient is not finite."""
+        optimiser = self.config.optimiser
+        warm = min(1.0, (step + 1) / optimiser.warmup_steps)
+        fall = 0.5 * (1 + math.cos(math.pi * step / total))
+        fall = optimiser.final_lr_ratio + (1 - optimiser.final_lr_ratio) * fall
+        for group in self.optimiser.param_groups:
+            group["lr"] = optimiser.lr * warm * fall
+        self.optimiser.zero_grad()
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.net.parameters(), optimiser.max_gradient_norm)
+        if not torch.isfinite(norm):
+            _logger.warning("step %d left out: its gradient is not finite", step)
+            return
+        self.optimiser.step()
+        self.average.update_parameters(self.net)
+
+    def _finish_epoch(self, epoch: int, phase: PhaseConfig, val_people: RenderedSet) -> None:
+        metrics = self.validator.validate(self.average.module, val_people, phase.stride)
+        self.state.log({"epoch": epoch, "stride": phase.stride, **metrics})
+        save_weights(self.average.module, self.folder / "weights", self.config, epoch, metrics)
+
+
+def train(config: TrainConfig, folder: str | Path) -> None:
+    """Runs or resumes the training of `config` in `folder`.
+
+    Raises:
+        ValueError: the folder holds a run with another configuration.
+        FileNotFoundError: poses or backgrounds are missing.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(config.num_threads)
+    Trainer(config, folder).run()
+
+
+def render_missing(config: TrainConfig, folder: Path, device: torch.device | str = "cpu") -> None:
+    """Renders the shards of both sets that are not there yet."""
+    data = config.data
+    validation_seed, training_seed = config.seed + 1, config.seed
+    sets = (
+        ("val", data.val_poses, data.num_val_shards, validation_seed),
+        ("train", data.train_poses, data.num_shards, training_seed),
+    )
+    for name, poses, num_shards, seed in sets:
+        render_set(folder / name, data, poses, num_shards, seed, str(device))
+
+
+def _resolve_device(name: str) -> str:
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return name
+
+
+def _log_line(
+    terms: LossTerms, step: int, total: int, rate: float, batch_size: int
+) -> dict[str, float]:
+    values = {name: round(float(value), 4) for name, value in vars(terms).items()}
+    remaining = (total - step) / rate / 60
+    return {
+        "step": step, "of": total, "samples_per_s": round(rate * batch_size, 1),
+        "minutes_left": round(remaining, 1), **values,
+    }  # fmt: skip
