@@ -6,9 +6,7 @@ import torch
 from model.rasterizer import interpolate, rasterize
 
 # Two triangles of a 4 x 3 picture: a large far one and a small near one in its corner.
-VERTICES = torch.tensor(
-    [[[0.0, 0, 5], [4, 0, 5], [0, 3, 5], [0.0, 0, 1], [2, 0, 1], [0, 2, 1]]]
-)
+VERTICES = torch.tensor([[[0.0, 0, 5], [4, 0, 5], [0, 3, 5], [0.0, 0, 1], [2, 0, 1], [0, 2, 1]]])
 FACES = torch.tensor([[0, 1, 2], [3, 4, 5]])
 
 
@@ -80,7 +78,9 @@ def test_a_picture_does_not_depend_on_its_batch_or_on_chunks(
 def test_negative_depths_are_ordered() -> None:
     near = VERTICES.clone()
     near[..., 2] -= 10  # -5 and -9: the second face stays the nearer one
-    assert torch.equal(rasterize(near, FACES, 3, 4).face_ids, rasterize(VERTICES, FACES, 3, 4).face_ids)
+    assert torch.equal(
+        rasterize(near, FACES, 3, 4).face_ids, rasterize(VERTICES, FACES, 3, 4).face_ids
+    )
 
 
 def test_a_body_that_is_not_finite_leaves_the_others_alone() -> None:

@@ -1,0 +1,170 @@
+"""Cameras: weak perspective on the 256 crop, perspective, and the way back to the full image.
+
+Conventions, from the body to the picture:
+
+1. Body frame: metres, y up, x to the body's left, z forward. The network's global rotation turns
+   the body about its origin.
+2. The paper then turns everything by pi about x (`HALF_TURN_X`): (x, y, z) -> (x, -y, -z). After
+   it y points down the picture and z away from the viewer.
+3. Weak perspective camera (s, tx, ty): u = s (x + tx), v = s (y + ty), normalised to -1..1 across
+   the square crop, x to the right and y down.
+4. Crop pixels: (u + 1) size / 2, so -1 and 1 are the outer borders 0 and `size`.
+5. Full image, with the crop record (cx, cy, side) in pixels: x_image = cx + (x_crop / size - 1/2)
+   side, and the same for y.
+
+Steps 3 to 5 together, the *full-frame formula* of a body point after step 2:
+
+    x_image = cx + side / 2 * s * (x + tx)
+    y_image = cy + side / 2 * s * (y + ty)
+
+A perspective camera of focal length f (pixels of the full image) with its axis through the crop's
+centre sees nearly the same from depth 2 f / (side s), see `weak_perspective_to_translation`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+HALF_TURN_X = ((1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, -1.0))
+"""Rows of the rotation by pi about x that the paper applies before any projection."""
+
+_MIN_DEPTH_DENOMINATOR = 1e-9
+"""As the paper's code: keeps the depth of a camera of zero scale finite."""
+
+
+def half_turn_x(points: Tensor) -> Tensor:
+    """Points turned by pi about x, exactly: (x, -y, -z).
+
+    Args:
+        points: (..., 3).
+
+    Returns:
+        (..., 3) points in the frame that the cameras of this module look at.
+    """
+    return points * points.new_tensor([1.0, -1.0, -1.0])
+
+
+def project_weak_perspective(points: Tensor, camera: Tensor) -> Tensor:
+    """Normalised image points s (x + tx), s (y + ty); -1..1 spans the crop, y down.
+
+    Args:
+        points: (..., N, 3) metres, after the half turn about x.
+        camera: (..., 3) scale, x and y translation (metres); broadcast over points.
+
+    Returns:
+        (..., N, 2) normalised points.
+    """
+    camera = camera.unsqueeze(-2)
+    return camera[..., :1] * (points[..., :2] + camera[..., 1:])
+
+
+def normalised_to_pixels(points: Tensor, size: float) -> Tensor:
+    """Pixels of a square picture: -1 becomes 0 and 1 becomes `size`.
+
+    Args:
+        points: (..., 2) normalised points.
+        size: side of the picture in pixels.
+
+    Returns:
+        (..., 2) pixels.
+    """
+    return (points + 1) * (size / 2)
+
+
+def pixels_to_normalised(points: Tensor, size: float) -> Tensor:
+    """Inverse of `normalised_to_pixels`.
+
+    Args:
+        points: (..., 2) pixels of a square picture.
+        size: its side in pixels.
+
+    Returns:
+        (..., 2) normalised points, -1..1 across the picture.
+    """
+    return points * (2 / size) - 1
+
+
+def project_body(points: Tensor, camera: Tensor, crop: Tensor) -> Tensor:
+    """Full-image pixels of points in the *body frame*: the full-frame formula of this module.
+
+    Args:
+        points: (..., N, 3) metres, body frame (before the half turn).
+        camera: (..., 3) weak-perspective camera of the crop.
+        crop: (..., 3) crop record: centre x, centre y, side (px of the full image).
+
+    Returns:
+        (..., N, 2) px of the full image.
+    """
+    normalised = project_weak_perspective(half_turn_x(points), camera)
+    return crop_to_image(normalised_to_pixels(normalised, 1.0), crop.unsqueeze(-2), 1.0)
+
+
+def intrinsics(focal: float, width: float, height: float) -> Tensor:
+    """Camera matrix (3, 3) with square pixels and the principal point in the picture's middle."""
+    return torch.tensor([[focal, 0.0, width / 2], [0.0, focal, height / 2], [0.0, 0.0, 1.0]])
+
+
+def project_perspective(
+    points: Tensor, camera_matrix: Tensor, translation: Tensor, rotation: Tensor | None = None
+) -> Tensor:
+    """Pixels of points seen by a pinhole camera: K (R p + t), divided by depth.
+
+    Args:
+        points: (..., N, 3) metres.
+        camera_matrix: (..., 3, 3) intrinsics in pixels.
+        translation: (..., 3) metres, in the camera's frame (z forward).
+        rotation: (..., 3, 3) world to camera; None where the points are already turned.
+
+    Returns:
+        (..., N, 2) pixels.
+    """
+    if rotation is not None:
+        points = points @ rotation.mT
+    homogeneous = (points + translation.unsqueeze(-2)) @ camera_matrix.mT
+    return homogeneous[..., :2] / homogeneous[..., 2:]
+
+
+def weak_perspective_to_translation(camera: Tensor, focal: float, size: float) -> Tensor:
+    """Translation with which a pinhole camera sees the body about as the weak-perspective one.
+
+    tz = 2 f / (size s): at this depth one metre covers s size / 2 pixels in both.
+
+    Args:
+        camera: (..., 3) scale, x and y translation.
+        focal: focal length in pixels of the picture.
+        size: side of the picture in pixels.
+
+    Returns:
+        (..., 3) translation in metres.
+    """
+    depth = 2 * focal / (size * camera[..., :1] + _MIN_DEPTH_DENOMINATOR)
+    return torch.cat([camera[..., 1:], depth], dim=-1)
+
+
+def crop_to_image(points: Tensor, crop: Tensor, size: float = 256) -> Tensor:
+    """Full-image pixels of crop pixels: centre + (p / size - 1/2) side.
+
+    Args:
+        points: (..., 2) px of the crop.
+        crop: (..., 3) centre x, centre y, side (px of the full image); broadcast.
+        size: side of the crop in its own pixels.
+
+    Returns:
+        (..., 2) px of the full image.
+    """
+    return crop[..., :2] + (points / size - 0.5) * crop[..., 2:]
+
+
+def image_to_crop(points: Tensor, crop: Tensor, size: float = 256) -> Tensor:
+    """Crop pixels of full-image pixels; inverse of `crop_to_image`.
+
+    Args:
+        points: (..., 2) px of the full image.
+        crop: (..., 3) centre x, centre y, side (px of the full image); broadcast.
+        size: side of the crop in its own pixels.
+
+    Returns:
+        (..., 2) px of the crop.
+    """
+    return ((points - crop[..., :2]) / crop[..., 2:] + 0.5) * size

@@ -1,0 +1,174 @@
+"""The distribution network: from a proxy picture to distributions over body pose and shape.
+
+Sengupta, Budvytis, Cipolla: Hierarchical Kinematic Probability Distributions for 3D Human Shape and
+Pose Estimation from Images in the Wild, ICCV 2021.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision.models import resnet18, resnet50
+
+from model.pose_head import SIGN_RULES, PoseHead
+from model.rotations import rot6d_to_rotmat
+from model.skeleton import NUM_BETAS
+
+if TYPE_CHECKING:
+    from model.checkpoints import WeightsMetadata
+
+NUM_PROXY_CHANNELS = 18
+EMBED_DIM = 256
+
+_MIN_ROWS = 4
+"""Fewer people are padded to this many: BLAS sums in another order for 1 to 3 rows, and through the
+23 joints that grows to 5e-4 in F. Padded, a person's outputs do not depend on the batch."""
+
+_ENCODERS = {18: (resnet18, 512), 50: (resnet50, 1024)}
+"""Per number of layers: the ResNet and the width of the first fully connected layer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """What decides the layout of the network and the meaning of its weights."""
+
+    num_layers: int = 18
+    """Layers of the ResNet encoder: 18 or 50."""
+
+    sign_rule: str = "paper"
+    """How ancestors condition joints, "paper" or "invariant"; see `model.pose_head.PoseHead`."""
+
+    input_stride: int = 1
+    """1, or 2: the encoder sees the proxy averaged over 2 x 2 pixels."""
+
+    def __post_init__(self) -> None:
+        for name, allowed in (
+            ("num_layers", tuple(_ENCODERS)),
+            ("sign_rule", SIGN_RULES),
+            ("input_stride", (1, 2)),
+        ):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} must be one of {allowed}, got {getattr(self, name)!r}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetOutput:
+    """Distributions over body pose and shape, global rotation and camera of B people."""
+
+    pose_F: Tensor
+    """(B, 23, 3, 3) matrix-Fisher parameters of the rotations relative to the parent joints."""
+
+    pose_U: Tensor
+    """(B, 23, 3, 3) rotations, pose_F = U diag(S) V^T; the signs of columns carry no meaning."""
+
+    pose_S: Tensor
+    """(B, 23, 3) proper singular values; the third may be negative."""
+
+    pose_V: Tensor
+    """(B, 23, 3, 3) rotations."""
+
+    pose_mode: Tensor
+    """(B, 23, 3, 3) most probable rotations."""
+
+    shape_mean: Tensor
+    """(B, 10) means of the shape coefficients."""
+
+    shape_std: Tensor
+    """(B, 10) standard deviations of the shape coefficients."""
+
+    global_rot6d: Tensor
+    """(B, 6) first two columns of the global rotation before they are made orthonormal."""
+
+    global_rotmat: Tensor
+    """(B, 3, 3) rotation of the pelvis, in the paper's frame: before the half turn about x."""
+
+    camera: Tensor
+    """(B, 3) weak-perspective scale, x and y shift, in units of half the picture."""
+
+
+class DistributionNet(nn.Module):
+    """ResNet encoder and fully connected heads; parameter names are those of the paper's weights.
+
+    Works in float32; under autocast only the encoder runs in the lower precision.
+    """
+
+    init_glob: Tensor
+    init_cam: Tensor
+
+    body_family: str | None = None
+    """Body that the weights were trained with, set by `model.checkpoints.load_distribution_net`."""
+
+    metadata: WeightsMetadata | None = None
+    """What is known about the weights, set likewise."""
+
+    def __init__(self, config: NetworkConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or NetworkConfig()
+        self.register_buffer("init_glob", torch.tensor([[1.0, 0.0, 0.0, 1.0, 0.0, 0.0]]))
+        self.register_buffer("init_cam", torch.tensor([0.9, 0.0, 0.0]))
+        self.image_encoder, num_features, hidden = _make_encoder(self.config.num_layers)
+        self.activation = nn.ELU()
+        self.fc1 = nn.Linear(num_features, hidden)
+        self.fc_shape = nn.Linear(hidden, 2 * NUM_BETAS)
+        self.fc_glob = nn.Linear(hidden, 6)
+        self.fc_cam = nn.Linear(hidden, 3)
+        self.fc_embed = nn.Linear(num_features + 2 * NUM_BETAS + 6 + 3, EMBED_DIM)
+        self.fc_pose = PoseHead(EMBED_DIM, self.config.sign_rule)
+
+    def forward(self, proxy: Tensor) -> NetOutput:
+        """Distributions of the people in the pictures.
+
+        Args:
+            proxy: (B, 18, H, W) edges and 17 heatmaps, 0..1, 256 x 256 px in the paper.
+        """
+        return self.decode(self.encode(proxy))
+
+    def encode(self, proxy: Tensor) -> Tensor:
+        """(B, 512 or 2048) features of (B, 18, H, W) proxy pictures."""
+        if self.config.input_stride == 2:
+            proxy = functional.avg_pool2d(proxy, 2)
+        return self.image_encoder(proxy)
+
+    def decode(self, features: Tensor) -> NetOutput:
+        """Distributions from (B, 512 or 2048) features of the encoder, always in float32."""
+        num_people = len(features)
+        missing = max(0, _MIN_ROWS - num_people)
+        with torch.autocast(features.device.type, enabled=False):
+            output = self._decode(functional.pad(features.float(), (0, 0, 0, missing)))
+        return NetOutput(**{name: value[:num_people] for name, value in vars(output).items()})
+
+    def _decode(self, features: Tensor) -> NetOutput:
+        hidden = self.activation(self.fc1(features))
+        shape = self.fc_shape(hidden)  # (B, 20): means, then logarithms of standard deviations
+        rot6d = self.fc_glob(hidden) + self.init_glob
+        camera = self.fc_cam(hidden) + self.init_cam
+        embed = self.activation(self.fc_embed(torch.cat([features, shape, rot6d, camera], dim=1)))
+        pose = self.fc_pose(embed)
+        shape_mean, shape_log_std = shape.chunk(2, dim=1)
+        return NetOutput(
+            pose_F=pose.F,
+            pose_U=pose.U,
+            pose_S=pose.S,
+            pose_V=pose.V,
+            pose_mode=pose.mode,
+            shape_mean=shape_mean,
+            shape_std=shape_log_std.exp(),
+            global_rot6d=rot6d,
+            global_rotmat=rot6d_to_rotmat(rot6d),
+            camera=camera,
+        )
+
+
+def _make_encoder(num_layers: int) -> tuple[nn.Module, int, int]:
+    """ResNet from 18 channels to features, their number, and the width of the hidden layer."""
+    build, hidden = _ENCODERS[num_layers]
+    encoder = build(weights=None)
+    num_features = encoder.fc.in_features
+    encoder.conv1 = nn.Conv2d(NUM_PROXY_CHANNELS, 64, 7, stride=2, padding=3, bias=False)
+    nn.init.kaiming_normal_(encoder.conv1.weight, mode="fan_out", nonlinearity="relu")
+    encoder.fc = nn.Identity()
+    return encoder, num_features, hidden

@@ -1,0 +1,52 @@
+"""What samples of a body tell: spread of each vertex, and how well each sample fits keypoints."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+
+def vertex_spread(vertices: Tensor) -> Tensor:
+    """Mean distance of each vertex's samples from their mean, the paper's per-vertex uncertainty.
+
+    Whether the samples include shape is the caller's choice; the paper's pictures use one shape.
+
+    Args:
+        vertices: (B, N, V, 3) N posed samples of each body, metres.
+
+    Returns:
+        (B, V) metres; 0 for a single sample.
+    """
+    x, y, z = (vertices - vertices.mean(dim=1, keepdim=True)).unbind(-1)
+    return (x * x + y * y + z * z).sqrt().mean(dim=1)
+
+
+def fit_to_keypoints(
+    samples: Tensor, keypoints: Tensor, visible: Tensor, rule: Literal["worst", "mean"] = "worst"
+) -> Tensor:
+    """Distance in pixels of each projected sample from the visible keypoints.
+
+    Args:
+        samples: (B, N, K, 2) projected keypoints of the samples, px.
+        keypoints: (B, K, 2) keypoints found in the picture, px of the same frame.
+        visible: (B, K) bool, keypoints to compare.
+        rule: "worst" takes the largest distance, by which the paper orders samples; "mean" the
+            mean distance.
+
+    Returns:
+        (B, N) px; NaN for a person without a visible keypoint.
+    """
+    if rule not in ("worst", "mean"):
+        raise ValueError(f"Unknown rule {rule!r}: use worst or mean.")
+    distances = torch.linalg.vector_norm(samples - keypoints[:, None], dim=-1)
+    distances = distances.masked_fill(~visible[:, None], 0)
+    num_visible = visible.sum(dim=-1, dtype=distances.dtype)[:, None]
+    total = distances.amax(dim=-1) if rule == "worst" else distances.sum(dim=-1) / num_visible
+    return total.masked_fill(num_visible == 0, torch.nan)
+
+
+def order_by_fit(fit: Tensor) -> Tensor:
+    """Sample numbers (B, N), best fit first; equal or NaN fits keep the order of the draws."""
+    return fit.argsort(dim=-1, stable=True)

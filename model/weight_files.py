@@ -1,0 +1,145 @@
+"""Tensors and notes in files: safetensors whole or in parts, and torch checkpoints read safely."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+INDEX_NAME = "index.json"
+MAX_PART_BYTES = 14_900_000
+"""Tensor bytes of one part: with its header of a few kB a part stays below 15 MB."""
+
+_NOTES_KEY = "notes"
+
+_unpickle_scalar = np.float64(0).__reduce__()[0]
+_SAFE_GLOBALS: list[Any] = [
+    (_unpickle_scalar, "numpy._core.multiarray.scalar"),
+    (_unpickle_scalar, "numpy.core.multiarray.scalar"),
+    np.dtype,
+    *(type(np.dtype(name)) for name in ("float64", "float32", "int64", "int32", "bool")),
+]
+"""Numpy scalars, as in the validation metrics of the paper's checkpoint, under both module names
+(numpy 1 and 2). With torch's own list this is all that a checkpoint may hold."""
+
+
+class WeightsError(ValueError):
+    """A file of weights that cannot be used; the message names the file and the mend."""
+
+
+def sha256_of(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a weights file, hexadecimal; of a folder, that of its index.
+
+    The index names the SHA-256 of every part, so it stands for the parts too.
+    """
+    path = Path(path)
+    with open(path / INDEX_NAME if path.is_dir() else path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], notes: dict[str, Any]) -> None:
+    """Write one safetensors file, whole or not at all; `notes` is stored in it as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    save_file(whole, unfinished, metadata={_NOTES_KEY: json.dumps(notes)})
+    os.replace(unfinished, path)
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and notes of one safetensors file; notes are empty where it has none."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            notes = json.loads((file.metadata() or {}).get(_NOTES_KEY, "{}"))
+            return {name: file.get_tensor(name) for name in file.keys()}, notes  # noqa: SIM118
+    except (SafetensorError, ValueError) as error:
+        raise WeightsError(
+            f"{path} is not a whole safetensors file ({error}); fetch or write it again."
+        ) from error
+
+
+def write_parts(
+    folder: Path, tensors: dict[str, Tensor], notes: dict[str, Any], max_bytes: int = MAX_PART_BYTES
+) -> None:
+    """Write safetensors parts of at most `max_bytes` each, then the index that lists them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = list(_split(tensors, max_bytes))
+    names = [f"part-{i}-of-{len(parts)}.safetensors" for i in range(1, len(parts) + 1)]
+    for name, part in zip(names, parts, strict=True):
+        write_tensors(folder / name, part, {})
+    index = {"parts": {name: sha256_of(folder / name) for name in names}, _NOTES_KEY: notes}
+    unfinished = folder / f"{INDEX_NAME}.{os.getpid()}.tmp"
+    unfinished.write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
+    os.replace(unfinished, folder / INDEX_NAME)
+    for stale in set(folder.glob("part-*-of-*.safetensors")) - {folder / name for name in names}:
+        stale.unlink()
+
+
+def read_parts(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and notes of a folder with an index; every part's SHA-256 is checked."""
+    index_path = folder / INDEX_NAME
+    if not index_path.is_file():
+        raise FileNotFoundError(f"The folder {folder} holds no weights: it has no {INDEX_NAME}.")
+    try:
+        index = json.loads(index_path.read_text(encoding="utf-8"))
+        parts, notes = dict(index["parts"]), dict(index[_NOTES_KEY])
+    except (ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"{index_path} is not an index of weights ({error!r}).") from error
+    tensors: dict[str, Tensor] = {}
+    for name, sha256 in parts.items():
+        part = folder / Path(name).name
+        if not part.is_file():
+            raise FileNotFoundError(f"{part}, listed in {index_path}, does not exist.")
+        if sha256_of(part) != sha256:
+            raise WeightsError(f"{part} is damaged: its SHA-256 is not that of {index_path}.")
+        tensors |= read_tensors(part)[0]
+    return tensors, notes
+
+
+def read_torch_checkpoint(path: Path) -> dict[str, Any]:
+    """The dictionary in a `torch.save` file, on the CPU; runs no code that the file names.
+
+    Tensors, plain Python values and numpy scalars are admitted, nothing else.
+    """
+    try:
+        with torch.serialization.safe_globals(_SAFE_GLOBALS):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{path} is not a checkpoint, or holds more than tensors and numbers, "
+            f"which is never run ({_first_line(error)})."
+        ) from error
+    except Exception as error:  # foreign bytes are a random program to an unpickler: any may come
+        raise WeightsError(
+            f"{path} is damaged or not a checkpoint ({_first_line(error)}); fetch it again."
+        ) from error
+    if not isinstance(content, dict):
+        raise WeightsError(f"{path} holds a {type(content).__name__}, not a checkpoint.")
+    return content
+
+
+def _split(tensors: dict[str, Tensor], max_bytes: int) -> Iterator[dict[str, Tensor]]:
+    """Consecutive groups of tensors of at most `max_bytes` together."""
+    group: dict[str, Tensor] = {}
+    size = 0
+    for name, tensor in tensors.items():
+        if group and size + tensor.nbytes > max_bytes:
+            yield group
+            group, size = {}, 0
+        group[name] = tensor
+        size += tensor.nbytes
+    yield group
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

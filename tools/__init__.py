@@ -1,0 +1,1 @@
+"""Standalone programs that made bundled files; not needed at run time."""
