@@ -17,7 +17,7 @@ class SynthesisConfig:
     focal_length: tuple[float, float] = (300.0, 900.0)
     """Range of focal lengths in pixels; the distance grows with it (the paper: 300)."""
     distance_per_focal: float = 2.5 / 300.0
-    """Metres of distance per pixel of focal length, so that people keep their size (the paper's)."""
+    """Metres of distance per pixel of focal length: people keep their size (the paper's)."""
     distance_jitter: float = 0.2
     """Relative range of the distance about that (the paper: 0.5 m of 2.5 m)."""
     box_scale: float = 1.2

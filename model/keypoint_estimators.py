@@ -23,7 +23,7 @@ from model.pictures import (
     resize_picture,
     shrink_picture,
 )
-from model.skeleton import NUM_KEYPOINTS
+from model.skeleton import ALWAYS_VISIBLE, NUM_KEYPOINTS
 
 _MOVENET_CROP_SCALE = 1.25
 _MIN_AGREEMENT = 0.4
@@ -51,6 +51,9 @@ class KeypointEstimator(Protocol):
     visibility_threshold: float
     """Keypoints of lower confidence count as not visible (each network has its own scale)."""
 
+    always_visible: tuple[int, ...]
+    """Keypoints that count as visible whatever their confidence."""
+
     def estimate(self, image: np.ndarray, detections: Detections) -> PersonKeypoints:
         """Keypoints of the people of one (H, W, 3) uint8 RGB picture."""
         ...
@@ -77,6 +80,7 @@ class MoveNetKeypoints:
     """
 
     visibility_threshold = 0.3
+    always_visible = ()
 
     def __init__(
         self,
@@ -151,6 +155,7 @@ class HRNetKeypoints:
     """
 
     visibility_threshold = 0.75
+    always_visible = ALWAYS_VISIBLE
 
     def __init__(
         self,

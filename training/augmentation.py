@@ -15,9 +15,7 @@ _SWAPS = (((5, 7, 9), (6, 8, 10)), ((11, 13, 15), (12, 14, 16)))
 """Left and right keypoints that detectors confuse together: arms, and legs."""
 _LIMB_ENDS = ((7, 9), (8, 10), (13, 15), (14, 16))
 _MIRRORED_JOINTS = tuple(
-    SMPL_JOINT_NAMES.index(
-        name.replace("left", "?").replace("right", "left").replace("?", "right")
-    )
+    SMPL_JOINT_NAMES.index(name.replace("left", "?").replace("right", "left").replace("?", "right"))
     for name in SMPL_JOINT_NAMES
 )
 
@@ -26,7 +24,9 @@ def mirrored(people: RenderedSet, chosen: Tensor) -> RenderedSet:
     """Rendered people, those `chosen` (N,) bool replaced by their mirror images."""
     flipped_joints = people.joints2d[:, list(COCO_FLIP)].clone()
     flipped_joints[..., 0] = PROXY_SIZE - flipped_joints[..., 0]
-    rotvecs = people.rotvecs[:, list(_MIRRORED_JOINTS)] * people.rotvecs.new_tensor([1.0, -1.0, -1.0])
+    rotvecs = people.rotvecs[:, list(_MIRRORED_JOINTS)] * people.rotvecs.new_tensor(
+        [1.0, -1.0, -1.0]
+    )
     flipped = {
         "edges": people.edges.flip(-1),
         "joints2d": flipped_joints,
@@ -59,7 +59,9 @@ def detected_keypoints(
     for left, right in _SWAPS:
         swapped = chance(config.swap_probability, num, 1, 1)
         both = joints2d[:, list(left + right)]
-        joints2d[:, list(left + right)] = torch.where(swapped, joints2d[:, list(right + left)], both)
+        joints2d[:, list(left + right)] = torch.where(
+            swapped, joints2d[:, list(right + left)], both
+        )
     scale = torch.full(joints2d.shape[:2], config.deviation, device=joints2d.device)
     scale[chance(config.outlier_probability, num, 17)] = config.outlier_deviation
     noise = torch.randn(joints2d.shape, generator=generator, device=joints2d.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -31,6 +32,14 @@ class Backgrounds:
         self.photographs = [] if folder is None else _load_photographs(Path(folder))
         self.drawn_share = drawn_share if self.photographs else 1.0
 
+    @property
+    def digest(self) -> str:
+        """How many photographs there are and the SHA-256 of their pixels, or "drawn"."""
+        if not self.photographs:
+            return "drawn"
+        digest = hashlib.sha256(b"".join(photograph.tobytes() for photograph in self.photographs))
+        return f"{len(self.photographs)} photographs, sha256 {digest.hexdigest()}"
+
     def sample(self, rng: np.random.Generator, num: int, size: int) -> Image:
         """(num, size, size, 3) uint8 RGB."""
         return np.stack([self._one(rng, size) for _ in range(num)])
@@ -47,7 +56,7 @@ def random_crop(rng: np.random.Generator, photograph: Image, size: int) -> Image
     side = int(rng.uniform(0.25, 1.0) * min(height, width))
     top, left = rng.integers(height - side + 1), rng.integers(width - side + 1)
     crop = photograph[top : top + side, left : left + side]
-    crop = cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA)
+    crop = np.asarray(cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
     if rng.random() < 0.5:
         crop = crop[:, ::-1]
     return np.clip(crop * rng.uniform(0.6, 1.3), 0, 255).astype(np.uint8)
@@ -67,7 +76,7 @@ def draw_background(rng: np.random.Generator, size: int) -> Image:
 def _load_photographs(folder: Path) -> list[Image]:
     if not folder.is_dir():
         raise FileNotFoundError(f"no background folder {folder}; pass data.backgrounds=FOLDER")
-    photographs = []
+    photographs: list[Image] = []
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() not in EXTENSIONS:
             continue
@@ -76,7 +85,7 @@ def _load_photographs(folder: Path) -> list[Image]:
             continue
         scale = min(1.0, _LONGEST_SIDE / max(image.shape[:2]))
         image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        photographs.append(np.ascontiguousarray(image[..., ::-1]))
+        photographs.append(np.ascontiguousarray(image[..., ::-1], np.uint8))
     if not photographs:
         raise FileNotFoundError(
             f"no readable photograph in {folder}; put {sorted(EXTENSIONS)} files there"

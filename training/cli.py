@@ -19,9 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config", metavar="FILE", help="YAML with settings that differ from configs/training.py"
     )
-    parser.add_argument(
-        "--render-only", action="store_true", help="render the pictures and stop"
-    )
+    parser.add_argument("--render-only", action="store_true", help="render the pictures and stop")
     parser.add_argument(
         "settings", nargs="*", metavar="name=value",
         help="settings, for example optimiser.lr=1e-3 data.train_poses=poses.npz",

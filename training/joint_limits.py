@@ -1,4 +1,4 @@
-"""Anatomical limits of the SMPL body joints in swing-twist coordinates, and the noise within them."""
+"""Anatomical limits of the SMPL joints in swing-twist coordinates, and the noise within them."""
 
 from __future__ import annotations
 

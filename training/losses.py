@@ -1,4 +1,4 @@
-"""The paper's training loss: likelihoods of pose and shape, and squared errors of what they imply."""
+"""The paper's training loss: likelihoods of pose and shape, and errors of what they imply."""
 
 from __future__ import annotations
 
@@ -91,7 +91,8 @@ def pose_shape_loss(
         log_normalizer: log c(F) of the pose term; default the exact one.  The paper's trapezoid is
             for comparisons only.
     """
-    reduce = {"mean": _mean_or_zero, "sum": torch.sum}[reduction]
+    reductions: dict[str, Callable[[Tensor], Tensor]] = {"mean": _mean_or_zero, "sum": torch.sum}
+    reduce = reductions[reduction]
     log_normalizer = log_normalizer or (lambda F: MatrixFisher(F).log_normalizer())
     pose_nll = weights.overregularisation * log_normalizer(prediction.pose_F)
     pose_nll = pose_nll - (prediction.pose_F * target.pose_rotmats).sum((-2, -1))

@@ -64,8 +64,8 @@ class PoseSampler:
         self.config = config or PoseSamplerConfig()
         self.poses, self.clips = _load_poses(Path(path), self.config.tiers)
         per_clip = np.bincount(self.clips)[self.clips]
-        weight = (1 - self.config.clip_weight) / len(self.clips)
-        weight = weight + self.config.clip_weight / len(np.unique(self.clips)) / per_clip
+        by_clip, by_pose = self.config.clip_weight, 1 - self.config.clip_weight
+        weight = by_pose / len(self.clips) + by_clip / len(np.unique(self.clips)) / per_clip
         self._cumulative = np.cumsum(weight) / weight.sum()
         pelvis = Rotation.from_rotvec(self.poses[:, _PELVIS])
         self._gravity = pelvis.inv().apply([0.0, 1.0, 0.0])

@@ -94,9 +94,9 @@ def render_set(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     body = load_body(data.body_model).to(device)
-    _describe(folder, data, poses, seed, body.sha256)
     sampler = PoseSampler(poses, PoseSamplerConfig(tiers=data.pose_tiers))
     source = SyntheticPeople(body, sampler, Backgrounds(data.backgrounds), data.synthesis)
+    _describe(folder, source, data, poses, seed)
     for number in range(num_shards):
         path = folder / f"shard_{number:05d}.npz"
         if path.exists():
@@ -105,7 +105,7 @@ def render_set(
         arrays = _render_shard(source, np.random.default_rng([seed, number]), data.stored_stride)
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
         with temporary.open("wb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, allow_pickle=False, **arrays)
         temporary.replace(path)
         rate = SHARD_SIZE / (time.monotonic() - start)
         _logger.info("rendered %s of %d, %.0f pictures/s", path.name, num_shards, rate)
@@ -133,11 +133,12 @@ def load_rendered_set(folder: str | Path, limit: int | None = None) -> RenderedS
 
 
 def pack(batch: SyntheticBatch, stride: int) -> RenderedSet:
-    """Stored form of a batch of pictures: its edges averaged over `stride` pixels, and the truth."""
+    """Stored form of pictures: their edges averaged over `stride` pixels, and the truth."""
     edges = paper_edge_detector().edges(batch.rgb)
     edges = functional.avg_pool2d(edges, stride)[:, 0]
     stored = (edges / EDGE_STEP).round().clamp(0, 255).to(torch.uint8)
-    truth = {name: value for name, value in vars(batch).items() if name != "rgb"}
+    pictures = ("rgb", "silhouette")
+    truth = {name: value for name, value in vars(batch).items() if name not in pictures}
     return RenderedSet(edges=stored, **truth)
 
 
@@ -148,12 +149,14 @@ def _render_shard(
     return {name: torch.cat([part[name] for part in parts]).cpu().numpy() for name in parts[0]}
 
 
-def _describe(folder: Path, data: DataConfig, poses: str, seed: int, body_sha256: str) -> None:
+def _describe(
+    folder: Path, source: SyntheticPeople, data: DataConfig, poses: str, seed: int
+) -> None:
     """Writes description.json, or checks that the folder's own says the same."""
     description = {
         "poses_sha256": hashlib.sha256(Path(poses).read_bytes()).hexdigest(),
-        "body_sha256": body_sha256,
-        "backgrounds": data.backgrounds,
+        "body_sha256": source.body.sha256,
+        "backgrounds": source.backgrounds.digest,
         "pose_tiers": data.pose_tiers,
         "synthesis": json.loads(json.dumps(asdict(data.synthesis))),
         "stored_stride": data.stored_stride,

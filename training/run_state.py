@@ -45,9 +45,7 @@ class RunState:
             unfinished.unlink(missing_ok=True)
             raise OSError(f"cannot save {self.path}: {error}; the last state is kept") from error
 
-    def restore(
-        self, net: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer
-    ) -> int:
+    def restore(self, net: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer) -> int:
         """Step to go on from, 0 for a new run; loads the state into the three arguments.
 
         Raises:

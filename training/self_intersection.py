@@ -57,7 +57,9 @@ def penetration_depth(poses: Array) -> Array:
     """
     joints, frames = _forward_kinematics(poses)
     steps = np.linspace(0, 1, _NUM_POINTS)[:, None]
-    points = [joints[:, a, None] * (1 - steps) + joints[:, b, None] * steps for a, b, _ in _CAPSULES]
+    points = [
+        joints[:, a, None] * (1 - steps) + joints[:, b, None] * steps for a, b, _ in _CAPSULES
+    ]
     depths = [
         _CAPSULES[a][2] + _CAPSULES[b][2] - _smallest_distance(points[a], points[b])
         for a, b in _PAIRS
@@ -88,9 +90,7 @@ def _smallest_distance(a: Array, b: Array) -> Array:
     return np.sqrt(((a[:, :, None] - b[:, None]) ** 2).sum(-1).min(axis=(1, 2)))
 
 
-def _depth_in_slab(
-    points: Array, centre: Array, frame: Rotation, low: float, high: float
-) -> Array:
+def _depth_in_slab(points: Array, centre: Array, frame: Rotation, low: float, high: float) -> Array:
     """Largest depth (N,) of points (N, P, 3) in one slab of the trunk."""
     num = points.shape[1]
     inverse = Rotation.from_quat(np.repeat(frame.inv().as_quat(), num, axis=0))

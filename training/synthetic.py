@@ -41,6 +41,7 @@ class SyntheticBatch:
         hidden: (B, 17) keypoint behind the body or an object.
         rotvecs: (B, 24, 3) pose, the pelvis first.
         betas: (B, 10).
+        silhouette: (B, 256, 256) pixels of the body, also where something stands before it.
     """
 
     rgb: Tensor
@@ -49,6 +50,7 @@ class SyntheticBatch:
     hidden: Tensor
     rotvecs: Tensor
     betas: Tensor
+    silhouette: Tensor
 
 
 class SyntheticPeople:
@@ -87,47 +89,51 @@ class SyntheticPeople:
     def sample(self, rng: np.random.Generator, num: int) -> SyntheticBatch:
         """`num` pictures; the same generator state gives the same pictures."""
         device = self.body.faces.device
-        rotvecs = torch.as_tensor(self.poses.sample(rng, num), device=device).float()
-        betas = torch.as_tensor(random_betas(rng, num, self.config), device=device)
+        rotvecs = _tensor(self.poses.sample(rng, num), device)
+        betas = _tensor(random_betas(rng, num, self.config), device)
         rotmats = rotvec_to_rotmat(rotvecs)
         vertices, joints = self.body(betas, rotmats[:, 1:], rotmats[:, 0])
         keypoints = self.body.coco_joints(vertices, joints)
         screen, screen_keypoints = self._frame(rng, half_turn_x(vertices), half_turn_x(keypoints))
-        fragments = rasterize(
-            screen, self.body.faces, PROXY_SIZE, PROXY_SIZE, cull_back_faces=True
-        )
+        fragments = rasterize(screen, self.body.faces, PROXY_SIZE, PROXY_SIZE, cull_back_faces=True)
         person = self._shade(rng, fragments, half_turn_x(vertices))
         rgb, covered, frame = self._compose(rng, person, fragments.mask)
         outside = _look_up(frame, screen_keypoints, outside=0) == 0
         hidden = self._hidden_by_body(fragments, screen_keypoints)
         hidden |= _look_up(covered, screen_keypoints, outside=0) > 0
         return SyntheticBatch(
-            rgb, screen_keypoints[..., :2], outside, hidden & ~outside, rotvecs, betas
+            rgb=rgb,
+            joints2d=screen_keypoints[..., :2],
+            outside=outside,
+            hidden=hidden & ~outside,
+            rotvecs=rotvecs,
+            betas=betas,
+            silhouette=fragments.mask,
         )
 
     def _frame(
         self, rng: np.random.Generator, vertices: Tensor, keypoints: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Vertices and keypoints on the screen of the crop: x, y in px, z in metres."""
-        config, num = self.config, len(vertices)
+        config, num, device = self.config, len(vertices), vertices.device
         focal = rng.uniform(*config.focal_length, num)
         jitter = 1 + config.distance_jitter * rng.uniform(-1, 1, num)
-        distance = focal * config.distance_per_focal * jitter
-        camera = torch.as_tensor(distance, device=vertices.device).float()[:, None]
-        flat = [_perspective(points, camera) for points in (vertices, keypoints)]
-        kinds = rng.random(num) < config.extreme_crop_probability
-        kinds = torch.as_tensor(np.where(kinds, rng.integers(1, 3, num), 0), device=camera.device)
-        centre, side = _tight_box(flat[0], self._boxed[kinds])
-        scale = config.box_scale + config.box_scale_jitter * rng.uniform(-1, 1, num)
-        scale = PROXY_SIZE / (side * torch.as_tensor(scale, device=side.device).float())
-        shift = config.box_centre_jitter * rng.uniform(-1, 1, (num, 2))
-        shift = torch.as_tensor(shift, device=side.device).float() + PROXY_SIZE / 2
+        distance = _tensor(focal * config.distance_per_focal * jitter, device)[:, None]
+        flat = [_perspective(points, distance) for points in (vertices, keypoints)]
+        extreme = rng.random(num) < config.extreme_crop_probability
+        kind = _tensor(np.where(extreme, rng.integers(1, 3, num), 0), device)
+        centre, side = _tight_box(flat[0], self._boxed[kind])
+        box_scale = config.box_scale + config.box_scale_jitter * rng.uniform(-1, 1, num)
+        scale = PROXY_SIZE / (side * _tensor(box_scale, device))
+        shift = config.box_centre_jitter * rng.uniform(-1, 1, (num, 2)) + PROXY_SIZE / 2
+        on_screen = [
+            (points[..., :2] - centre[:, None]) * scale[:, None, None]
+            + _tensor(shift, device)[:, None]
+            for points in flat
+        ]
         screens = [
-            torch.cat(
-                [(p[..., :2] - centre[:, None]) * scale[:, None, None] + shift[:, None], p[..., 2:]],
-                dim=-1,
-            )
-            for p in flat
+            torch.cat([xy, points[..., 2:]], dim=-1)
+            for xy, points in zip(on_screen, flat, strict=True)
         ]
         return screens[0], screens[1]
 
@@ -142,10 +148,10 @@ class SyntheticPeople:
         wardrobe = random_wardrobe(rng, num, device)
         normal = normals[seen] + pixel_folds(wardrobe, person, region, rest)
         light = rng.normal(size=(num, 3)) * [1.0, 0.7, 0.5] - [0.0, 0.6, 1.0]  # above, in front
-        light_direction = functional.normalize(torch.as_tensor(light, device=device).float(), dim=-1)
+        light_direction = functional.normalize(_tensor(light, device), dim=-1)
         cosine = (functional.normalize(normal, dim=-1) * light_direction[person]).sum(-1)
-        lights = np.stack([rng.uniform(*config.ambient, num), rng.uniform(*config.diffuse, num)])
-        ambient, diffuse = torch.as_tensor(lights, device=device).float()
+        ambient = _tensor(rng.uniform(*config.ambient, num), device)
+        diffuse = _tensor(rng.uniform(*config.diffuse, num), device)
         brightness = ambient[person] + diffuse[person] * cosine.clamp(min=0)
         picture = torch.zeros(*seen.shape, 3, device=device)
         picture[seen] = pixel_albedo(wardrobe, person, region, rest) * brightness[:, None]
@@ -160,10 +166,9 @@ class SyntheticPeople:
             rgb (B, 3, 256, 256); covered and frame (B, 256, 256) bool.
         """
         num, device = len(person), person.device
-        ground = self.backgrounds.sample(rng, 2 * num, PROXY_SIZE)
-        ground = torch.from_numpy(ground).to(device).float() / 255
-        covered = torch.from_numpy(random_objects(rng, num, self.config)).to(device)
-        frame = torch.from_numpy(random_frames(rng, num, self.config)).to(device)
+        ground = _tensor(self.backgrounds.sample(rng, 2 * num, PROXY_SIZE), device) / 255
+        covered = _tensor(random_objects(rng, num, self.config), device)
+        frame = _tensor(random_frames(rng, num, self.config), device)
         rgb = torch.where(mask[..., None], person, ground[:num])
         rgb = torch.where(covered[..., None], ground[num:], rgb)
         rgb = _photograph(rng, rgb.permute(0, 3, 1, 2), self.config)
@@ -223,6 +228,12 @@ def vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
     return functional.normalize(normals, dim=-1)
 
 
+def _tensor(array: np.ndarray, device: torch.device) -> Tensor:
+    """The array on a device, floating point as float32."""
+    tensor = torch.as_tensor(array, device=device)
+    return tensor.float() if tensor.is_floating_point() else tensor
+
+
 def _perspective(points: Tensor, distance: Tensor) -> Tensor:
     """Points (B, N, 3) seen from `distance` (B, 1) metres: x, y over relative depth, and z."""
     nearness = distance / (distance + points[..., 2]).clamp(min=0.2)
@@ -251,16 +262,14 @@ def _look_up(image: Tensor, points: Tensor, outside: float) -> Tensor:
 def _photograph(rng: np.random.Generator, rgb: Tensor, config: SynthesisConfig) -> Tensor:
     """Blur, channel gains and noise of a camera on (B, 3, H, W) pictures."""
     num, device = len(rgb), rgb.device
-    sigma = torch.as_tensor(rng.uniform(0, config.max_blur, num), device=device).float()
-    centre, side = blur_taps(sigma)
+    centre, side = blur_taps(_tensor(rng.uniform(0, config.max_blur, num), device))
     for dim in (-1, -2):
         neighbours = rgb.roll(1, dim) + rgb.roll(-1, dim)
         rgb = centre[:, None, None, None] * rgb + side[:, None, None, None] * neighbours
     gain = 1 + config.channel_noise * rng.uniform(-1, 1, (num, 3, 1, 1))
     deviation = rng.uniform(0, config.pixel_noise, (num, 1, 1, 1)).astype(np.float32)
     noise = rng.standard_normal(rgb.shape, dtype=np.float32) * deviation
-    gains = torch.as_tensor(gain, device=device).float()
-    return (rgb * gains + torch.as_tensor(noise, device=device)).clamp(0, 1)
+    return (rgb * _tensor(gain, device) + _tensor(noise, device)).clamp(0, 1)
 
 
 def blur_taps(sigma: Tensor) -> tuple[Tensor, Tensor]:

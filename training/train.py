@@ -7,6 +7,7 @@ import math
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +22,10 @@ from training.losses import LossTerms, pose_shape_loss
 from training.rendered_set import RenderedSet, load_rendered_set, render_set
 from training.run_state import RunState
 from training.sparse_body import SparseBody
-from training.validation import Validator, save_weights
+from training.validation import Validator, mean_pose, save_weights
+
+_FREE_ON_RESUME = ("device", "num_threads", "save_every", "log_every")
+"""Settings of which a resumed run may change: they do not decide what is learned."""
 
 _logger = logging.getLogger(__name__)
 
@@ -47,22 +51,24 @@ class Trainer:
             sign_rule=config.sign_rule,
             input_stride=config.data.stored_stride,
         )
-        self.net = DistributionNet(network).to(self.device, memory_format=torch.channels_last)
+        self.net = DistributionNet(network).to(self.device)
+        self.net.to(memory_format=torch.channels_last)
         decay = get_ema_multi_avg_fn(config.optimiser.average_decay)
         self.average = AveragedModel(self.net, multi_avg_fn=decay)
         self.optimiser = torch.optim.AdamW(
             self.net.parameters(), config.optimiser.lr, weight_decay=config.optimiser.weight_decay
         )
-        body = load_body(config.data.body_model).to(self.device)
-        self.body = SparseBody(body)
-        self.validator = Validator(body, config)
-        self.state = RunState(folder / "state.pt", asdict(config))
+        self.whole_body = load_body(config.data.body_model).to(self.device)
+        self.body = SparseBody(self.whole_body)
+        identity = {k: v for k, v in asdict(config).items() if k not in _FREE_ON_RESUME}
+        self.state = RunState(folder / "state.pt", identity)
 
     def run(self) -> None:
         """Renders what is missing, trains what is left, writes weights/ and log.jsonl."""
         render_missing(self.config, self.folder, self.device)
         people = load_rendered_set(self.folder / "train", self.config.data.num_shards)
         val_people = load_rendered_set(self.folder / "val", self.config.data.num_val_shards)
+        validator = Validator(self.whole_body, self.config, mean_pose(people))
         batch_size = self.config.optimiser.batch_size
         if len(people) < batch_size:
             raise ValueError(f"{len(people)} pictures are fewer than one batch of {batch_size}")
@@ -82,15 +88,13 @@ class Trainer:
             if step % self.config.save_every == 0 or step == total:
                 self.state.save(step, self.net, self.average, self.optimiser)
             if step % steps_per_epoch == 0:
-                self._finish_epoch(epoch, epochs[epoch], val_people)
+                self._finish_epoch(epoch, epochs[epoch], validator, val_people)
 
     def _order(self, epoch: int, num: int) -> Tensor:
         generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + epoch)
         return torch.randperm(num, generator=generator)
 
-    def _step(
-        self, people: RenderedSet, step: int, total: int, phase: PhaseConfig
-    ) -> LossTerms:
+    def _step(self, people: RenderedSet, step: int, total: int, phase: PhaseConfig) -> LossTerms:
         seed = (self.config.seed + 1) * 1_000_003 + step
         generator = torch.Generator(self.device).manual_seed(seed)
         people = people.to(self.device)
@@ -126,10 +130,13 @@ class Trainer:
         self.optimiser.step()
         self.average.update_parameters(self.net)
 
-    def _finish_epoch(self, epoch: int, phase: PhaseConfig, val_people: RenderedSet) -> None:
-        metrics = self.validator.validate(self.average.module, val_people, phase.stride)
+    def _finish_epoch(
+        self, epoch: int, phase: PhaseConfig, validator: Validator, val_people: RenderedSet
+    ) -> None:
+        averaged = cast(DistributionNet, self.average.module)
+        metrics = validator.validate(averaged, val_people, phase.stride)
         self.state.log({"epoch": epoch, "stride": phase.stride, **metrics})
-        save_weights(self.average.module, self.folder / "weights", self.config, epoch, metrics)
+        save_weights(averaged, self.folder / "weights", self.config, epoch, metrics)
 
 
 def train(config: TrainConfig, folder: str | Path) -> None:
@@ -166,7 +173,7 @@ def _resolve_device(name: str) -> str:
 def _log_line(
     terms: LossTerms, step: int, total: int, rate: float, batch_size: int
 ) -> dict[str, float]:
-    values = {name: round(float(value), 4) for name, value in vars(terms).items()}
+    values = {name: round(value.item(), 4) for name, value in vars(terms).items()}
     remaining = (total - step) / rate / 60
     return {
         "step": step, "of": total, "samples_per_s": round(rate * batch_size, 1),

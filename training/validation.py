@@ -22,7 +22,7 @@ from model.matrix_fisher import MatrixFisher
 from model.metrics import BodyPoints, body_errors
 from model.network import DistributionNet, NetOutput
 from model.proxy import PROXY_SIZE
-from model.rotations import rotvec_to_rotmat
+from model.rotations import rotvec_to_rotmat, special_procrustes
 from training.augmentation import detected_keypoints, network_input
 from training.rendered_set import RenderedSet
 
@@ -38,13 +38,12 @@ class Validator:
     Args:
         body: the whole body.
         config: keypoint noise and seed are used.
+        mean_pose: (23, 3, 3) rotations that the naive predictor always answers.
     """
 
-    def __init__(self, body: Body, config: TrainConfig) -> None:
+    def __init__(self, body: Body, config: TrainConfig, mean_pose: Tensor) -> None:
         self.body, self.config = body, config
-        identity = torch.eye(3, device=body.faces.device)
-        self._rest_pose = identity.expand(1, 23, 3, 3)
-        self._upright = identity[None]
+        self.mean_pose = mean_pose.to(body.faces.device)
 
     @torch.no_grad()
     def validate(
@@ -86,10 +85,12 @@ class Validator:
         num = len(rotmats)
         naive, _ = self._points(
             torch.zeros_like(people.betas),
-            self._rest_pose.expand(num, -1, -1, -1),
-            self._upright.expand(num, -1, -1),
+            self.mean_pose.expand(num, -1, -1, -1),
+            rotmats[:, 0],  # aligned away in the metrics that are taken of it
         )
-        values = {name: 1000 * v[:, 0] for name, v in body_errors(_single(mode), truth, METRICS).items()}
+        values = {
+            name: 1000 * v[:, 0] for name, v in body_errors(_single(mode), truth, METRICS).items()
+        }
         errors = body_errors(_single(naive), truth, ("MPJPE-PA", "PVE-T-SC"))
         values |= {f"naive-{name}": 1000 * v[:, 0] for name, v in errors.items()}
         projected = project_weak_perspective(half_turn_x(keypoints), output.camera)
@@ -113,11 +114,19 @@ class Validator:
         return points, self.body.coco_joints(vertices, joints)
 
 
+def mean_pose(people: RenderedSet) -> Tensor:
+    """Rotations (23, 3, 3) nearest to the mean of those of `people`."""
+    return special_procrustes(rotvec_to_rotmat(people.rotvecs[:, 1:]).mean(0))
+
+
 def save_weights(
     net: DistributionNet, folder: Path, config: TrainConfig, epoch: int, metrics: dict[str, float]
 ) -> None:
     """Writes weights with where they come from; `folder` is replaced part by part."""
     description = json.loads((folder.parent / "train" / "description.json").read_text())
+    settings = json.loads(json.dumps(asdict(config)))
+    for name in ("train_poses", "val_poses", "backgrounds"):
+        settings["data"][name] = Path(settings["data"][name] or "").name
     metadata = WeightsMetadata(
         body_family="openbody" if config.data.body_model == "open" else "smpl",
         sign_rule=config.sign_rule,
@@ -125,7 +134,7 @@ def save_weights(
         num_layers=config.num_layers,
         keypoint_visibility="MoveNet thunder, confidence above 0.3; no keypoint is always drawn",
         provenance={
-            "config": json.loads(json.dumps(asdict(config))),
+            "config": settings,
             "data": description,
             "epoch": epoch,
             "validation": metrics,

@@ -1,0 +1,195 @@
+"""What a prediction run can be told, in one place; dumped whole into the run's manifest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+GENDERS = ("neutral", "male", "female")
+DETECTORS = ("movenet", "maskrcnn", "none")
+KEYPOINTS = ("movenet", "hrnet")
+PEOPLE = ("all", "centre")
+DEVICES = ("auto", "cpu", "cuda")
+SAVES = ("samples", "vertices")
+PICTURES = ("crops", "uncropped", "samples")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceConfig:
+    """Which pictures and video frames are read."""
+
+    inputs: tuple[str, ...]
+    """Files, folders (searched whole), globs, lists (.txt, .csv, .parquet), any fsspec path."""
+
+    frame_step: int = 1
+    """Of a video, every N-th frame is annotated."""
+
+    fps: float | None = None
+    """Of a video, this many frames per second are annotated, instead of `frame_step`."""
+
+    limit: int | None = None
+    """At most this many new pictures and frames are annotated in this run; None = all."""
+
+    max_megapixels: float = 100.0
+    """Larger pictures become error rows before they are decoded (300 MB of memory at 100)."""
+
+    def __post_init__(self) -> None:
+        _check(bool(self.inputs), "inputs must name at least one file or folder")
+        _check(self.frame_step >= 1, f"--frame-step must be at least 1, got {self.frame_step}")
+        _check(self.fps is None or self.fps > 0, f"--fps must be above 0, got {self.fps}")
+        _check(
+            self.fps is None or self.frame_step == 1, "--fps and --frame-step exclude each other"
+        )
+        _check(self.limit is None or self.limit >= 1, f"--limit must be at least 1: {self.limit}")
+        _check(self.max_megapixels > 0, "--max-megapixels must be above 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelsConfig:
+    """Which networks and body model are used, and where they compute."""
+
+    body_model: str = "open"
+    """`open` (the bundled OpenBody), an SMPL file, or the folder that holds SMPL_NEUTRAL.pkl ..."""
+
+    gender: str = "neutral"
+    """Body model of everybody: neutral, male or female."""
+
+    weights: str | None = None
+    """Distribution network: our safetensors or the paper's .tar; None = the bundled weights."""
+
+    detector: str = "movenet"
+    """Person detector: movenet, maskrcnn, or none = the pictures are cropped and centred."""
+
+    detector_weights: str | None = None
+    """Mask-RCNN weights; None = torchvision's own download."""
+
+    keypoints: str = "movenet"
+    """Keypoint model: movenet (bundled) or hrnet (needs `keypoint_weights`)."""
+
+    keypoint_weights: str | None = None
+    """HRNet's pose_hrnet_w48_384x288.pth."""
+
+    keypoint_threshold: float | None = None
+    """Confidence above which limb keypoints count as visible; None = that of the keypoint model
+    (0.3 MoveNet, 0.75 HRNet)."""
+
+    people: str = "all"
+    """`all`, or `centre`: only the person nearest to the middle, as the paper's code does."""
+
+    device: str = "auto"
+    """auto (cuda where there is one), cpu or cuda."""
+
+    def __post_init__(self) -> None:
+        _one_of("--gender", self.gender, GENDERS)
+        _one_of("--detector", self.detector, DETECTORS)
+        _one_of("--keypoints", self.keypoints, KEYPOINTS)
+        _one_of("--people", self.people, PEOPLE)
+        _one_of("--device", self.device, DEVICES)
+        _check(
+            self.keypoints != "hrnet" or self.keypoint_weights is not None,
+            "--keypoints hrnet needs --keypoint-weights, the path of pose_hrnet_w48_384x288.pth",
+        )
+        threshold = self.keypoint_threshold
+        _check(
+            threshold is None or 0 <= threshold <= 1,
+            f"--keypoint-threshold must lie between 0 and 1, got {threshold}",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingConfig:
+    """How the distributions become samples and spreads."""
+
+    num_samples: int = 50
+    """Body samples per person; every spread in metres is computed from them."""
+
+    uncertainty: bool = True
+    """False: no samples and no per-vertex spread. Closed-form columns stay."""
+
+    paper_rule: bool = False
+    """True: vertices of samples use the mean shape, as the paper's code does; False: the shape is
+    sampled too (spreads 5 to 6 % larger)."""
+
+    seed: int = 0
+    """Seed of all draws. A person's draws depend on it, the item and the person's index alone."""
+
+    save: frozenset[str] = field(default_factory=frozenset)
+    """Additional columns: samples, vertices."""
+
+    def __post_init__(self) -> None:
+        _check(self.num_samples >= 1, f"--num-samples must be at least 1, got {self.num_samples}")
+        _check(0 <= self.seed < 2**63, f"--seed must lie in 0 .. 2**63 - 1, got {self.seed}")
+        for name in self.save:
+            _one_of("--save", name, SAVES)
+        _check(
+            self.uncertainty or "samples" not in self.save,
+            "--save samples and --no-uncertainty exclude each other",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Where results go, how the work is cut, and what happens to earlier results."""
+
+    output: str
+    """Folder of the results, created if needed; any fsspec path."""
+
+    shard_size: int | None = None
+    """Pictures or frames per shard, the unit of work and of commit; None = chosen so that every
+    worker gets several and at most 32."""
+
+    batch_size: int = 16
+    """Pictures decoded at once and people per network call: what memory depends on."""
+
+    visualise: frozenset[str] = field(default_factory=frozenset)
+    """Pictures to draw: crops, uncropped, samples."""
+
+    retry_failed: bool = False
+    """Do again what earlier runs ended with an error row."""
+
+    overwrite: bool = False
+    """Do all inputs again; their earlier rows are replaced."""
+
+    dry_run: bool = False
+    """Say what would be done, check all options and models, write nothing."""
+
+    max_failed_ratio: float = 0.5
+    """Share of failed items above which the exit code is 1."""
+
+    def __post_init__(self) -> None:
+        _check(bool(self.output), "--output must name a folder")
+        _check(
+            self.shard_size is None or self.shard_size >= 1,
+            f"--shard-size must be at least 1, got {self.shard_size}",
+        )
+        _check(self.batch_size >= 1, f"--batch-size must be at least 1, got {self.batch_size}")
+        for name in self.visualise:
+            _one_of("--visualise", name, PICTURES)
+        _check(
+            0 <= self.max_failed_ratio <= 1,
+            f"--max-failed-ratio must lie between 0 and 1, got {self.max_failed_ratio}",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictConfig:
+    """Everything that `hierprob3d predict` can be told."""
+
+    source: SourceConfig
+    models: ModelsConfig
+    sampling: SamplingConfig
+    run: RunConfig
+
+    def __post_init__(self) -> None:
+        _check(
+            "samples" not in self.run.visualise or self.sampling.uncertainty,
+            "--visualise samples and --no-uncertainty exclude each other",
+        )
+
+
+def _check(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message + ".")
+
+
+def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
+    _check(value in allowed, f"{option} must be one of {', '.join(allowed)}, got {value!r}")
