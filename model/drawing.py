@@ -242,7 +242,7 @@ def draw_keypoints(
         threshold: keypoints at or below this confidence, and their limbs, are left out.
     """
     drawn = image.copy()
-    thickness = max(1, round(max(image.shape[:2]) / 400))
+    thickness = max(1, round(max(image.shape[:2]) / 256))
     for person in keypoints:
         seen = np.isfinite(person).all(-1) & (person[:, 2] > threshold)
         points = np.rint(np.clip(np.nan_to_num(person[:, :2]), -1e6, 1e6)).astype(int).tolist()

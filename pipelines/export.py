@@ -1,0 +1,220 @@
+"""Meshes and parameters of a prediction run for other tools.
+
+obj, ply and glb hold one mesh per file, in metres, y up, facing +z as seen in the picture.
+smpl-npz holds poses (N, 72), betas (10), trans (N, 3), gender and mocap_framerate in the layout of
+AMASS, one file per person, or per track of a video; smplh-npz the same with poses (N, 156), hands
+flat, as Blender's SMPL add-ons read them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import PurePosixPath
+
+import torch
+from fsspec.core import url_to_fs
+from torch import Tensor
+
+from model.body import Body
+from model.drawing import vertex_normals
+from model.mesh_files import glb_bytes, obj_bytes, ply_bytes
+from model.reconstruct import rebuild_mode, rebuild_samples
+from pipelines.run_folder import PeoplePart, RecordedBodies, RunFolder
+from pipelines.smpl_sequences import Places, RowDict, sequence_key, sequence_npz
+from pipelines.usage import EXIT_DONE, UsageError
+
+MESH_FORMATS = ("obj", "ply", "glb")
+PARAMETER_FORMATS = {"smpl-npz": 24, "smplh-npz": 52}
+"""Joints of a pose in each format; SMPL-H has 22 body joints and 30 of the hands."""
+
+FILTER_COLUMNS = ("uri", "item_id", "frame_index", "person_index", "track_id")
+_BATCH_SIZE = 16
+_PARAMETER_COLUMNS = (
+    *FILTER_COLUMNS, "time_s", "crop", "camera", "pose_F", "pose_mode", "shape_mean", "shape_std",
+    "global_rotmat", "seed",
+)  # fmt: skip
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `hierprob3d export`."""
+    parser.add_argument("folder", metavar="DIR", help="output folder of a prediction run")
+    parser.add_argument(
+        "--format", required=True, choices=(*MESH_FORMATS, *PARAMETER_FORMATS), help="file format"
+    )
+    parser.add_argument("--output", required=True, metavar="DIR", help="folder of the files")
+    parser.add_argument(
+        "--samples", type=int, default=0, metavar="K",
+        help="also the first K samples of every person (default: 0, the mode only)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--filter", action="append", default=[], metavar="COLUMN=PATTERN",
+        help=f"only people whose column ({', '.join(FILTER_COLUMNS)}) matches; * and ? are "
+        "wildcards; may be repeated, all must match",
+    )  # fmt: skip
+    parser.add_argument(
+        "--body-model", metavar="PATH",
+        help="the body model of the run: SMPL file or folder (default: where the run found it)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--focal-length", type=float, metavar="PX",
+        help="focal length that sets the distance from the camera (default: the picture's "
+        "diagonal, a field of view of 53 degrees)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--in-camera", action="store_true",
+        help="move meshes to where the person stands before the camera, instead of the origin",
+    )  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    """Writes the files; 0, or UsageError where nothing can be written."""
+    if args.samples < 0:
+        raise UsageError(f"--samples must be 0 or more, got {args.samples}.")
+    if args.focal_length is not None and args.focal_length <= 0:
+        raise UsageError(f"--focal-length must be above 0, got {args.focal_length}.")
+    folder = RunFolder(args.folder)
+    selection = [_parse_filter(text) for text in args.filter]
+    selected = _selected(folder, selection)
+    export = _export_meshes if args.format in MESH_FORMATS else _export_parameters
+    num_files = num_people = 0
+    fs, root = url_to_fs(args.output)
+    fs.makedirs(root, exist_ok=True)
+    for exported in export(selected, Places(folder, args.focal_length), args):
+        fs.pipe_file(f"{root}/{exported.name}", exported.content)
+        num_files, num_people = num_files + 1, num_people + exported.num_people
+    if not num_files:
+        raise UsageError(
+            f"no person of {args.folder} matches {' '.join(args.filter)}." if args.filter
+            else f"{args.folder} holds no people: nothing to export."
+        )  # fmt: skip
+    print(f"{num_files} files of {num_people} people written to {args.output}")
+    return EXIT_DONE
+
+
+@dataclass(frozen=True)
+class ExportedFile:
+    """One file to be written."""
+
+    name: str
+    content: bytes
+    num_people: int
+    """People rows that it is the first file of."""
+
+
+@dataclass(frozen=True)
+class _Selected:
+    """The wanted people of one part."""
+
+    part: PeoplePart
+    rows: list[RowDict]
+
+
+def _parse_filter(text: str) -> tuple[str, str]:
+    column, equals, pattern = text.partition("=")
+    if not equals or column not in FILTER_COLUMNS:
+        raise UsageError(
+            f"--filter {text!r} is not COLUMN=PATTERN with a column of {', '.join(FILTER_COLUMNS)}."
+        )
+    return column, pattern
+
+
+def _selected(folder: RunFolder, selection: Sequence[tuple[str, str]]) -> Iterator[_Selected]:
+    """The people of each part that match all patterns; parts without any are left out."""
+    for part in folder.people_parts(_PARAMETER_COLUMNS):
+        rows = [row for row in part.table.to_pylist() if _matches(row, selection)]
+        if rows:
+            yield _Selected(part, rows)
+
+
+def _matches(row: RowDict, selection: Sequence[tuple[str, str]]) -> bool:
+    return all(
+        row[column] is not None and fnmatch(str(row[column]), pattern)
+        for column, pattern in selection
+    )
+
+
+def _export_meshes(
+    selected: Iterator[_Selected], places: Places, args: argparse.Namespace
+) -> Iterator[ExportedFile]:
+    """One file per person and mesh."""
+    bodies = RecordedBodies(RunFolder(args.folder), args.body_model)
+    for part in selected:
+        body = bodies.of_part(part.part)
+        for start in range(0, len(part.rows), _BATCH_SIZE):
+            rows = part.rows[start : start + _BATCH_SIZE]
+            meshes = _meshes(rows, body, args.samples)
+            if args.in_camera:
+                meshes = meshes + places.translation(rows)[:, None, None]
+            for row, person in zip(rows, meshes, strict=True):
+                yield from _person_files(row, person, body, args.format)
+
+
+def _meshes(rows: Sequence[RowDict], body: Body, num_samples: int) -> Tensor:
+    """(P, 1 + K, V, 3): the mode, then the samples."""
+    modes = rebuild_mode(rows, body)[0][:, None]
+    if not num_samples:
+        return modes
+    return torch.cat([modes, rebuild_samples(rows, body, num_samples)[0]], dim=1)
+
+
+def _person_files(row: RowDict, meshes: Tensor, body: Body, kind: str) -> Iterator[ExportedFile]:
+    """Files of one person's meshes (1 + K, V, 3)."""
+    names = ["", *(f"_sample{index:02d}" for index in range(len(meshes) - 1))]
+    for name, mesh in zip(names, meshes, strict=True):
+        content = _WRITERS[kind](mesh, body.faces)
+        yield ExportedFile(f"{_person_name(row)}{name}.{kind}", content, num_people=int(not name))
+
+
+def _glb(vertices: Tensor, faces: Tensor) -> bytes:
+    normals = vertex_normals(vertices[None], faces)[0]
+    return glb_bytes(vertices.numpy(), faces.numpy(), normals.numpy())
+
+
+_WRITERS: dict[str, Callable[[Tensor, Tensor], bytes]] = {
+    "obj": lambda vertices, faces: obj_bytes(vertices.numpy(), faces.numpy()),
+    "ply": lambda vertices, faces: ply_bytes(vertices.numpy(), faces.numpy()),
+    "glb": _glb,
+}
+
+
+def _export_parameters(
+    selected: Iterator[_Selected], places: Places, args: argparse.Namespace
+) -> Iterator[ExportedFile]:
+    """One npz per person of a picture, or per track of a video."""
+    sequences: dict[tuple[str, ...], list[RowDict]] = {}
+    metadata: dict[tuple[str, ...], dict[str, str]] = {}
+    for part in selected:
+        for row in part.rows:
+            key = sequence_key(row)
+            sequences.setdefault(key, []).append(row)
+            metadata.setdefault(key, part.part.metadata)
+    if any(found.get("body_family") != "smpl" for found in metadata.values()):
+        print("note: betas are OpenBody's; poses fit SMPL too, these betas do not: set them to 0")
+    for key, rows in sequences.items():
+        rows.sort(key=lambda row: row["frame_index"] or 0)
+        content = sequence_npz(
+            rows, places, PARAMETER_FORMATS[args.format], args.samples, metadata[key]
+        )
+        yield ExportedFile(f"{_sequence_name(rows[0])}.npz", content, len(rows))
+
+
+def _person_name(row: RowDict) -> str:
+    frame = "" if row["frame_index"] is None else f"_frame{row['frame_index']:06d}"
+    return f"{source_name(row['uri'])}{frame}_person{row['person_index']}"
+
+
+def _sequence_name(row: RowDict) -> str:
+    if row["track_id"] is None:
+        return _person_name(row)
+    return f"{source_name(row['uri'])}_track{row['track_id']}"
+
+
+def source_name(uri: str) -> str:
+    """A safe file name: the picture's own, and a piece of a hash that tells namesakes apart."""
+    stem = re.sub(r"[^\w.-]+", "_", PurePosixPath(uri).stem)[:80]
+    return f"{stem}_{hashlib.sha1(uri.encode()).hexdigest()[:6]}"

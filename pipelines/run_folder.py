@@ -1,0 +1,169 @@
+"""A prediction run's folder as its readers see it: finished parts, manifests, and the body used.
+
+A part counts once its frames/ file exists, the mark of a finished shard; people and errors of
+unfinished shards are left out, and counted, so that killed and running runs can be read too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+from fsspec.core import url_to_fs
+
+from model.body import Body, load_body
+from pipelines.usage import UsageError
+from transforms.schema import errors_schema, frames_schema
+from transforms.store import RUNS, TABLES, OutputFolder
+
+
+@dataclass(frozen=True)
+class PeoplePart:
+    """The people of one finished shard."""
+
+    name: str
+    """people/part-<run>-<shard>.parquet."""
+    table: pa.Table
+    """One row per person."""
+    metadata: dict[str, str]
+    """File metadata: schema version, joint names, identity of the body model."""
+
+
+class RunFolder:
+    """Reader of a folder written by `hierprob3d predict`, local or on any fsspec file system.
+
+    Args:
+        folder: the --output of the run.
+
+    Raises:
+        UsageError: there is no such folder, or it holds no prediction run.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self.store = OutputFolder(folder)
+        self._fs, self._root = url_to_fs(self.store.root)
+        if not self._fs.isdir(self._root):
+            raise UsageError(f"there is no folder {folder}.")
+        if not any(self._fs.isdir(f"{self._root}/{name}") for name in (*TABLES, RUNS)):
+            raise UsageError(
+                f"{folder} is not the output of a prediction run: it has none of the folders "
+                f"{', '.join((*TABLES, RUNS))}."
+            )
+        self._finished = {_base(name) for name in self.store.parts("frames")}
+
+    @property
+    def unfinished_parts(self) -> list[str]:
+        """Names of people and errors parts whose shard was not finished."""
+        parts = self.store.parts("people") + self.store.parts("errors")
+        return sorted(name for name in parts if _base(name) not in self._finished)
+
+    def manifests(self) -> list[dict[str, Any]]:
+        """The manifests of all runs that wrote here, in the order of their run ids."""
+        folder = f"{self._root}/{RUNS}"
+        paths = self._fs.ls(folder, detail=False) if self._fs.isdir(folder) else []
+        found = [json.loads(self._fs.cat_file(path)) for path in sorted(paths) if _is_json(path)]
+        return [manifest for manifest in found if isinstance(manifest, dict)]
+
+    def frames(self) -> pa.Table:
+        """Rows of all finished frames parts."""
+        tables = [self._read(name) for name in self._finished_parts("frames")]
+        return _concatenate(tables) if tables else frames_schema().empty_table()
+
+    def errors(self) -> pa.Table:
+        """Rows of all finished errors parts."""
+        tables = [self._read(name) for name in self._finished_parts("errors")]
+        return _concatenate(tables) if tables else errors_schema().empty_table()
+
+    def people_parts(self, columns: Sequence[str] | None = None) -> Iterator[PeoplePart]:
+        """The finished people parts one by one; parts of several runs may differ in columns.
+
+        Args:
+            columns: those to read, where the part has them; None reads all.
+        """
+        for name in self._finished_parts("people"):
+            table = self._read(name, columns)
+            raw = table.schema.metadata or {}
+            metadata = {key.decode(): value.decode() for key, value in raw.items()}
+            yield PeoplePart(name, table, metadata)
+
+    def people(self, columns: Sequence[str]) -> pa.Table | None:
+        """Some columns of all people; None where no person was found."""
+        tables = [part.table for part in self.people_parts(columns)]
+        return _concatenate(tables) if tables else None
+
+    def _finished_parts(self, table: str) -> list[str]:
+        return [name for name in self.store.parts(table) if _base(name) in self._finished]
+
+    def _read(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+        try:
+            return self.store.read_part(name, None if columns is None else list(columns))
+        except pa.ArrowInvalid as error:
+            raise UsageError(f"{self.folder}/{name} cannot be read: {error}") from error
+
+
+def _base(name: str) -> str:
+    """File name of a part, the same in all tables of its shard."""
+    return name.rsplit("/", 1)[-1]
+
+
+def _is_json(path: str) -> bool:
+    return path.endswith(".json") and not _base(path).startswith(".")
+
+
+def _concatenate(tables: list[pa.Table]) -> pa.Table:
+    """One table; the file metadata, which may differ between runs, is dropped."""
+    return pa.concat_tables([table.replace_schema_metadata() for table in tables])
+
+
+class RecordedBodies:
+    """Loads the body models that parts were made with, and refuses any other.
+
+    Args:
+        folder: the run's folder; its manifests say where the body models lay.
+        path: body model that the user gave instead, or None.
+    """
+
+    def __init__(self, folder: RunFolder, path: str | None) -> None:
+        self._folder = folder
+        self._path = path
+        self._bodies: dict[str, Body] = {}
+
+    def of_part(self, part: PeoplePart) -> Body:
+        """The body of a part.
+
+        Raises:
+            UsageError: no body model at hand is the recorded one.
+        """
+        wanted = part.metadata.get("body_sha256", "")
+        if wanted not in self._bodies:
+            self._bodies[wanted] = self._find(part, wanted)
+        return self._bodies[wanted]
+
+    def _find(self, part: PeoplePart, wanted: str) -> Body:
+        gender = part.metadata.get("body_gender", "neutral")
+        tried = []
+        for path in self._candidates():
+            body = load_body(path, gender)
+            if body.sha256 == wanted:
+                return body
+            tried.append(f"{path} is of family '{body.family}', SHA-256 {body.sha256[:12]}...")
+        family = part.metadata.get("body_family", "unknown")
+        raise UsageError(
+            f"{part.name} was made with the {gender} body model of family '{family}', SHA-256 "
+            f"{wanted[:12] or 'not recorded'}..., but {'; '.join(tried) or 'it is gone'}: "
+            "give the right file or folder with --body-model."
+        )
+
+    def _candidates(self) -> list[str]:
+        """Where the body model may be: the given path, or those of the manifests still there."""
+        if self._path is not None:
+            return [self._path]
+        configs = [manifest.get("config", {}) for manifest in self._folder.manifests()]
+        paths = [config.get("models", {}).get("body_model", "open") for config in configs]
+        return [path for path in dict.fromkeys([*paths, "open"])
+                if path == "open" or os.path.exists(path)]  # fmt: skip

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from example_run import write_example_run
+
+from model.body import load_body
+from model.cameras import half_turn_x
+from model.reconstruct import rebuild_samples
+from model.rotations import rotmat_to_rotvec, rotvec_to_rotmat
+from pipelines import cli
+from pipelines.export import source_name
+from transforms.store import OutputFolder
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
+    folder = tmp_path_factory.mktemp("run [1]")  # a bracket must not be taken for a glob
+    return folder, write_example_run(folder)
+
+
+def export(folder: Path, output: Path, *options: str) -> int:
+    return cli.main(["export", str(folder), "--output", str(output), *options])
+
+
+def read_ply(path: Path, num_vertices: int) -> np.ndarray:
+    body = path.read_bytes().split(b"end_header\n")[1]
+    return np.frombuffer(body[: 12 * num_vertices], "<f4").reshape(-1, 3)
+
+
+def stored_joints(row: dict[str, Any]) -> torch.Tensor:
+    """The row's joints in the body frame."""
+    joints = torch.tensor(row["joints3d"]).view(24, 3) + torch.tensor(row["pelvis"])
+    return half_turn_x(joints)
+
+
+def test_one_upright_mesh_per_finished_person(example: Any, tmp_path: Path) -> None:
+    folder, rows = example
+    body = load_body("open")
+    assert export(folder, tmp_path, "--format", "ply") == 0
+    files = sorted(path.name for path in tmp_path.iterdir())
+    assert len(files) == 4 and not any("lost" in name for name in files)
+    mesh = torch.from_numpy(read_ply(next(tmp_path.glob("astronaut*")), body.num_vertices).copy())
+    # The mesh's own joints are those of the row; the head is above the feet.
+    rest = body.joint_template
+    assert rest.shape == (24, 3)
+    joints = stored_joints(rows[0])
+    assert joints[15, 1] > joints[7, 1] + 1
+    distance = torch.cdist(joints, mesh).amin(1)
+    assert distance.max() < 0.2 and mesh[:, 1].max() > joints[15, 1]
+
+
+@pytest.mark.parametrize("kind", ["obj", "ply", "glb"])
+def test_samples_are_those_the_run_drew(example: Any, tmp_path: Path, kind: str) -> None:
+    folder, rows = example
+    pattern = "--filter", "uri=*astronaut.png"
+    assert export(folder, tmp_path, "--format", kind, "--samples", "2", *pattern) == 0
+    names = sorted(path.name.split("_", 2)[2] for path in tmp_path.iterdir())
+    assert names == [f"person0.{kind}", f"person0_sample00.{kind}", f"person0_sample01.{kind}"]
+    if kind == "ply":
+        body = load_body("open")
+        expected = rebuild_samples(rows[:1], body, 2)[0][0, 1]
+        mesh = read_ply(next(tmp_path.glob("*sample01.ply")), body.num_vertices)
+        np.testing.assert_allclose(mesh, expected, atol=1e-6)
+
+
+def test_glb_opens_with_its_magic(example: Any, tmp_path: Path) -> None:
+    folder, _ = example
+    export(folder, tmp_path, "--format", "glb", "--filter", "person_index=1")
+    (path,) = tmp_path.iterdir()
+    data = path.read_bytes()
+    assert struct.unpack("<4sII", data[:12]) == (b"glTF", 2, len(data))
+
+
+def test_smpl_npz_holds_one_file_per_track_and_rebuilds_the_joints(
+    example: Any, tmp_path: Path
+) -> None:
+    folder, rows = example
+    assert export(folder, tmp_path, "--format", "smpl-npz") == 0
+    assert len(list(tmp_path.iterdir())) == 3  # astronaut, track of two frames, untracked person
+    with np.load(next(tmp_path.glob("*track3.npz"))) as track:
+        assert track["poses"].shape == (2, 72) and track["trans"].shape == (2, 3)
+        assert track["betas"].shape == (10,) and str(track["gender"]) == "neutral"
+        # Frames are 0.1 s apart.
+        assert float(track["mocap_framerate"]) == pytest.approx(10.0)
+        poses = torch.from_numpy(track["poses"]).view(2, 24, 3)
+    body = load_body("open")
+    rotmats = rotvec_to_rotmat(poses)
+    shape = torch.tensor([row["shape_mean"] for row in rows[1:3]])
+    _, joints = body(shape, rotmats[:, 1:], rotmats[:, 0])
+    for found, row in zip(joints, rows[1:3], strict=True):
+        torch.testing.assert_close(found, stored_joints(row), atol=1e-4, rtol=0)
+
+
+def test_betas_of_a_track_are_weighted_by_precision(example: Any, tmp_path: Path) -> None:
+    folder, rows = example
+    export(folder, tmp_path, "--format", "smpl-npz", "--filter", "track_id=3")
+    (path,) = tmp_path.iterdir()
+    # Both frames are equally sure, so the weighted mean is the plain one.
+    expected = np.mean([row["shape_mean"] for row in rows[1:3]], axis=0)
+    np.testing.assert_allclose(np.load(path)["betas"], expected, atol=1e-6)
+
+
+def test_smplh_npz_puts_the_body_joints_first_and_hands_at_rest(
+    example: Any, tmp_path: Path
+) -> None:
+    folder, rows = example
+    export(folder, tmp_path, "--format", "smplh-npz", "--filter", "uri=*astronaut.png")
+    (path,) = tmp_path.iterdir()
+    poses = np.load(path)["poses"]
+    # SMPL-H: pelvis, 21 body joints, 30 finger joints; (1 + 21 + 30) * 3 = 156.
+    assert poses.shape == (1, 156) and not poses[:, 66:].any()
+    pose = rotmat_to_rotvec(torch.tensor(rows[0]["pose_mode"]).view(23, 3, 3))
+    np.testing.assert_allclose(poses[0, 3:66], pose[:21].flatten(), atol=1e-5)
+
+
+def test_npz_samples_have_a_row_per_frame_and_sample(example: Any, tmp_path: Path) -> None:
+    folder, _ = example
+    export(folder, tmp_path, "--format", "smpl-npz", "--samples", "4", "--filter", "track_id=3")
+    (path,) = tmp_path.iterdir()
+    arrays = np.load(path)
+    assert arrays["sample_poses"].shape == (2, 4, 72)
+    assert arrays["sample_betas"].shape == (2, 4, 10)
+
+
+def test_in_camera_moves_the_mesh_by_trans(example: Any, tmp_path: Path) -> None:
+    folder, _ = example
+    pattern = "--filter", "uri=*astronaut.png", "--focal-length", "800"
+    export(folder, tmp_path / "own", "--format", "ply", *pattern)
+    export(folder, tmp_path / "camera", "--format", "ply", "--in-camera", *pattern)
+    export(folder, tmp_path / "npz", "--format", "smpl-npz", *pattern)
+    (own,), (moved,), (npz,) = ((tmp_path / n).iterdir() for n in ("own", "camera", "npz"))
+    shift = read_ply(moved, 6880) - read_ply(own, 6880)
+    trans = np.load(npz)["trans"][0]
+    np.testing.assert_allclose(shift, np.broadcast_to(trans, shift.shape), atol=1e-5)
+    # Crop of 480 px at scale 0.8: 192 px per metre, so 800 / 192 m away, along -z.
+    assert trans[2] == pytest.approx(-800 / 192, rel=1e-5)
+
+
+def test_namesakes_of_different_folders_have_different_names() -> None:
+    assert source_name("/a/one.png") != source_name("/b/one.png")
+    assert "/" not in source_name("/a/b c?.png") and " " not in source_name("/a/b c?.png")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--filter", "uri=*nobody*"], "matches"),
+        (["--filter", "height=2"], "COLUMN=PATTERN"),
+        (["--samples", "-1"], "--samples"),
+        (["--focal-length", "0"], "--focal-length"),
+        (["--body-model", "/no/such/SMPL_NEUTRAL.pkl"], "/no/such/SMPL_NEUTRAL.pkl"),
+    ],
+)
+def test_bad_usage_is_one_line_and_code_2(
+    example: Any, tmp_path: Path, capsys: Any, options: list[str], message: str
+) -> None:
+    folder, _ = example
+    assert export(folder, tmp_path, "--format", "obj", *options) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+
+
+def test_missing_folder_other_folder_and_empty_run(tmp_path: Path, capsys: Any) -> None:
+    assert export(tmp_path / "nowhere", tmp_path / "out", "--format", "obj") == 2
+    assert "there is no folder" in capsys.readouterr().err
+    (tmp_path / "photos").mkdir()
+    assert export(tmp_path / "photos", tmp_path / "out", "--format", "obj") == 2
+    assert "not the output of a prediction run" in capsys.readouterr().err
+    OutputFolder(str(tmp_path / "empty")).create()
+    assert export(tmp_path / "empty", tmp_path / "out", "--format", "obj") == 2
+    assert "holds no people" in capsys.readouterr().err
+
+
+def test_another_body_than_the_recorded_one_is_refused(
+    example: Any, tmp_path: Path, capsys: Any
+) -> None:
+    folder, _ = example
+    other = Path(load_body("open", "male").path)
+    assert export(folder, tmp_path, "--format", "obj", "--body-model", str(other)) == 2
+    error = capsys.readouterr().err
+    assert load_body("open").sha256[:12] in error and load_body("open", "male").sha256[:12] in error
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from example_run import KILLED_RUN, RUN, write_example_run, write_manifest
+
+from pipelines import cli
+from pipelines.inspect import one_line
+from transforms.store import OutputFolder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_example_run(tmp_path)
+    return tmp_path
+
+
+def inspect(folder: Path, capsys: Any) -> str:
+    assert cli.main(["inspect", str(folder)]) == 0
+    return capsys.readouterr().out
+
+
+def test_counts_errors_and_unfinished_parts(folder: Path, capsys: Any) -> None:
+    text = inspect(folder, capsys)
+    assert "items   5 (3 ok, 1 no_person, 1 failed)" in text
+    assert "people  4" in text
+    assert "unfinished shards: 1" in text
+    (line,) = [line for line in text.splitlines() if "UnreadablePicture" in line]
+    assert line.split()[:3] == ["1", "decode", "UnreadablePicture"]
+
+
+def test_times_of_a_finished_and_a_killed_run(folder: Path, capsys: Any) -> None:
+    write_manifest(
+        folder,
+        {
+            "run_id": RUN, "status": "finished", "started": "2025-01-01T00:00:00+00:00",
+            "seconds": 2.0, "images_per_s": 2.5, "people_per_s": 2.0,
+        },
+    )  # fmt: skip
+    write_manifest(folder, {"run_id": KILLED_RUN, "status": "running"}, KILLED_RUN)
+    text = inspect(folder, capsys)
+    assert f"run {RUN} (finished)" in text and "2.50 items/s, 2.00 people/s" in text
+    assert f"run {KILLED_RUN} (running, or killed)" in text
+    # Seconds per stage come from the parts: 2 shards of 3.0 and 1.0 s.
+    stages = {line.split()[0]: line.split()[1:] for line in text.splitlines() if "%" in line}
+    assert stages == {"distribution": ["6.0", "s", "75%"], "decode": ["2.0", "s", "25%"]}
+
+
+def test_control_characters_of_names_do_not_reach_the_terminal(folder: Path, capsys: Any) -> None:
+    assert one_line("a\x1b[31mb\nc") == "a [31mb c"
+    assert len(one_line("x" * 1000)) == 100
+    assert "\x1b" not in inspect(folder, capsys)
+
+
+def test_a_run_that_has_only_begun(tmp_path: Path, capsys: Any) -> None:
+    OutputFolder(str(tmp_path)).create()
+    text = inspect(tmp_path, capsys)
+    assert "items   0" in text and "people  0" in text
+
+
+def test_missing_folder_is_one_line_and_code_2(tmp_path: Path, capsys: Any) -> None:
+    assert cli.main(["inspect", str(tmp_path / "nowhere")]) == 2
+    error = capsys.readouterr().err
+    assert "there is no folder" in error and error.count("\n") == 1
+
+
+def test_a_damaged_part_is_named(folder: Path, capsys: Any) -> None:
+    part = next((folder / "people").iterdir())
+    part.write_bytes(b"PAR1 but not really")
+    assert cli.main(["inspect", str(folder)]) == 2
+    assert part.name in capsys.readouterr().err
