@@ -34,7 +34,8 @@ def warp_fixed_point(
     backward = cv2.invertAffineTransform(np.asarray(matrix, np.float64))
     if nearest:
         whole = _int16(_rounded_positions(backward, output_size, bits=0))
-        return cv2.remap(image, whole, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
+        nothing = np.empty(0, np.uint16)
+        return cv2.remap(image, whole, nothing, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
     steps = _rounded_positions(backward, output_size, _BITS_OF_STEP)
     column, row = np.moveaxis(steps & (_STEPS_PER_PIXEL - 1), -1, 0)
     weights = (row * _STEPS_PER_PIXEL + column).astype(np.uint16)
@@ -42,9 +43,7 @@ def warp_fixed_point(
     return cv2.remap(image, whole, weights, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
 
 
-def _rounded_positions(
-    backward: np.ndarray, output_size: tuple[int, int], bits: int
-) -> np.ndarray:
+def _rounded_positions(backward: np.ndarray, output_size: tuple[int, int], bits: int) -> np.ndarray:
     """(height, width, 2) int64 source x and y in units of 2^-bits px."""
     width, height = output_size
     fine = 1 << _BITS_OF_SUM

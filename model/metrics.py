@@ -56,7 +56,9 @@ class BodyPoints:
     """The 14 joints common to Human3.6M and LSP."""
 
 
-def body_errors(prediction: BodyPoints, target: BodyPoints, names: Iterable[str]) -> dict[str, Tensor]:
+def body_errors(
+    prediction: BodyPoints, target: BodyPoints, names: Iterable[str]
+) -> dict[str, Tensor]:
     """Mean distance in metres of each hypothesis, (B, N), for each of `POINT_METRICS` in `names`.
 
     Metrics of the same points share the work that does not depend on the alignment. Persons are
@@ -65,7 +67,7 @@ def body_errors(prediction: BodyPoints, target: BodyPoints, names: Iterable[str]
     by_points: dict[str, list[str]] = {}
     for name in names:
         by_points.setdefault(POINT_METRICS[name].points, []).append(name)
-    errors = {}
+    errors: dict[str, Tensor] = {}
     for points, members in by_points.items():
         alignments = [POINT_METRICS[name].alignment for name in members]
         predicted, true = getattr(prediction, points), getattr(target, points)[:, None]
@@ -81,7 +83,7 @@ def body_errors(prediction: BodyPoints, target: BodyPoints, names: Iterable[str]
 
 
 def point_errors(source: Tensor, target: Tensor, alignments: Sequence[str]) -> Tensor:
-    """(..., A, P) distances of (..., P, 3) points under each of A alignments to (..., P, 3) targets.
+    """(..., A, P) distances of (..., P, 3) points to their targets under each of A alignments.
 
     Every alignment is an affine map of the centred source, so that one matrix product applies them
     all and leaves x, y and z in rows of their own, where arithmetic is fastest.
@@ -135,7 +137,9 @@ def _similarity_map(source: Tensor, target: Tensor) -> Tensor:
     covariance = (source.mT @ target).double()
     # LAPACK refuses NaN for the whole batch; the scale carries it to its own set instead.
     finite = covariance.isfinite().all(-1).all(-1)[..., None, None]
-    left, singular, right_t = torch.linalg.svd(covariance.where(finite, torch.zeros_like(covariance)))
+    left, singular, right_t = torch.linalg.svd(
+        covariance.where(finite, torch.zeros_like(covariance))
+    )
     proper = torch.ones_like(singular)
     proper[..., 2] = torch.det(left @ right_t).sign()
     rotation = right_t.mT @ (proper[..., None] * left.mT)
@@ -160,14 +164,6 @@ def joints2d_errors(prediction: Tensor, target: Tensor) -> Tensor:
     return torch.linalg.vector_norm(prediction - target[:, None], dim=-1)
 
 
-def inside_image(joints2d: Tensor, size: int) -> Tensor:
-    """(..., K) whether (..., K, 2) pixel positions lie in a square image.
-
-    As the paper's code has it, a joint on the far border (coordinate == size) counts as inside.
-    """
-    return ((joints2d >= 0) & (joints2d <= size)).all(-1)
-
-
 def silhouette_counts(prediction: Tensor, target: Tensor) -> Tensor:
     """(B, N, 4) true and false positive, true and false negative pixels of N masks a person.
 
@@ -176,9 +172,8 @@ def silhouette_counts(prediction: Tensor, target: Tensor) -> Tensor:
         target: (B, H, W) bool.
     """
     if prediction.shape[-2:] != target.shape[-2:]:
-        raise ValueError(
-            f"silhouettes of {tuple(prediction.shape[-2:])} against {tuple(target.shape[-2:])} pixels"
-        )
+        sizes = tuple(prediction.shape[-2:]), tuple(target.shape[-2:])
+        raise ValueError(f"silhouettes of {sizes[0]} against {sizes[1]} pixels")
     both = (prediction & target[:, None]).sum((-2, -1))
     predicted, true = prediction.sum((-2, -1)), target.sum((-2, -1))[:, None]
     num_pixels = target.shape[-2] * target.shape[-1]

@@ -183,3 +183,17 @@ def test_a_matrix_that_is_not_finite_spoils_only_itself() -> None:
     U, S, V = rotations.proper_svd(F)
     torch.testing.assert_close(mode[[0, 2]], good)
     assert all(torch.isnan(x[1]).all() and torch.isfinite(x[[0, 2]]).all() for x in (mode, U, S, V))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_canonical_signs_do_not_depend_on_the_signs_of_the_svd(dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(3)
+    F = torch.randn(200, 3, 3, generator=generator, dtype=dtype)
+    U, S, V = rotations.proper_svd(F)
+    flips = torch.randint(0, 2, (200, 2), generator=generator).to(dtype) * 2 - 1
+    flips = torch.cat([flips, flips.prod(-1, keepdim=True)], dim=-1)[:, None]
+    canonical = rotations.canonical_signs(U, V)
+    torch.testing.assert_close(rotations.canonical_signs(U * flips, V * flips), canonical)
+    again = canonical[0] @ torch.diag_embed(S) @ canonical[1].mT
+    torch.testing.assert_close(again, F, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(torch.linalg.det(canonical[0]), torch.ones(200, dtype=dtype))

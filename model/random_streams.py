@@ -1,0 +1,124 @@
+"""Random numbers that belong to a person: counter-based, so independent of batch, order and runner.
+
+Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011) turns a
+128-bit counter and a 64-bit key into four 32-bit words without any state. The key is the person,
+the counter says which number of which stream; what else is drawn, or for whom, changes nothing.
+The words are exact on every device; floating-point values made of them agree to rounding.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+_MASK = 0xFFFFFFFF
+_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+_KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
+_NUM_ROUNDS = 10
+
+
+def person_keys(seed: int, item_ids: Sequence[str], person_indices: Sequence[int]) -> Tensor:
+    """Keys (P,) int64 of people, a hash of the seed, the picture and the person in it.
+
+    Args:
+        seed: the run's seed.
+        item_ids: P identifiers of images or frames.
+        person_indices: P numbers of the people within their picture.
+    """
+    people = zip(item_ids, person_indices, strict=True)
+    keys = [_hash64(f"{seed}/{person_index}/{item_id}") for item_id, person_index in people]
+    return torch.tensor(keys, dtype=torch.int64)
+
+
+class RandomStreams:
+    """One family of random streams per person; drawing twice gives the same numbers twice.
+
+    Different uses must name different streams. Within a stream the numbers are fixed in order:
+    a larger request begins with the numbers of a smaller one.
+
+    Args:
+        keys: (P,) int64, see person_keys.
+        device: where numbers are made; default: the device of `keys`.
+    """
+
+    def __init__(self, keys: Tensor, device: torch.device | str | None = None) -> None:
+        self.keys = keys.to(device) if device is not None else keys
+
+    @property
+    def num_people(self) -> int:
+        """P, the number of keys."""
+        return len(self.keys)
+
+    def uniform(
+        self, shape: Sequence[int], stream: str | int, dtype: torch.dtype = torch.float32
+    ) -> Tensor:
+        """Numbers strictly between 0 and 1, (P, *shape)."""
+        num_numbers = math.prod(shape)
+        people = torch.arange(self.num_people, device=self.keys.device)[:, None]
+        blocks = torch.arange(-(-num_numbers // 4), device=self.keys.device)[None, :]
+        numbers = self.uniform_blocks(people, blocks, stream=stream).movedim(0, -1)
+        return numbers.flatten(1)[:, :num_numbers].reshape(self.num_people, *shape).to(dtype)
+
+    def normal(
+        self, shape: Sequence[int], stream: str | int, dtype: torch.dtype = torch.float32
+    ) -> Tensor:
+        """Standard normal numbers (Box-Muller; |z| < 6.8), (P, *shape)."""
+        num_numbers = math.prod(shape)
+        pairs = self.uniform((-(-num_numbers // 2), 2), stream, torch.float64)
+        radius, angle = torch.sqrt(-2 * torch.log(pairs[..., 0])), 2 * math.pi * pairs[..., 1]
+        normals = torch.stack([radius * torch.cos(angle), radius * torch.sin(angle)], dim=-1)
+        return normals.flatten(1)[:, :num_numbers].reshape(self.num_people, *shape).to(dtype)
+
+    def uniform_blocks(
+        self, people: Tensor, blocks: Tensor, attempts: Tensor | int = 0, *, stream: str | int
+    ) -> Tensor:
+        """Four numbers strictly between 0 and 1 for every address, (4, ...) float64.
+
+        Args:
+            people: (...) rows of the keys.
+            blocks: (...) which block of the stream, 0 <= block < 2^63.
+            attempts: (...) repetitions of a block that rejection needs, 0 <= attempt < 2^32.
+            stream: name or number (below 2^32) of the stream.
+        """
+        keys = self.keys[people]
+        attempts = torch.as_tensor(attempts, device=keys.device)
+        number = torch.tensor(_stream_number(stream), device=keys.device)
+        counter = torch.broadcast_tensors(blocks & _MASK, blocks >> 32, attempts, number)
+        words = philox4x32(counter, (keys & _MASK, (keys >> 32) & _MASK))
+        # Float64 holds (word + 1/2) / 2^32 exactly: neither 0 nor 1 can occur.
+        return torch.stack(words).double().add_(0.5).mul_(2.0**-32)
+
+
+def philox4x32(
+    counter: Sequence[Tensor], key: Sequence[Tensor]
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Four 32-bit words, each in an int64 tensor, of Philox4x32-10; arguments broadcast.
+
+    Args:
+        counter: four int64 tensors with values in [0, 2^32).
+        key: two int64 tensors with values in [0, 2^32).
+    """
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
+    for _ in range(_NUM_ROUNDS):
+        # Products wrap into the sign bit and only c0, c2 must be clean 32-bit words: all that
+        # stands above bit 31 is masked away in one go.
+        product0, product1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
+        c0 = ((product1 >> 32) ^ c1 ^ k0) & _MASK
+        c2 = ((product0 >> 32) ^ c3 ^ k1) & _MASK
+        c1, c3 = product1, product0
+        k0, k1 = k0 + _KEY_STEPS[0], k1 + _KEY_STEPS[1]
+    return c0, c1 & _MASK, c2, c3 & _MASK
+
+
+def _stream_number(stream: str | int) -> int:
+    return stream if isinstance(stream, int) else _hash64(stream) & _MASK
+
+
+def _hash64(text: str) -> int:
+    """Signed 64-bit hash, the same in every process (unlike Python's hash)."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), signed=True)
