@@ -171,6 +171,8 @@ class TrainConfig:
     """cpu, cuda, or auto."""
     num_threads: int = 2
     """Threads of a training on CPU."""
+    epochs_per_checkpoint: int = 5
+    """Epochs between checkpoints/epoch_NNN.tar in the paper's layout; the last is always kept."""
     save_every: int = 200
     """Steps between saved states; a killed run goes on from the last."""
     log_every: int = 20

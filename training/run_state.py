@@ -4,14 +4,34 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 _logger = logging.getLogger(__name__)
+
+
+@dataclass
+class BestWeights:
+    """The weights to keep, and how good they were."""
+
+    epoch: int
+    score: tuple[float, ...]
+    """Lower is better; NaN never gets here, see `is_better`."""
+    metrics: dict[str, float]
+    weights: dict[str, Tensor]
+
+
+def is_better(score: tuple[float, ...], best: BestWeights | None) -> bool:
+    """Whether a score beats the best so far; one with a NaN never does."""
+    if any(math.isnan(value) for value in score):
+        return False
+    return best is None or score < best.score
 
 
 class RunState:
@@ -25,6 +45,7 @@ class RunState:
     def __init__(self, path: Path, config: dict[str, Any]) -> None:
         self.path = path
         self.config = json.loads(json.dumps(config))
+        self.best: BestWeights | None = None
 
     def save(
         self, step: int, net: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer
@@ -36,6 +57,7 @@ class RunState:
             "net": net.state_dict(),
             "average": average.state_dict(),
             "optimiser": optimiser.state_dict(),
+            "best": None if self.best is None else vars(self.best),
         }
         unfinished = self.path.with_name(f"{self.path.name}.{os.getpid()}.tmp")
         try:
@@ -63,6 +85,8 @@ class RunState:
         net.load_state_dict(content["net"])
         average.load_state_dict(content["average"])
         optimiser.load_state_dict(content["optimiser"])
+        if content.get("best") is not None:
+            self.best = BestWeights(**content["best"])
         _logger.info("going on from step %d of %s", content["step"], self.path)
         return int(content["step"])
 

@@ -15,17 +15,20 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from configs.training import PhaseConfig, TrainConfig
 from model.body import load_body
+from model.checkpoints import save_distribution_net, save_paper_checkpoint
 from model.network import DistributionNet, NetworkConfig
 from training.augmentation import detected_keypoints, mirrored, network_input
 from training.bodies import predicted, true
 from training.losses import LossTerms, pose_shape_loss
 from training.rendered_set import RenderedSet, load_rendered_set, render_set
-from training.run_state import RunState
+from training.run_state import BestWeights, RunState, is_better
 from training.sparse_body import SparseBody
-from training.validation import Validator, mean_pose, save_weights
+from training.validation import Validator, mean_pose, weights_metadata
 
-_FREE_ON_RESUME = ("device", "num_threads", "save_every", "log_every")
+_FREE_ON_RESUME = ("device", "num_threads", "save_every", "log_every", "epochs_per_checkpoint")
 """Settings of which a resumed run may change: they do not decide what is learned."""
+
+_SELECTION_METRIC = "MPJPE-PA"
 
 _logger = logging.getLogger(__name__)
 
@@ -64,7 +67,7 @@ class Trainer:
         self.state = RunState(folder / "state.pt", identity)
 
     def run(self) -> None:
-        """Renders what is missing, trains what is left, writes weights/ and log.jsonl."""
+        """Renders what is missing, trains what is left; writes weights, checkpoints and log."""
         render_missing(self.config, self.folder, self.device)
         people = load_rendered_set(self.folder / "train", self.config.data.num_shards)
         val_people = load_rendered_set(self.folder / "val", self.config.data.num_val_shards)
@@ -85,10 +88,11 @@ class Trainer:
             if step % self.config.log_every == 0:
                 rate = (step - first) / (time.monotonic() - started)
                 self.state.log(_log_line(terms, step, total, rate, batch_size))
+            if step % steps_per_epoch == 0:
+                is_last = step == total
+                self._finish_epoch(epoch, epochs[epoch], validator, val_people, is_last)
             if step % self.config.save_every == 0 or step == total:
                 self.state.save(step, self.net, self.average, self.optimiser)
-            if step % steps_per_epoch == 0:
-                self._finish_epoch(epoch, epochs[epoch], validator, val_people)
 
     def _order(self, epoch: int, num: int) -> Tensor:
         generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + epoch)
@@ -131,12 +135,43 @@ class Trainer:
         self.average.update_parameters(self.net)
 
     def _finish_epoch(
-        self, epoch: int, phase: PhaseConfig, validator: Validator, val_people: RenderedSet
+        self,
+        epoch: int,
+        phase: PhaseConfig,
+        validator: Validator,
+        val_people: RenderedSet,
+        is_last: bool,
     ) -> None:
+        """Validates the averaged weights and keeps them if they are the best."""
         averaged = cast(DistributionNet, self.average.module)
         metrics = validator.validate(averaged, val_people, phase.stride)
         self.state.log({"epoch": epoch, "stride": phase.stride, **metrics})
-        save_weights(averaged, self.folder / "weights", self.config, epoch, metrics)
+        # A coarser input than the network's own is only a warm-up: finer weights replace it.
+        score = (float(phase.stride), metrics[_SELECTION_METRIC])
+        if is_better(score, self.state.best):
+            weights = {k: v.detach().cpu().clone() for k, v in averaged.state_dict().items()}
+            self.state.best = BestWeights(epoch, score, metrics, weights)
+            metadata = weights_metadata(self.config, self.folder, epoch, metrics)
+            save_distribution_net(averaged, self.folder / "weights", metadata)
+        if (epoch + 1) % self.config.epochs_per_checkpoint == 0 or is_last:
+            self._save_paper_checkpoint(epoch)
+
+    def _save_paper_checkpoint(self, epoch: int) -> None:
+        """Writes checkpoints/epoch_NNN.tar in the layout of the paper's code."""
+        best = self.state.best
+        if best is None:
+            _logger.warning("no checkpoint of epoch %d: every validation gave NaN so far", epoch)
+            return
+        save_paper_checkpoint(
+            self.folder / "checkpoints" / f"epoch_{epoch:03d}.tar",
+            metadata=weights_metadata(self.config, self.folder, best.epoch, best.metrics),
+            epoch=epoch,
+            model_state=self.net.state_dict(),
+            best_epoch=best.epoch,
+            best_metrics=best.metrics,
+            best_state=best.weights,
+            optimiser_state=self.optimiser.state_dict(),
+        )
 
 
 def train(config: TrainConfig, folder: str | Path) -> None:
@@ -160,6 +195,11 @@ def render_missing(config: TrainConfig, folder: Path, device: torch.device | str
         ("val", data.val_poses, data.num_val_shards, validation_seed),
         ("train", data.train_poses, data.num_shards, training_seed),
     )
+    for name, poses, _, _ in sets:
+        if not Path(poses).is_file():
+            raise FileNotFoundError(
+                f"no pose file {poses!r}; pass data.{name}_poses=FILE.npz with poses (N, 72)"
+            )
     for name, poses, num_shards, seed in sets:
         render_set(folder / name, data, poses, num_shards, seed, str(device))
 

@@ -16,7 +16,7 @@ from model.cameras import (
     normalised_to_pixels,
     project_weak_perspective,
 )
-from model.checkpoints import WeightsMetadata, save_distribution_net
+from model.checkpoints import WeightsMetadata
 from model.distribution_metrics import density_rank, pose_nll
 from model.matrix_fisher import MatrixFisher
 from model.metrics import BodyPoints, body_errors
@@ -119,20 +119,20 @@ def mean_pose(people: RenderedSet) -> Tensor:
     return special_procrustes(rotvec_to_rotmat(people.rotvecs[:, 1:]).mean(0))
 
 
-def save_weights(
-    net: DistributionNet, folder: Path, config: TrainConfig, epoch: int, metrics: dict[str, float]
-) -> None:
-    """Writes weights with where they come from; `folder` is replaced part by part."""
-    description = json.loads((folder.parent / "train" / "description.json").read_text())
+def weights_metadata(
+    config: TrainConfig, folder: Path, epoch: int, metrics: dict[str, float]
+) -> WeightsMetadata:
+    """What weights carry of where they come from; names of files, but no paths."""
+    description = json.loads((folder / "train" / "description.json").read_text())
     settings = json.loads(json.dumps(asdict(config)))
     for name in ("train_poses", "val_poses", "backgrounds"):
         settings["data"][name] = Path(settings["data"][name] or "").name
-    metadata = WeightsMetadata(
+    return WeightsMetadata(
         body_family="openbody" if config.data.body_model == "open" else "smpl",
         sign_rule=config.sign_rule,
         input_stride=config.data.stored_stride,
         num_layers=config.num_layers,
-        keypoint_visibility="MoveNet thunder, confidence above 0.3; no keypoint is always drawn",
+        keypoint_visibility="confidence above 0.3 of MoveNet thunder; none is drawn regardless",
         provenance={
             "config": settings,
             "data": description,
@@ -140,7 +140,6 @@ def save_weights(
             "validation": metrics,
         },
     )
-    save_distribution_net(net, folder, metadata)
 
 
 def _single(points: BodyPoints) -> BodyPoints:

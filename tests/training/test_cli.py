@@ -9,13 +9,10 @@ from pipelines.cli import main
 
 def test_missing_poses_are_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["train", "--experiment", str(tmp_path), "data.train_poses=none.npz"]) == 2
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert "data.val_poses" in lines[-1] or "none.npz" in lines[-1]
+    assert "data.val_poses=FILE.npz" in capsys.readouterr().err
 
 
-def test_an_unknown_setting_is_a_usage_error(
-    tmp_path: Path, capsys: pytest.CaptureFixture
-) -> None:
+def test_an_unknown_setting_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["train", "--experiment", str(tmp_path), "optimizer.lr=1"]) == 2
     assert "Did you mean 'optimiser'" in capsys.readouterr().err
 

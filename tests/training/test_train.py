@@ -11,9 +11,10 @@ import torch
 
 from configs.training import DataConfig, OptimiserConfig, PhaseConfig, TrainConfig
 from model.checkpoints import load_distribution_net
+from model.weight_files import read_torch_checkpoint
 from training import rendered_set
 from training.rendered_set import load_rendered_set
-from training.run_state import RunState
+from training.run_state import BestWeights, RunState, is_better
 from training.train import Trainer, render_missing, train
 
 
@@ -85,6 +86,26 @@ def test_a_killed_run_resumes_with_the_same_losses(
             train(config, tmp_path)
     train(config, tmp_path)
     assert _losses(tmp_path) == _losses(undisturbed)
+
+
+def test_the_last_checkpoint_has_the_papers_layout(undisturbed: Path) -> None:
+    path = undisturbed / "checkpoints" / "epoch_001.tar"
+    content = read_torch_checkpoint(path)
+    assert set(content) >= {
+        "epoch", "best_epoch", "best_epoch_val_metrics", "model_state_dict",
+        "best_model_state_dict", "optimiser_state_dict",
+    }  # fmt: skip
+    net = load_distribution_net(path)
+    assert net.body_family == "openbody" and net.config.sign_rule == "invariant"
+    kept = load_distribution_net(undisturbed / "weights").state_dict()
+    for name, value in net.state_dict().items():
+        torch.testing.assert_close(kept[name], value, atol=2e-3, rtol=2e-3)  # float16 parts
+
+
+def test_nan_never_wins() -> None:
+    best = BestWeights(0, (2.0, 100.0), {}, {})
+    assert is_better((2.0, 90.0), best) and is_better((1.0, 500.0), best)
+    assert not is_better((2.0, float("nan")), best) and not is_better((2.0, float("nan")), None)
 
 
 def test_another_configuration_is_not_resumed(undisturbed: Path, config: TrainConfig) -> None:
