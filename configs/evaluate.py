@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 DEVICES = ("auto", "cpu", "cuda")
 KEYPOINTS = ("hrnet", "movenet")
@@ -73,7 +74,7 @@ class DatasetRules:
     name: str
     """Value of --dataset."""
 
-    rounding: str
+    rounding: Literal["none", "round", "truncate"]
     """How heatmap centres are snapped to pixels: none, round or truncate."""
 
     keypoint_threshold: float | None
@@ -233,6 +234,12 @@ class EvaluateConfig:
     def metric_names(self) -> tuple[str, ...]:
         """The metrics taken."""
         return self.metrics or self.rules.metrics
+
+    @property
+    def needs_joints(self) -> bool:
+        """Whether Human3.6M's joints are needed, hence the regressor that SMPL comes without."""
+        of_joints = any(name.startswith("MPJPE") for name in self.metric_names)
+        return of_joints or PROTOCOLS[self.protocol].root == "pelvis"
 
     @property
     def num_hypotheses(self) -> int:

@@ -57,7 +57,7 @@ class Trainer:
         self.net = DistributionNet(network).to(self.device)
         self.net.to(memory_format=torch.channels_last)
         decay = get_ema_multi_avg_fn(config.optimiser.average_decay)
-        self.average = AveragedModel(self.net, multi_avg_fn=decay)
+        self.average = AveragedModel(self.net, multi_avg_fn=decay, use_buffers=True)
         self.optimiser = torch.optim.AdamW(
             self.net.parameters(), config.optimiser.lr, weight_decay=config.optimiser.weight_decay
         )
