@@ -80,7 +80,7 @@ class MoveNetKeypoints:
     """
 
     visibility_threshold = 0.3
-    always_visible = ()
+    always_visible: tuple[int, ...] = ()
 
     def __init__(
         self,
@@ -155,7 +155,7 @@ class HRNetKeypoints:
     """
 
     visibility_threshold = 0.75
-    always_visible = ALWAYS_VISIBLE
+    always_visible: tuple[int, ...] = ALWAYS_VISIBLE
 
     def __init__(
         self,

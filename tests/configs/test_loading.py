@@ -14,7 +14,9 @@ def test_nothing_given_is_the_defaults() -> None:
 
 def test_overrides_win_over_the_file(tmp_path: Path) -> None:
     file = tmp_path / "run.yaml"
-    file.write_text("optimiser:\n  lr: 1e-4\n  batch_size: 8\nphases:\n  - epochs: 3\n    stride: 4\n")
+    file.write_text(
+        "optimiser:\n  lr: 1e-4\n  batch_size: 8\nphases:\n  - epochs: 3\n    stride: 4\n"
+    )
     with pytest.raises(ValueError, match="phases"):
         load_config(TrainConfig, file, ["phases.1.epochs=2"])  # the file's list has one item
     config = load_config(TrainConfig, file, ["optimiser.lr=0.5", "phases.0.loss.pose=7"])

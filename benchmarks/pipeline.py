@@ -1,0 +1,196 @@
+"""Speed of the stages from crop to spread, and of the default prediction, side by side in one run.
+
+    python -m benchmarks.pipeline [--people 16] [--samples 50] [--repeats 3] [--weights PATH]
+
+First, one thread: crop, proxy, network, samples and per-vertex spread of a batch of people by the
+pipeline's own stage functions, against the way of the paper's published code: person after person,
+the whole picture as floats, a mask per edge direction, joint after joint, every sample skinned as
+if it were a new person (ports of its loops from the other benchmarks). Both with ResNet-18 at
+256 px and random weights, and the mean shape for all samples, as that code does. Then `hierprob3d
+predict` on the bundled demo with one process: people per second and the share of each stage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from benchmarks.body import plain_arrays, plainly_posed
+from benchmarks.canny import plain_proxy
+from benchmarks.sampler import looped_sample
+from configs.predict import ModelsConfig, PredictConfig, RunConfig, SamplingConfig, SourceConfig
+from model.body import load_body
+from model.crops import CropFrames, crop_torch
+from model.network import DistributionNet
+from model.pose_head import PoseHead
+from model.proxy import PERSON_CROP_SIZE, PROXY_SIZE, visible_mask
+from model.skeleton import ALWAYS_VISIBLE, ANCESTORS, NUM_BODY_JOINTS
+from model.uncertainty import vertex_spread
+from pipelines.predict import predict
+from transforms.distribution import predict_distributions
+from transforms.isolation import People
+from transforms.items import picture_item
+from transforms.models import Models
+from transforms.proxy import make_proxies
+from transforms.sampling import sample_bodies
+
+DEMO = Path(__file__).parents[1] / "model" / "assets" / "demo"
+THRESHOLD = 0.3
+_AS_WRITTEN = argparse.RawDescriptionHelpFormatter
+
+
+def made_up_people(num_people: int, image: np.ndarray) -> People:
+    """People of random boxes and keypoints all over one picture."""
+    generator = torch.Generator().manual_seed(0)
+    size = torch.tensor([image.shape[1], image.shape[0]])
+    low = size * 0.5 * torch.rand(num_people, 2, generator=generator)
+    high = low + size * (0.2 + 0.3 * torch.rand(num_people, 2, generator=generator))
+    places = torch.rand(num_people, 17, 2, generator=generator)
+    points = low[:, None] + (high - low)[:, None] * places
+    confidence = torch.rand(num_people, 17, 1, generator=generator)
+    columns = {
+        "frame": torch.zeros(num_people, dtype=torch.long),
+        "bbox": torch.cat([low, high], dim=1),
+        "keypoints": torch.cat([points, confidence], dim=2),
+    }
+    return People([picture_item("/benchmark")] * num_people, list(range(num_people)), columns)
+
+
+def by_stages(people: People, image: np.ndarray, models: Models, config: SamplingConfig) -> Tensor:
+    """Spread (P, V) by the pipeline's stage functions."""
+    for stage in (
+        lambda some: make_proxies(some, [image], models),
+        lambda some: predict_distributions(some, models.net, len(some)),
+        lambda some: sample_bodies(some, models, config),
+    ):
+        people.columns |= stage(people)
+    return people.columns["vertex_spread_m"]
+
+
+def one_by_one(
+    people: People, image: np.ndarray, net: DistributionNet, arrays: Any, num_samples: int
+) -> Tensor:
+    """Spread (P, V) person after person."""
+    spreads = []
+    for box, keypoints in zip(people.columns["bbox"], people.columns["keypoints"], strict=True):
+        picture = torch.from_numpy(image.transpose(2, 0, 1)).float()[None] / 255.0
+        frame = CropFrames.around(box[None], PERSON_CROP_SIZE)
+        cut = crop_torch(picture, frame)
+        width, height = PERSON_CROP_SIZE
+        centre, side = torch.tensor([[width / 2, height / 2]]), torch.full((1, 2), float(height))
+        square = CropFrames(centre, side, (PROXY_SIZE, PROXY_SIZE))
+        joints = square.points_to_crop(frame.points_to_crop(keypoints[None, :, :2]))
+        visible = visible_mask(keypoints[None, :, 2], THRESHOLD)
+        features = net.encode(plain_proxy(crop_torch(cut, square), joints, visible))
+        spreads.append(_plain_spread(net, features, arrays, num_samples))
+    return torch.cat(spreads)
+
+
+def _plain_spread(net: DistributionNet, features: Tensor, arrays: Any, num_samples: int) -> Tensor:
+    hidden = net.activation(net.fc1(features))
+    shape, rot6d, camera = net.fc_shape(hidden), net.fc_glob(hidden), net.fc_cam(hidden)
+    embed = net.activation(net.fc_embed(torch.cat([features, shape, rot6d, camera], dim=1)))
+    U, S, V = joint_by_joint(net.fc_pose, embed)
+    rotmats = looped_sample(U, S, V, num_samples)[0]
+    rotmats = torch.cat([torch.eye(3).expand(num_samples, 1, 3, 3), rotmats], dim=1)
+    betas = shape[:, :10].expand(num_samples, -1)
+    return vertex_spread(plainly_posed(arrays, betas, rotmats)[None])
+
+
+def joint_by_joint(head: PoseHead, embed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """U, S, V (1, 23, ...) of one person, one joint after the other."""
+    U, V, mode = (torch.zeros(1, NUM_BODY_JOINTS, 3, 3) for _ in range(3))
+    S = torch.zeros(1, NUM_BODY_JOINTS, 3)
+    for joint in range(NUM_BODY_JOINTS):
+        ancestors = list(ANCESTORS[joint])
+        known = (U[:, ancestors], S[:, ancestors], mode[:, ancestors]) if ancestors else ()
+        inputs = torch.cat([embed, *(part.reshape(1, -1) for part in known)], dim=1)
+        F = head[joint](inputs).view(-1, 3, 3) + torch.eye(3)
+        joint_U, joint_S, joint_V = torch.svd(F)
+        sign_U, sign_V = torch.det(joint_U), torch.det(joint_V)
+        joint_U[:, :, 2] *= sign_U[:, None]
+        joint_S[:, 2] *= sign_U * sign_V
+        joint_V[:, :, 2] *= sign_V[:, None]
+        U[:, joint], S[:, joint], V[:, joint] = joint_U, joint_S, joint_V
+        mode[:, joint] = joint_U @ joint_V.mT
+    return U, S, V
+
+
+def seconds(functions: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Shortest CPU time of each, in turns, after a round that warms up."""
+    times: dict[str, list[float]] = {name: [] for name in functions}
+    for _ in range(repeats + 1):
+        for name, function in functions.items():
+            start = time.process_time()
+            function()
+            times[name].append(time.process_time() - start)
+    return {name: min(values[1:]) for name, values in times.items()}
+
+
+def compare_stages(num_people: int, num_samples: int, repeats: int) -> None:
+    """Prints both ways' time per person, that of the network in them, and the ratios."""
+    image = np.array(Image.open(DEMO / "astronaut.png").convert("RGB"))
+    torch.manual_seed(0)
+    body, net = load_body("open"), DistributionNet().eval()
+    net.fc_pose.freeze()
+    keypoints = SimpleNamespace(always_visible=ALWAYS_VISIBLE)
+    parts = {"net": net, "body": body, "keypoints": keypoints, "threshold": THRESHOLD}
+    models = cast(Models, SimpleNamespace(**parts, device=torch.device("cpu")))
+    config = SamplingConfig(num_samples=num_samples, paper_rule=True)
+    people, arrays = made_up_people(num_people, image), plain_arrays(body)
+    proxy = torch.rand(num_people, 18, PROXY_SIZE, PROXY_SIZE)
+    with torch.inference_mode():
+        took = seconds(
+            {
+                "all, one by one": lambda: one_by_one(people, image, net, arrays, num_samples),
+                "all, by stages": lambda: by_stages(people, image, models, config),
+                "encoder, one by one": lambda: [net.encode(one[None]) for one in proxy],
+                "encoder, one batch": lambda: net.encode(proxy),
+            },
+            repeats,
+        )
+    print(f"crop to spread, {num_people} people, {num_samples} samples, one thread:")
+    for name, value in took.items():
+        print(f"  {name:20} {1e3 * value / num_people:7.1f} ms a person")
+    loop, ours = took["all, one by one"], took["all, by stages"]
+    loop_rest, our_rest = loop - took["encoder, one by one"], ours - took["encoder, one batch"]
+    print(f"  {loop / ours:.1f} x faster, without the encoder {loop_rest / our_rest:.1f} x")
+
+
+def predict_demo(weights: str | None) -> None:
+    """Runs the default prediction on the bundled demo in this process; it prints its summary."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = PredictConfig(
+            source=SourceConfig(inputs=(str(DEMO),), frame_step=10),
+            models=ModelsConfig(weights=weights, device="cpu"),
+            sampling=SamplingConfig(),
+            run=RunConfig(output=folder),
+        )
+        print("\npredict on the demo, one process:")
+        predict(config, ["--direct_running_mode", "in_memory"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=_AS_WRITTEN)
+    parser.add_argument("--people", type=int, default=16)
+    parser.add_argument("--samples", type=int, default=50)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--weights", help="weights for OpenBody; default: the bundled ones")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    compare_stages(args.people, args.samples, args.repeats)
+    predict_demo(args.weights)
+
+
+if __name__ == "__main__":
+    main()

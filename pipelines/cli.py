@@ -1,0 +1,127 @@
+"""The `hierprob3d` command: finds the sub-command, reads its options and runs it.
+
+Each sub-command is a module with `add_arguments(parser)` and `run(args) -> exit code`, imported
+only when asked for, so that one with a missing extra does not break the others. A module that sets
+`ACCEPTS_BEAM_OPTIONS = True` is also given Beam's own options, as `args.beam_options`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import ModuleType
+
+from pipelines.usage import (
+    EXIT_DONE,
+    EXIT_USAGE,
+    OneLineParser,
+    UsageError,
+    check_unknown,
+    nearest,
+    option_names,
+)
+
+
+@dataclass(frozen=True)
+class Command:
+    """Where a sub-command lives and what it does."""
+
+    module: str
+    help: str
+    extra: str = ""
+
+
+COMMANDS = {
+    "predict": Command("pipelines.predict", "annotate pictures and videos"),
+    "evaluate": Command("pipelines.evaluate", "metrics on 3DPW, SSP-3D or synthetic data"),
+    "preprocess-3dpw": Command("pipelines.preprocess_3dpw", "3DPW to crops and labels"),
+    "train": Command("training.cli", "train a distribution network"),
+    "report": Command("pipelines.report", "one HTML page of a prediction run"),
+    "export": Command("pipelines.export", "meshes and parameters for other tools"),
+    "inspect": Command("pipelines.inspect", "counts, errors and timings of a run"),
+}
+PROGRAM = "hierprob3d"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code of the command in `argv`: 0 done, 1 too many failures, 2 bad usage.
+
+    Errors of the user (`UsageError`, other `ValueError`s, missing or unwritable files) end as one
+    line on stderr; anything else is a defect and keeps its traceback.
+    """
+    logging.getLogger().addFilter(_is_no_beam_chatter)
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help"):
+        print(_overview())
+        return EXIT_DONE if words else EXIT_USAGE
+    name = words[0]
+    try:
+        return _run_command(name, words[1:])
+    except SystemExit as leaving:  # argparse: --help (0) or a bad option (2)
+        return leaving.code if isinstance(leaving.code, int) else EXIT_USAGE
+    except (ValueError, OSError) as error:
+        print(f"{PROGRAM} {name}: error: {_one_line(error)}", file=sys.stderr)
+        return EXIT_USAGE
+    except KeyboardInterrupt:
+        print(f"{PROGRAM} {name}: stopped; the same command goes on from here.", file=sys.stderr)
+        return 130
+
+
+def _run_command(name: str, words: list[str]) -> int:
+    if name not in COMMANDS:
+        raise UsageError(f"no such command.{nearest(name, COMMANDS)} One of {', '.join(COMMANDS)}.")
+    module = _import(name)
+    parser = OneLineParser(prog=f"{PROGRAM} {name}", description=module.__doc__, allow_abbrev=False)
+    module.add_arguments(parser)
+    beam_words: list[str] = []
+    if getattr(module, "ACCEPTS_BEAM_OPTIONS", False):
+        from pipelines.beam_options import split_beam_options
+
+        words, beam_words = split_beam_options(words, option_names(parser))
+    args, rest = parser.parse_known_args(words)
+    check_unknown(rest, option_names(parser))
+    args.beam_options = beam_words
+    return int(module.run(args))
+
+
+def _import(name: str) -> ModuleType:
+    """The module of a sub-command; UsageError naming the package that is not installed."""
+    command = COMMANDS[name]
+    try:
+        return importlib.import_module(command.module)
+    except ModuleNotFoundError as error:
+        if error.name and error.name.split(".")[0] in ("model", "transforms", "training"):
+            raise
+        raise UsageError(f"needs the package '{error.name}', which is not installed.") from error
+
+
+def _is_no_beam_chatter(record: logging.LogRecord) -> bool:
+    """Drops what Beam says on import about Google Cloud libraries, which nobody here needs."""
+    return "apitools" not in str(record.msg)
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {command.help}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            f"usage: {PROGRAM} COMMAND ... (COMMAND --help for its options)",
+            "",
+            "3D human bodies from pictures, with their uncertainty.",
+            "",
+            *lines,
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""Datasets that can be made where they are not: of raw 3DPW, and the synthetic set."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from dataclasses import replace
+
+from configs.evaluate import EvaluateConfig
+from configs.preprocess import PreprocessConfig
+from pipelines.preprocess_3dpw import preprocess
+from pipelines.usage import UsageError
+from transforms.datasets import exists
+from transforms.pw3d import find_folder
+from transforms.sources import is_remote
+
+PREPROCESSED = "preprocessed"
+"""Folder below --output for what is made of raw 3DPW."""
+
+
+def provide_data(config: EvaluateConfig, beam_words: list[str]) -> EvaluateConfig:
+    """The configuration with `data` naming a folder that can be read as it is.
+
+    Raises:
+        UsageError: the data cannot be made.
+    """
+    if config.dataset == "synthetic" and not exists(f"{config.data}/labels.npz"):
+        _draw_synthetic(config)
+    if config.dataset == "3dpw" and exists(f"{config.data}/sequenceFiles"):
+        return _preprocessed(config, beam_words)
+    return config
+
+
+def _draw_synthetic(config: EvaluateConfig) -> None:
+    # Imported by name and only here: training knows how to draw people, evaluation need not.
+    if is_remote(config.data):
+        raise UsageError(
+            f"{config.data} has no labels.npz; the synthetic set is made locally only."
+        )
+    print(f"Making the synthetic evaluation set in {config.data} ...", file=sys.stderr)
+    importlib.import_module("training.evaluation_set").make_evaluation_set(config.data)
+
+
+def _preprocessed(config: EvaluateConfig, beam_words: list[str]) -> EvaluateConfig:
+    """Of raw 3DPW: the labels that lie in it, or else crops, labels and keypoints made now."""
+    try:
+        find_folder(config.data, config.split)
+        return config
+    except FileNotFoundError:
+        output = f"{config.output}/{PREPROCESSED}"
+    preprocess(
+        PreprocessConfig(
+            data=config.data,
+            output=output,
+            body_model=config.body_model,
+            split=config.split,
+            keypoints=config.keypoints,
+            keypoint_weights=config.keypoint_weights,
+            device=config.device,
+            limit=config.limit,
+            retry_failed=config.retry_failed,
+        ),
+        beam_words,
+    )
+    return replace(config, data=output)

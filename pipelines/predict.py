@@ -1,0 +1,203 @@
+"""Annotate pictures and videos: distributions over body pose and shape of every person.
+
+Results are Parquet tables below --output. The same command again does only what is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+import apache_beam as beam
+
+from configs.predict import PredictConfig
+from pipelines.execution import attempt, new_pipeline
+from pipelines.manifest import Manifest, new_run_id, read_outcome
+from pipelines.options import add_predict_options, config_from_args
+from pipelines.progress import Progress, polling_interval, published_items
+from pipelines.summary import dry_run_text, summary_text
+from pipelines.usage import EXIT_DONE, EXIT_FAILURES, OneLineParser, UsageError, option_names
+from pipelines.workers import WorkerPlan, plan_workers
+from transforms.items import Shard
+from transforms.models import Models, load_models, model_hashes, resolve_device
+from transforms.planning import FrameRule, Work, cut_into_shards, default_shard_size, find_work
+from transforms.schema import PeopleLayout, file_metadata, people_schema
+from transforms.shards import PredictShards, RunContext
+from transforms.sources import Listing, list_inputs
+from transforms.store import OutputFolder
+
+ACCEPTS_BEAM_OPTIONS = True
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the options of `predict`."""
+    add_predict_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs `predict` with parsed options; its exit code."""
+    parser = OneLineParser(add_help=False)
+    add_predict_options(parser)
+    return predict(config_from_args(args, option_names(parser)), args.beam_options)
+
+
+def predict(config: PredictConfig, beam_words: list[str] | None = None) -> int:
+    """Annotates what is new among the inputs; the exit code.
+
+    Args:
+        config: What to do.
+        beam_words: Beam's own options, as on the command line.
+
+    Raises:
+        ValueError, OSError: Bad usage: inputs, models or the output folder do not serve. Nothing
+            was annotated.
+    """
+    words = list(beam_words or [])
+    plan_workers(words, 0, on_gpu=False)  # a refused runner is told before anything is read
+    listing = list_inputs(config.source.inputs, leave_out=config.run.output)
+    models = load_models(config.models)
+    store = OutputFolder(config.run.output)
+    if config.run.dry_run:
+        work = _find_new(config, store, listing)
+        print(dry_run_text(config, work, listing, plan_for(config, words, work)))
+        return EXIT_DONE
+    store.create()
+    lock = store.lock_for_run()
+    try:
+        store.sweep()
+        _forget(config, store, listing)
+        _check_columns(store, layout_of(config, models))
+        work = _find_new(config, store, listing)
+        if not work.num_items:
+            return _nothing_to_do(work, listing)
+        return _annotate(config, store, work, plan_for(config, words, work))
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def layout_of(config: PredictConfig, models: Models) -> PeopleLayout:
+    """Columns of the people table that the configuration asks for."""
+    return PeopleLayout(
+        num_vertices=models.body.num_vertices,
+        num_samples=config.sampling.num_samples,
+        uncertainty=config.sampling.uncertainty,
+        save=config.sampling.save,
+    )
+
+
+def plan_for(config: PredictConfig, beam_words: list[str], work: Work) -> WorkerPlan:
+    """Processes for the work."""
+    on_gpu = resolve_device(config.models.device).type == "cuda"
+    return plan_workers(beam_words, work.num_items, on_gpu)
+
+
+def _find_new(config: PredictConfig, store: OutputFolder, listing: Listing) -> Work:
+    """What is not finished; with --overwrite and --dry-run everything, as it will be."""
+    source = config.source
+    rule = FrameRule(
+        frame_step=source.frame_step, fps=source.fps, max_megapixels=source.max_megapixels
+    )
+    done = {item.item_id for item in store.finished_items()} - _to_forget(config, store, listing)
+    return find_work(listing.uris, done, rule, source.limit)
+
+
+def _to_forget(config: PredictConfig, store: OutputFolder, listing: Listing) -> set[str]:
+    """Finished items among the inputs that this run is told to do again."""
+    if not (config.run.overwrite or config.run.retry_failed):
+        return set()
+    names = listing.names()
+    mine = {item.item_id for item in store.finished_items() if item.name in names}
+    return mine if config.run.overwrite else mine & store.failed_items()
+
+
+def _forget(config: PredictConfig, store: OutputFolder, listing: Listing) -> None:
+    store.drop_items(_to_forget(config, store, listing))
+
+
+def _check_columns(store: OutputFolder, layout: PeopleLayout) -> None:
+    """Raise UsageError if earlier rows have other columns: no reader could read both together."""
+    parts = store.parts("people")
+    if not parts:
+        return
+    found, wanted = store.read_schema(parts[-1]), people_schema(layout)
+    differing = [f.name for f in wanted if f.name not in found.names or found.field(f.name) != f]
+    differing += [name for name in found.names if name not in wanted.names]
+    if differing:
+        raise UsageError(
+            f"{store.root} holds people with other columns ({', '.join(differing[:4])}), from "
+            "another body model, --num-samples, --save or --no-uncertainty: choose another "
+            "--output, or the options of the earlier run."
+        )
+
+
+def _nothing_to_do(work: Work, listing: Listing) -> int:
+    if work.num_done:
+        print(f"Nothing to do: all {work.num_done} items are finished.")
+        return EXIT_DONE
+    skipped = f" ({listing.num_skipped} other files skipped)" if listing.num_skipped else ""
+    print(f"Nothing to do: the inputs hold no picture or video{skipped}.", file=sys.stderr)
+    return EXIT_FAILURES
+
+
+def _annotate(config: PredictConfig, store: OutputFolder, work: Work, plan: WorkerPlan) -> int:
+    """Runs the pipeline on the new items, with progress, manifest and summary."""
+    size = config.run.shard_size or default_shard_size(work.num_items, plan.num_workers)
+    shards = cut_into_shards(work, size)
+    context = _context(config, plan)
+    manifest = Manifest(store, context.run_id, config, _facts(config, work, shards, plan))
+    count = published_items(store, context.run_id, shards)
+    with Progress(count, work.num_items, polling_interval(store)):
+        problem = attempt(lambda: run_pipeline(shards, context, plan), plan.num_threads)
+    outcome = read_outcome(store, context.run_id)
+    record = manifest.finish("stopped" if problem else "finished", outcome)
+    print(summary_text(record, store.root))
+    if isinstance(problem, KeyboardInterrupt):
+        raise problem
+    if problem is not None:
+        print(f"The run stopped: {problem}\nThe same command goes on from here.", file=sys.stderr)
+    too_many = outcome.failed_ratio > config.run.max_failed_ratio
+    return EXIT_FAILURES if problem or too_many or not outcome.num_items else EXIT_DONE
+
+
+def run_pipeline(shards: list[Shard], context: RunContext, plan: WorkerPlan) -> None:
+    """Annotates and publishes all shards."""
+    with new_pipeline(plan) as pipeline:
+        _ = (
+            pipeline
+            | "Shards" >> beam.Create(shards, reshuffle=False)
+            | "Any worker" >> beam.Reshuffle()
+            | "Predict" >> PredictShards(context)
+        )
+
+
+def _context(config: PredictConfig, plan: WorkerPlan) -> RunContext:
+    models = load_models(config.models)
+    body = models.body
+    return RunContext(
+        run_id=new_run_id(),
+        config=config,
+        layout=layout_of(config, models),
+        body_metadata=file_metadata(
+            family=body.family, gender=body.gender, body_sha256=body.sha256
+        ),
+        num_threads=plan.num_threads,
+    )
+
+
+def _facts(
+    config: PredictConfig, work: Work, shards: list[Shard], plan: WorkerPlan
+) -> dict[str, Any]:
+    """What the manifest says besides the configuration."""
+    models = load_models(config.models)
+    return {
+        "workers": plan,
+        "device": str(models.device),
+        "keypoint_threshold": models.threshold,
+        "body": {"family": models.body.family, "gender": models.body.gender},
+        "model_files": model_hashes(config.models),
+        "items_finished_before": work.num_done,
+        "items_planned": work.num_items,
+        "shards": len(shards),
+    }

@@ -1,0 +1,215 @@
+"""Preprocess 3DPW: a crop and labels of every person in every frame with a valid camera.
+
+Writes the paper's 3dpw_<split>.npz and cropped_frames/*.png below --output, the same labels and
+more as Parquet, and with --keypoints the keypoint file that evaluation needs. The same command
+again does only what is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+
+from configs.preprocess import DEVICES, KEYPOINTS, SPLITS, PreprocessConfig
+from model.skeleton import NUM_BETAS, NUM_JOINTS, NUM_KEYPOINTS
+from pipelines.execution import attempt, new_pipeline
+from pipelines.manifest import Manifest, new_run_id, read_outcome
+from pipelines.progress import Progress, polling_interval, published_items
+from pipelines.usage import EXIT_DONE, EXIT_FAILURES, UsageError
+from pipelines.workers import WorkerPlan, plan_workers
+from transforms.metrics import column_values
+from transforms.models import resolve_device
+from transforms.pw3d import keypoints_name, labels_name
+from transforms.pw3d_preprocess import (
+    Preprocess,
+    PreprocessContext,
+    PreprocessShard,
+    cached_body,
+    list_sequences,
+    load_estimator,
+    plan_shards,
+)
+from transforms.pw3d_schema import label_schema
+from transforms.store import OutputFolder
+
+ACCEPTS_BEAM_OPTIONS = True
+_ORDER = ("sequence_file", "person_index", "frame_index")
+"""The paper's order of rows."""
+
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "--data": {"metavar": "DIR", "help": "3DPW: sequenceFiles/ and imageFiles/; any fsspec path"},
+    "--output": {"metavar": "DIR", "help": "folder of labels and crops"},
+    "--body-model": {"metavar": "DIR", "help": "folder of SMPL_MALE.pkl and SMPL_FEMALE.pkl"},
+    "--split": {"choices": SPLITS, "help": "part of 3DPW (test)"},
+    "--keypoints": {"choices": KEYPOINTS, "help": "also find COCO keypoints in every crop"},
+    "--keypoint-weights": {"metavar": "PATH", "help": "weights of the keypoint model (HRNet)"},
+    "--device": {"choices": DEVICES, "help": "where the keypoint model computes (auto)"},
+    "--shard-size": {"type": int, "metavar": "N", "help": "frames per unit of work (64)"},
+    "--limit": {"type": int, "metavar": "N", "help": "at most N new frames in this run"},
+    "--retry-failed": {"action": "store_true", "help": "do failed frames again"},
+    "--overwrite": {"action": "store_true", "help": "do everything again"},
+    "--max-failed-ratio": {"type": float, "metavar": "X",
+                           "help": "exit code 1 above this share of failures (0.5)"},
+}  # fmt: skip
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the options of `preprocess-3dpw`."""
+    for name, details in _OPTIONS.items():
+        parser.add_argument(name, **{"default": argparse.SUPPRESS, **details})
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs `preprocess-3dpw` with parsed options; its exit code."""
+    known = {field.name for field in fields(PreprocessConfig)}
+    given = {name: value for name, value in vars(args).items() if name in known}
+    for name in ("data", "output", "body_model"):
+        if not given.get(name):
+            raise UsageError(f"--{name.replace('_', '-')} is missing.")
+    return preprocess(PreprocessConfig(**given), args.beam_options)
+
+
+def preprocess(config: PreprocessConfig, beam_words: list[str] | None = None) -> int:
+    """Preprocesses the frames that are not finished; the exit code.
+
+    Args:
+        config: What to do.
+        beam_words: Beam's own options, as on the command line.
+
+    Raises:
+        ValueError, OSError: Bad usage: 3DPW, models or the output folder do not serve.
+    """
+    words = list(beam_words or [])
+    plan_workers(words, 0, on_gpu=False)  # a refused runner is told before anything is read
+    uris = list_sequences(config.data, config.split)
+    bodies = {gender: cached_body(config.body_model, gender) for gender in ("male", "female")}
+    load_estimator(config)
+    store = OutputFolder(config.output)
+    store.create()
+    lock = store.lock_for_run()
+    try:
+        store.sweep()
+        _forget(config, store)
+        _check_columns(config, store)
+        done = {item.item_id for item in store.finished_items()}
+        shards, num_done = plan_shards(uris, config, done)
+        facts = {
+            "model_files": {
+                f"body_{gender}": {"path": str(body.path), "sha256": body.sha256}
+                for gender, body in bodies.items()
+            },
+            "items_finished_before": num_done,
+            "shards": len(shards),
+        }
+        return _preprocess(config, store, shards, words, facts)
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def _preprocess(
+    config: PreprocessConfig,
+    store: OutputFolder,
+    shards: Sequence[PreprocessShard],
+    words: list[str],
+    facts: dict[str, Any],
+) -> int:
+    """Runs the pipeline with progress and manifest, and gathers the label files."""
+    num_items = sum(len(shard.items) for shard in shards)
+    on_gpu = config.keypoints is not None and resolve_device(config.device).type == "cuda"
+    plan = plan_workers(words, num_items, on_gpu)
+    context = PreprocessContext(
+        run_id=new_run_id(),
+        config=config,
+        num_threads=plan.num_threads,
+    )
+    manifest = Manifest(store, context.run_id, config, {**facts, "workers": plan})
+    count = published_items(store, context.run_id, shards)
+    with Progress(count, num_items, polling_interval(store)):
+        problem = attempt(lambda: _run_pipeline(shards, context, plan), context.num_threads)
+    outcome = read_outcome(store, context.run_id)
+    manifest.finish("stopped" if problem else "finished", outcome)
+    if isinstance(problem, KeyboardInterrupt):
+        raise problem
+    if problem is not None:
+        print(f"The run stopped: {problem}\nThe same command goes on from here.", file=sys.stderr)
+        return EXIT_FAILURES
+    num_rows = write_label_files(store, config)
+    failed = outcome.statuses["failed"]
+    print(
+        f"{outcome.num_items} frames in this run, {failed} of them failed (errors/); "
+        f"{labels_name(config.split)} has {num_rows} rows."
+    )
+    return (
+        EXIT_FAILURES
+        if outcome.failed_ratio > config.max_failed_ratio or not num_rows
+        else EXIT_DONE
+    )
+
+
+def _run_pipeline(
+    shards: Sequence[PreprocessShard], context: PreprocessContext, plan: WorkerPlan
+) -> None:
+    with new_pipeline(plan) as pipeline:
+        _ = (
+            pipeline
+            | "Shards" >> beam.Create(list(shards), reshuffle=False)
+            | "Any worker" >> beam.Reshuffle()
+            | "Preprocess" >> beam.ParDo(Preprocess(context))
+        )
+
+
+def write_label_files(store: OutputFolder, config: PreprocessConfig) -> int:
+    """Gathers all parts in the paper's files, in its order and types; the number of rows."""
+    schema = label_schema(config.keypoints is not None)
+    parts = [store.read_part(name).replace_schema_metadata() for name in store.parts("people")]
+    empty = schema.empty_table().replace_schema_metadata()
+    table = pa.concat_tables([empty, *parts]).sort_by([(name, "ascending") for name in _ORDER])
+    arrays = {
+        "imgname": _texts(table, "imgname"),
+        "center": column_values(table["center"]).reshape(-1, 2),
+        "wh": column_values(table["wh"])[:, 0],
+        "pose": column_values(table["pose"]).reshape(-1, 3 * NUM_JOINTS),
+        "shape": column_values(table["shape"]).reshape(-1, NUM_BETAS),
+        "gender": _texts(table, "gender"),
+    }
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    store.write(labels_name(config.split), buffer.getvalue())
+    if config.keypoints is not None:
+        keypoints = column_values(table["keypoints"]).reshape(-1, NUM_KEYPOINTS, 3)
+        buffer = io.BytesIO()
+        np.save(buffer, keypoints.astype(np.float64))
+        store.write(keypoints_name(config.keypoints), buffer.getvalue())
+    return table.num_rows
+
+
+def _texts(table: pa.Table, name: str) -> np.ndarray:
+    return np.array(table[name].to_pylist(), dtype=np.str_)
+
+
+def _forget(config: PreprocessConfig, store: OutputFolder) -> None:
+    """Drops what this run is told to do again."""
+    if config.overwrite:
+        store.drop_items({item.item_id for item in store.finished_items()})
+    elif config.retry_failed:
+        store.drop_items(store.failed_items())
+
+
+def _check_columns(config: PreprocessConfig, store: OutputFolder) -> None:
+    """Raise UsageError if earlier rows have keypoints and this run's would not, or conversely."""
+    parts = store.parts("people")
+    wanted = config.keypoints is not None
+    if parts and ("keypoints" in store.read_schema(parts[-1]).names) != wanted:
+        raise UsageError(
+            f"{store.root} was made {'without' if wanted else 'with'} --keypoints: choose another "
+            "--output, or --overwrite it."
+        )

@@ -1,0 +1,1 @@
+"""Beam DoFns and PTransforms: thin shells around `model`."""

@@ -1,0 +1,74 @@
+"""Stages `distribution` and `body`: what the network says of each person, and the mode's body."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from model.cameras import half_turn_x, project_body
+from model.matrix_fisher import MatrixFisher
+from model.measurements import MEASUREMENT_NAMES
+from model.network import DistributionNet
+from model.uncertainty import fit_to_keypoints
+from transforms.isolation import Columns, People
+from transforms.models import Models
+from transforms.proxy import PROXY
+from transforms.schema import std_name
+
+DISTRIBUTION = "distribution"
+BODY = "body"
+MAY_BE_NAN = ("reprojection_px",)
+"""A person without a visible keypoint has no reprojection error."""
+
+
+def predict_distributions(people: People, net: DistributionNet, batch_size: int) -> Columns:
+    """Columns of the network's output, and each joint's angular spread in degrees."""
+    outputs = [net(part) for part in people.columns[PROXY].split(batch_size)]
+    names = ("pose_F", "pose_mode", "shape_mean", "shape_std", "global_rotmat", "camera")
+    columns = {name: torch.cat([getattr(out, name) for out in outputs]) for name in names}
+    spread = MatrixFisher(columns["pose_F"]).angular_spread_deg()
+    return columns | {"pose_spread_deg": spread.float()}
+
+
+def place_bodies(people: People, models: Models) -> Columns:
+    """Columns of the mode's body: mesh and joints, their place in the picture, measurements."""
+    columns = people.columns
+    vertices, joints = models.body(
+        columns["shape_mean"], columns["pose_mode"], columns["global_rotmat"]
+    )
+    coco = models.body.coco_joints(vertices, joints)
+    joints2d = project_body(coco, columns["camera"], columns["crop"].to(coco.device))
+    pelvis = half_turn_x(joints[:, :1])
+    return {
+        "body_vertices": vertices,
+        "joints3d": half_turn_x(joints) - pelvis,
+        "vertices": half_turn_x(vertices) - pelvis,
+        "pelvis": pelvis[:, 0],
+        "joints2d": joints2d,
+        "reprojection_px": _reprojection(people, joints2d, models.threshold),
+        **_measurements(people, models),
+    }
+
+
+def visible_keypoints(
+    people: People, threshold: float, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Keypoints (P, 17, 2) px of the picture, and which exceed the threshold (P, 17)."""
+    keypoints = people.columns["keypoints"].to(device)
+    return keypoints[..., :2], keypoints[..., 2] > threshold
+
+
+def _reprojection(people: People, joints2d: Tensor, threshold: float) -> Tensor:
+    keypoints, visible = visible_keypoints(people, threshold, joints2d.device)
+    return fit_to_keypoints(joints2d[:, None], keypoints, visible, rule="mean")[:, 0]
+
+
+def _measurements(people: People, models: Models) -> Columns:
+    values, stds = models.measurer.measure_distribution(
+        people.columns["shape_mean"], people.columns["shape_std"]
+    )
+    columns = {}
+    for number, name in enumerate(MEASUREMENT_NAMES):
+        columns[name] = values[:, number]
+        columns[std_name(name)] = stds[:, number]
+    return columns

@@ -1,0 +1,117 @@
+"""Stage `draw`: pictures of the results of one frame."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from pathlib import PurePosixPath
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.drawing import (
+    add_spread_legend,
+    cut_out_crop,
+    draw_bodies,
+    draw_keypoints,
+    draw_views,
+    spread_colours,
+)
+from transforms.isolation import People
+from transforms.items import Frame, Item
+from transforms.models import Models
+
+DRAW = "draw"
+NUM_DRAWN_SAMPLES = 8
+_CROP_SIZE = 512
+_JPEG_QUALITY = 92
+
+
+def draw_frame(
+    frame: Frame, people: People, models: Models, kinds: Collection[str]
+) -> dict[str, bytes]:
+    """JPEG files by name: one `uncropped` per frame, one `crop` and `samples` per person.
+
+    Args:
+        frame: The frame of all these people.
+        people: With their meshes, column body_vertices.
+        models: Body model and visibility threshold.
+        kinds: Of crops, uncropped, samples.
+    """
+    colours = _colours(people)
+    drawn: dict[str, np.ndarray] = {}
+    if "uncropped" in kinds:
+        drawn["uncropped"] = _draw_uncropped(frame, people, models, colours)
+    for person in range(len(people)):
+        one = slice(person, person + 1)
+        number = people.person_indices[person]
+        if "crops" in kinds:
+            picture = _draw_crop(frame, people, models, colours, one)
+            drawn[f"person{number}-crop"] = picture
+        if "samples" in kinds:
+            drawn[f"person{number}-samples"] = _draw_samples(people, models, one)
+    stem = picture_stem(frame.item)
+    return {f"{stem}-{name}.jpg": _encode(picture) for name, picture in drawn.items()}
+
+
+def picture_stem(item: Item) -> str:
+    """Beginning of the names of an item's pictures: readable, and unique by its id."""
+    readable = re.sub(r"[^\w.-]+", "_", PurePosixPath(item.name).stem)[:60]
+    frame = "" if item.frame_index is None else f"-frame{item.frame_index:06d}"
+    return f"{readable}{frame}-{item.item_id[:10]}"
+
+
+def _colours(people: People) -> Tensor | None:
+    """RGB (P, V, 3) of the vertices' spread, None where no samples were drawn."""
+    spread = people.columns.get("vertex_spread_m")
+    return None if spread is None else spread_colours(spread)
+
+
+def _draw_uncropped(
+    frame: Frame, people: People, models: Models, colours: Tensor | None
+) -> np.ndarray:
+    assert frame.image is not None, "only decoded frames have people"
+    columns = people.columns
+    picture = draw_bodies(
+        frame.image, columns["body_vertices"], models.body.faces, columns["camera"],
+        columns["crop"].to(models.device), colours,
+    )  # fmt: skip
+    return picture if colours is None else add_spread_legend(picture)
+
+
+def _draw_crop(
+    frame: Frame, people: People, models: Models, colours: Tensor | None, one: slice
+) -> np.ndarray:
+    """The network's crop with its keypoints, beside the same with the body."""
+    assert frame.image is not None, "only decoded frames have people"
+    crop = people.columns["crop"][one][0].cpu()
+    picture = cut_out_crop(frame.image, crop.tolist(), _CROP_SIZE)
+    keypoints = people.columns["keypoints"][one].cpu().numpy().copy()
+    keypoints[..., :2] = (
+        (keypoints[..., :2] - crop[:2].numpy()) / float(crop[2]) + 0.5
+    ) * _CROP_SIZE
+    half = _CROP_SIZE / 2
+    whole = torch.tensor([[half, half, _CROP_SIZE]], device=models.device)
+    body = draw_bodies(
+        picture, people.columns["body_vertices"][one], models.body.faces,
+        people.columns["camera"][one], whole, None if colours is None else colours[one],
+    )  # fmt: skip
+    both = np.concatenate([draw_keypoints(picture, keypoints, models.threshold), body], axis=1)
+    return both if colours is None else add_spread_legend(both)
+
+
+def _draw_samples(people: People, models: Models, one: slice) -> np.ndarray:
+    """Mode and best samples from the front and from the side."""
+    mode = people.columns["body_vertices"][one]
+    samples = people.columns["sample_vertices"][one][0]
+    return draw_views(torch.cat([mode, samples]), models.body.faces)
+
+
+def _encode(picture: np.ndarray) -> bytes:
+    options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    done, data = cv2.imencode(".jpg", np.ascontiguousarray(picture[..., ::-1]), options)
+    if not done:
+        raise ValueError(f"a picture of shape {picture.shape} could not be encoded")
+    return data.tobytes()
