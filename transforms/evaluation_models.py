@@ -40,7 +40,7 @@ def open_dataset(config: EvaluateConfig) -> EvalDataset:
 def visibility_rule(config: EvaluateConfig) -> VisibilityRule:
     """Which keypoints are drawn: the dataset's rule, or MoveNet's where it found them."""
     threshold = config.rules.keypoint_threshold
-    always = ALWAYS_VISIBLE if config.rules.keeps_trunk else ()
+    always: tuple[int, ...] = ALWAYS_VISIBLE if config.rules.keeps_trunk else ()
     if config.dataset == "3dpw" and config.keypoints == "movenet":
         threshold, always = MoveNetKeypoints.visibility_threshold, MoveNetKeypoints.always_visible
     given = config.keypoint_threshold
