@@ -5,14 +5,16 @@
 First, one thread: crop, proxy, network, samples and per-vertex spread of a batch of people by the
 pipeline's own stage functions, against the way of the paper's published code: person after person,
 the whole picture as floats, a mask per edge direction, joint after joint, every sample skinned as
-if it were a new person (ports of its loops from the other benchmarks). Both with ResNet-18 at
-256 px and random weights, and the mean shape for all samples, as that code does. Then `hierprob3d
+if it were a new person (ports of its loops from the other benchmarks). Both with ResNet-18 of
+random weights, at the paper's 256 px and at the 128 px of our open weights, and with the mean shape
+for all samples, as that code does. Then `hierprob3d
 predict` on the bundled demo with one process: people per second and the share of each stage.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import tempfile
 import time
 from collections.abc import Callable
@@ -31,7 +33,7 @@ from benchmarks.sampler import looped_sample
 from configs.predict import ModelsConfig, PredictConfig, RunConfig, SamplingConfig, SourceConfig
 from model.body import load_body
 from model.crops import CropFrames, crop_torch
-from model.network import DistributionNet
+from model.network import DistributionNet, NetworkConfig
 from model.pose_head import PoseHead
 from model.proxy import PERSON_CROP_SIZE, PROXY_SIZE, visible_mask
 from model.skeleton import ALWAYS_VISIBLE, ANCESTORS, NUM_BODY_JOINTS
@@ -41,7 +43,7 @@ from transforms.distribution import predict_distributions
 from transforms.isolation import People
 from transforms.items import picture_item
 from transforms.models import Models
-from transforms.proxy import make_proxies
+from transforms.proxy import PROXY, make_proxies
 from transforms.sampling import sample_bodies
 
 DEMO = Path(__file__).parents[1] / "model" / "assets" / "demo"
@@ -68,13 +70,11 @@ def made_up_people(num_people: int, image: np.ndarray) -> People:
 
 def by_stages(people: People, image: np.ndarray, models: Models, config: SamplingConfig) -> Tensor:
     """Spread (P, V) by the pipeline's stage functions."""
-    for stage in (
-        lambda some: make_proxies(some, [image], models),
-        lambda some: predict_distributions(some, models.net, len(some)),
-        lambda some: sample_bodies(some, models, config),
-    ):
-        people.columns |= stage(people)
-    return people.columns["vertex_spread_m"]
+    known = People(people.items, people.person_indices, dict(people.columns))
+    known.columns |= make_proxies(known, [image], models)
+    known.columns |= predict_distributions(known, models.net, batch_size=16)
+    known.columns.pop(PROXY)
+    return sample_bodies(known, models, config)["vertex_spread_m"]
 
 
 def one_by_one(
@@ -137,34 +137,40 @@ def seconds(functions: dict[str, Callable[[], object]], repeats: int) -> dict[st
     return {name: min(values[1:]) for name, values in times.items()}
 
 
-def compare_stages(num_people: int, num_samples: int, repeats: int) -> None:
-    """Prints both ways' time per person, that of the network in them, and the ratios."""
+def compare_stages(input_stride: int, num_people: int, num_samples: int, repeats: int) -> None:
+    """Prints both ways' time per person, that of the encoder in them, and the ratios."""
     image = np.array(Image.open(DEMO / "astronaut.png").convert("RGB"))
     torch.manual_seed(0)
-    body, net = load_body("open"), DistributionNet().eval()
-    net.fc_pose.freeze()
-    keypoints = SimpleNamespace(always_visible=ALWAYS_VISIBLE)
-    parts = {"net": net, "body": body, "keypoints": keypoints, "threshold": THRESHOLD}
-    models = cast(Models, SimpleNamespace(**parts, device=torch.device("cpu")))
+    plain_net = DistributionNet(NetworkConfig(input_stride=input_stride)).eval()
+    models = models_around(copy.deepcopy(plain_net))
     config = SamplingConfig(num_samples=num_samples, paper_rule=True)
-    people, arrays = made_up_people(num_people, image), plain_arrays(body)
+    people, arrays = made_up_people(num_people, image), plain_arrays(models.body)
     proxy = torch.rand(num_people, 18, PROXY_SIZE, PROXY_SIZE)
+    last = proxy.contiguous(memory_format=torch.channels_last)
+    functions = {
+        "all, one by one": lambda: one_by_one(people, image, plain_net, arrays, num_samples),
+        "all, by stages": lambda: by_stages(people, image, models, config),
+        "encoder, one by one": lambda: [plain_net.encode(one[None]) for one in proxy],
+        "encoder, one batch": lambda: models.net.encode(last),
+    }
     with torch.inference_mode():
-        took = seconds(
-            {
-                "all, one by one": lambda: one_by_one(people, image, net, arrays, num_samples),
-                "all, by stages": lambda: by_stages(people, image, models, config),
-                "encoder, one by one": lambda: [net.encode(one[None]) for one in proxy],
-                "encoder, one batch": lambda: net.encode(proxy),
-            },
-            repeats,
-        )
-    print(f"crop to spread, {num_people} people, {num_samples} samples, one thread:")
+        took = seconds(functions, repeats)
+    side = PROXY_SIZE // input_stride
+    print(f"crop to spread, {num_people} people, {num_samples} samples, network at {side} px:")
     for name, value in took.items():
         print(f"  {name:20} {1e3 * value / num_people:7.1f} ms a person")
     loop, ours = took["all, one by one"], took["all, by stages"]
     loop_rest, our_rest = loop - took["encoder, one by one"], ours - took["encoder, one batch"]
     print(f"  {loop / ours:.1f} x faster, without the encoder {loop_rest / our_rest:.1f} x")
+
+
+def models_around(net: DistributionNet) -> Models:
+    """The models that stages from crop to spread use, the network laid out as in a run."""
+    net.fc_pose.freeze()
+    net.image_encoder.to(memory_format=torch.channels_last)
+    keypoints = SimpleNamespace(always_visible=ALWAYS_VISIBLE)
+    parts = {"net": net, "body": load_body("open"), "keypoints": keypoints}
+    return cast(Models, SimpleNamespace(**parts, threshold=THRESHOLD, device=torch.device("cpu")))
 
 
 def predict_demo(weights: str | None) -> None:
@@ -188,7 +194,8 @@ def main() -> None:
     parser.add_argument("--weights", help="weights for OpenBody; default: the bundled ones")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    compare_stages(args.people, args.samples, args.repeats)
+    for input_stride in (1, 2):
+        compare_stages(input_stride, args.people, args.samples, args.repeats)
     predict_demo(args.weights)
 
 

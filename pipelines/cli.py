@@ -8,7 +8,6 @@ only when asked for, so that one with a missing extra does not break the others.
 from __future__ import annotations
 
 import importlib
-import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,7 +51,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     Errors of the user (`UsageError`, other `ValueError`s, missing or unwritable files) end as one
     line on stderr; anything else is a defect and keeps its traceback.
     """
-    logging.getLogger().addFilter(_is_no_beam_chatter)
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help"):
         print(_overview())
@@ -96,11 +94,6 @@ def _import(name: str) -> ModuleType:
         if error.name and error.name.split(".")[0] in ("model", "transforms", "training"):
             raise
         raise UsageError(f"needs the package '{error.name}', which is not installed.") from error
-
-
-def _is_no_beam_chatter(record: logging.LogRecord) -> bool:
-    """Drops what Beam says on import about Google Cloud libraries, which nobody here needs."""
-    return "apitools" not in str(record.msg)
 
 
 def _one_line(error: Exception) -> str:

@@ -2,46 +2,125 @@
 
 from __future__ import annotations
 
+import _thread
 import logging
 import os
 import shlex
+import signal
 import sys
+import tempfile
+import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
+from pipelines.worker import STOP_FILE_VARIABLE
 from pipelines.workers import MODE, WorkerPlan
+
+_BEAM_WORKER_THREAD = "run_worker"
+"""Name of the threads in which Beam's local runner waits for its worker processes."""
+
+_SECONDS_TO_LEAVE = 10.0
+_ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 class RunStopped(RuntimeError):
     """The pipeline ended before all shards were done."""
 
 
+class WorkerWatch:
+    """Ends a run whose worker process died, and the workers of a run that ends early.
+
+    Beam would wait for ever for the answer of a lost worker: it learns of the loss in a thread
+    that nobody asks, where it raises. Here that wakes the main thread.
+    """
+
+    def __init__(self) -> None:
+        self.loss: str | None = None
+        """How a worker process ended, None as long as all are well."""
+
+        self._folder = tempfile.TemporaryDirectory(prefix="hierprob3d-")
+        self._stop_file = Path(self._folder.name) / "stop"
+        self._other_hook = threading.excepthook
+        self._handlers: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> WorkerWatch:
+        os.environ[STOP_FILE_VARIABLE] = str(self._stop_file)
+        threading.excepthook = self._notice
+        if threading.current_thread() is threading.main_thread():
+            self._handlers = {kind: signal.signal(kind, self._interrupt) for kind in _ENDING}
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            self._stop_file.touch()
+            for thread in threading.enumerate():
+                if thread.name == _BEAM_WORKER_THREAD:
+                    thread.join(_SECONDS_TO_LEAVE)
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        threading.excepthook = self._other_hook
+        os.environ.pop(STOP_FILE_VARIABLE)
+        self._folder.cleanup()
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        """Lets the workers leave first: Beam waits for them before it lets an exception through."""
+        self._stop_file.touch()
+        raise KeyboardInterrupt
+
+    def _notice(self, failure: threading.ExceptHookArgs) -> None:
+        """Called by Python with what a thread raised."""
+        if self._stop_file.exists():
+            return  # threads of Beam whose worker was told to leave
+        if failure.thread is None or failure.thread.name != _BEAM_WORKER_THREAD:
+            self._other_hook(failure)
+            return
+        self.loss = str(failure.exc_value)
+        self._stop_file.touch()
+        _thread.interrupt_main()
+
+
 def attempt(run_pipeline: Callable[[], None], num_threads: int) -> BaseException | None:
     """Runs a pipeline to its end; what stopped it, None if nothing did.
 
     Not raised, because what was published until then is to be counted first. The traceback is
-    printed: no item fails a pipeline, so this is a lost worker, a full disk or a defect.
+    printed: no item fails a pipeline, so this is a full disk or a defect.
 
     Args:
         run_pipeline: Builds the pipeline and waits for its end.
         num_threads: Threads of numeric libraries in each worker process.
     """
     prepare_processes(num_threads)
+    watch = WorkerWatch()
     try:
-        run_pipeline()
+        with watch:
+            run_pipeline()
     except KeyboardInterrupt as interruption:
-        return interruption
+        return interruption if watch.loss is None else RunStopped(_explain(watch.loss))
     except Exception as error:
         traceback.print_exc()
         lines = str(error).strip().splitlines() or [type(error).__name__]
         return RunStopped(lines[-1])
     return None
+
+
+def _explain(loss: str) -> str:
+    return (
+        f"a worker process died ({loss}), often for want of memory: try fewer with "
+        "--direct_num_workers, or a smaller --batch-size"
+    )
 
 
 def new_pipeline(plan: WorkerPlan) -> beam.Pipeline:

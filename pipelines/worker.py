@@ -8,13 +8,18 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from pathlib import Path
 
 from transforms.locking import leave_with
+
+STOP_FILE_VARIABLE = "HIERPROB3D_STOP_FILE"
+"""Environment variable with the path of a file that tells workers to leave."""
 
 
 def main() -> None:
     """Serves the runner that started this process until it is done."""
-    leave_with(os.getppid())
+    stop_file = os.environ.get(STOP_FILE_VARIABLE)
+    leave_with(os.getppid(), Path(stop_file) if stop_file else None)
     _hush()
     # Imported late: Beam complains about missing cloud libraries while it is imported.
     from apache_beam.runners.worker import sdk_worker_main

@@ -23,7 +23,8 @@ MAY_BE_NAN = ("reprojection_px",)
 
 def predict_distributions(people: People, net: DistributionNet, batch_size: int) -> Columns:
     """Columns of the network's output, and each joint's angular spread in degrees."""
-    outputs = [net(part) for part in people.columns[PROXY].split(batch_size)]
+    proxies = people.columns[PROXY].split(batch_size)
+    outputs = [net(part.contiguous(memory_format=torch.channels_last)) for part in proxies]
     names = ("pose_F", "pose_mode", "shape_mean", "shape_std", "global_rotmat", "camera")
     columns = {name: torch.cat([getattr(out, name) for out in outputs]) for name in names}
     spread = MatrixFisher(columns["pose_F"]).angular_spread_deg()

@@ -78,14 +78,19 @@ def lock_for_worker(folder: Path) -> FileLock:
     return FileLock(folder / _WORKERS_LOCK, shared=True, patience=_PATIENCE_SECONDS)
 
 
-def leave_with(process_id: int) -> None:
-    """Ends this process soon after the given one of this machine has ended."""
+def leave_with(process_id: int, stop_file: Path | None = None) -> None:
+    """Ends this process soon after the given one of this machine has ended.
+
+    Args:
+        process_id: The other process.
+        stop_file: This process ends as well once there is such a file.
+    """
     if process_id != os.getpid():
-        threading.Thread(target=_watch, args=(process_id,), daemon=True).start()
+        threading.Thread(target=_watch, args=(process_id, stop_file), daemon=True).start()
 
 
-def _watch(process_id: int) -> None:
-    while is_alive(process_id):
+def _watch(process_id: int, stop_file: Path | None) -> None:
+    while is_alive(process_id) and not (stop_file and stop_file.exists()):
         time.sleep(_POLL_SECONDS)
     os._exit(1)
 

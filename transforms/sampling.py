@@ -19,8 +19,8 @@ SAMPLE = "sample"
 MAY_BE_NAN = ("samples_fit_px",)
 """A person without a visible keypoint has no fit; samples then keep the order of drawing."""
 
-_BODIES_AT_ONCE = 100
-"""Meshes posed together: more need more memory (2 MB each) and are no faster."""
+_BODIES_AT_ONCE = {"cpu": 100, "cuda": 3200}
+"""Meshes posed together, by device: more need more memory (2 MB each) and are no faster."""
 
 
 def sample_bodies(
@@ -34,23 +34,33 @@ def sample_bodies(
         config: Number of samples, rule and seed.
         keep_meshes: Meshes of that many best samples are kept, column `sample_vertices`.
     """
-    at_once = max(1, _BODIES_AT_ONCE // config.num_samples)
+    at_once = max(1, _BODIES_AT_ONCE[models.device.type] // config.num_samples)
     ordered = bool(keep_meshes) or "samples" in config.save
+    drawn = _draw(people, models.device, config)
     parts = [
-        _sample_some(people.select(range(start, min(start + at_once, len(people)))),
-                     models, config, keep_meshes, ordered)
-        for start in range(0, len(people), at_once)
+        _pose_some(
+            drawn.select(range(start, min(start + at_once, len(drawn)))),
+            models, config, keep_meshes, ordered,
+        )
+        for start in range(0, len(drawn), at_once)
     ]  # fmt: skip
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
-def _sample_some(
+def _draw(people: People, device: torch.device, config: SamplingConfig) -> People:
+    """The people with columns drawn_pose (P, N, 23, 3, 3) and drawn_betas (P, N, 10)."""
+    keys = person_keys(config.seed, [i.item_id for i in people.items], people.person_indices)
+    streams = RandomStreams(keys, device)
+    pose, betas = draw_samples(_parameters(people), streams, config.num_samples)
+    columns = people.columns | {"drawn_pose": pose, "drawn_betas": betas}
+    return People(people.items, people.person_indices, columns)
+
+
+def _pose_some(
     people: People, models: Models, config: SamplingConfig, keep_meshes: int, ordered: bool
 ) -> Columns:
     parameters = _parameters(people)
-    keys = person_keys(config.seed, [i.item_id for i in people.items], people.person_indices)
-    streams = RandomStreams(keys, models.device)
-    pose, betas = draw_samples(parameters, streams, config.num_samples)
+    pose, betas = people.columns["drawn_pose"], people.columns["drawn_betas"]
     vertices, joints = _pose(parameters, pose, betas, models.body, config.paper_rule)
     columns = {"vertex_spread_m": vertex_spread(vertices)}
     if not ordered:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -96,8 +99,6 @@ def test_leftovers_of_every_moment_are_swept(
     undisturbed: Path, inputs: Path, predict: Callable[..., int], tmp_path: Path
 ) -> None:
     """A shard stopped before any of its three files, or while one was written, is done again."""
-    import shutil
-
     output = tmp_path / "out"
     shutil.copytree(undisturbed, output)
     marks = sorted((output / "frames").iterdir())
@@ -113,9 +114,6 @@ def test_leftovers_of_every_moment_are_swept(
 def test_interrupted_dropping_is_completed(
     undisturbed: Path, inputs: Path, predict: Callable[..., int], tmp_path: Path
 ) -> None:
-    import json
-    import shutil
-
     output = tmp_path / "out"
     shutil.copytree(undisturbed, output)
     ids = read_rows(output, "frames")["item_id"].to_pylist()[:2]
@@ -140,16 +138,50 @@ def test_second_run_into_a_folder_in_use_is_refused(
     assert "another run is writing" in capsys.readouterr().err
 
 
-def test_interrupt_key_stops_the_run_and_its_workers(
+@pytest.fixture
+def long_run(
     inputs: Path, command: list[str], process_environment: dict[str, str], tmp_path: Path
-) -> None:
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A run with two workers that has just published its first shard."""
     words = [*command, str(inputs), str(PEDESTRIANS), "--output", str(tmp_path), *PARALLEL]
     process = subprocess.Popen(words, env=process_environment, stderr=subprocess.PIPE,
                                stdout=subprocess.PIPE, start_new_session=True)  # fmt: skip
-    while not list(tmp_path.glob("runs/*.json")):
+    while not list(tmp_path.glob("frames/part-*")):
         assert process.poll() is None
         time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGINT)  # what a terminal sends
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors.decode()
+    yield process
+    process.kill()
+    process.wait()
+
+
+def manifest_of(output: Path) -> dict[str, Any]:
+    (path,) = (output / "runs").glob("[!.]*.json")
+    return json.loads(path.read_text())
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_says_so_and_takes_its_workers_along(
+    kind: signal.Signals, long_run: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    os.kill(long_run.pid, kind)  # the run alone: its workers must learn of it from the run
+    _, errors = long_run.communicate(timeout=60)
+    assert long_run.returncode == 130, errors.decode()
     assert "the same command goes on from here" in errors.decode()
+    assert "Traceback" not in errors.decode()
+    manifest = manifest_of(tmp_path)
+    assert manifest["status"] == "stopped"
+    assert 0 < manifest["counts"]["items"] < manifest["items_planned"]
+
+
+def test_a_lost_worker_ends_the_run(long_run: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    tasks = Path(f"/proc/{long_run.pid}/task")
+    if not tasks.is_dir():
+        pytest.skip("finding the workers needs /proc")
+    workers = [int(pid) for task in tasks.iterdir()
+               for pid in (task / "children").read_text().split()]  # fmt: skip
+    assert len(workers) == 2
+    os.kill(workers[0], signal.SIGKILL)  # as the kernel does when memory is short
+    _, errors = long_run.communicate(timeout=60)
+    assert long_run.returncode == 1
+    assert "a worker process died" in errors.decode()
+    assert manifest_of(tmp_path)["status"] == "stopped"
