@@ -82,6 +82,8 @@ class Trainer:
         started, first = time.monotonic(), step
         while step < total:
             epoch, within = divmod(step, steps_per_epoch)
+            if within == 0 and epoch > 0 and epochs[epoch] != epochs[epoch - 1]:
+                self.average.n_averaged.zero_()  # weights of another phase are no part of it
             chosen = self._order(epoch, len(people))[within * batch_size :][:batch_size]
             terms = self._step(people[chosen], step, total, epochs[epoch])
             step += 1
