@@ -34,6 +34,7 @@ class SourceConfig:
 
     def __post_init__(self) -> None:
         _check(bool(self.inputs), "inputs must name at least one file or folder")
+        _check(all(self.inputs), "an INPUT is empty; write ./ for the current folder")
         _check(self.frame_step >= 1, f"--frame-step must be at least 1, got {self.frame_step}")
         _check(self.fps is None or self.fps > 0, f"--fps must be above 0, got {self.fps}")
         _check(
@@ -60,7 +61,8 @@ class ModelsConfig:
     """Person detector: movenet, maskrcnn, or none = the pictures are cropped and centred."""
 
     detector_weights: str | None = None
-    """Mask-RCNN weights; None = torchvision's own download."""
+    """Weights of the detector; None = MoveNet's bundled ones, for Mask R-CNN torchvision's own
+    download."""
 
     keypoints: str = "movenet"
     """Keypoint model: movenet (bundled) or hrnet (needs `keypoint_weights`)."""
@@ -147,7 +149,7 @@ class RunConfig:
     """Do again what earlier runs ended with an error row."""
 
     overwrite: bool = False
-    """Do all inputs again; their earlier rows are replaced."""
+    """Do all inputs again; earlier rows of what is done again are replaced."""
 
     dry_run: bool = False
     """Say what would be done, check all options and models, write nothing."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
+import zlib
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -161,18 +162,30 @@ def _find_in_folder(folder: Path, gender: str) -> Path:
 
 def _read_arrays(file: Path) -> dict[str, Any]:
     """The dictionary of arrays in a .npz or pickle file."""
-    try:
-        if zipfile.is_zipfile(file):
-            with np.load(file, allow_pickle=False) as archive:
-                return {key: archive[key] for key in archive.files if key in _WANTED}
-    except ValueError as error:
-        raise ValueError(f"{file} cannot be read: {error}") from error
+    if _begins_as_zip(file):
+        return _read_npz(file)
     arrays = load_pickle(file)
     if not isinstance(arrays, dict):
         raise ValueError(f"{file} holds a {type(arrays).__name__}, not a body model's arrays.")
     return arrays
 
 
+def _begins_as_zip(file: Path) -> bool:
+    with open(file, "rb") as opened:
+        return opened.read(len(_ZIP_MAGIC)) == _ZIP_MAGIC
+
+
+def _read_npz(file: Path) -> dict[str, Any]:
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            return {key: archive[key] for key in archive.files if key in _WANTED}
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"{file} is truncated or damaged ({error}); fetch it again.") from error
+    except (ValueError, EOFError, zlib.error) as error:
+        raise ValueError(f"{file} cannot be read: {error}") from error
+
+
+_ZIP_MAGIC = b"PK\x03\x04"
 _WANTED = (
     "v_template", "f", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table",
     "part_v", "part_f",

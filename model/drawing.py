@@ -262,6 +262,17 @@ def _side_colour(*keypoints: int) -> tuple[int, int, int]:
     return _SIDE_COLOURS.get(sides.pop(), _MIDDLE_COLOUR) if len(sides) == 1 else _MIDDLE_COLOUR
 
 
+def shrink_to(image: Picture, max_side: int) -> tuple[Picture, float]:
+    """The picture with its longer side at most `max_side`, and its size over the old one."""
+    height, width = image.shape[:2]
+    scale = min(1.0, max_side / max(height, width))
+    if scale == 1.0:
+        return image, scale
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    shrunk = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return shrunk.astype(np.uint8, copy=False), scale
+
+
 def cut_out_crop(image: Picture, crop: Sequence[float], size: int = 256) -> Picture:
     """The square that the network saw, black where it leaves the photograph.
 

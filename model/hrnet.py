@@ -6,7 +6,6 @@ Module names follow the published checkpoints (`pose_hrnet_w48_384x288.pth`), so
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
+
+from model.weight_files import read_torch_checkpoint
 
 INPUT_SIZE = (288, 384)
 """Width and height of the network's input, px."""
@@ -239,13 +240,7 @@ def _read_state_dict(path: Path) -> dict[str, Tensor]:
     """Tensors of a checkpoint, read without running any code in it."""
     if not path.is_file():
         raise FileNotFoundError(f"HRNet weights not found: {path}.")
-    try:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise ValueError(f"{path} is not a PyTorch checkpoint of plain tensors.") from error
-    if not isinstance(weights, Mapping):
-        raise ValueError(f"{path} holds a {type(weights).__name__}, not a state dict.")
-    return dict(weights)
+    return read_torch_checkpoint(path)
 
 
 def _mismatch(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:

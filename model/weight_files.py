@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 INDEX_NAME = "index.json"
@@ -52,7 +52,8 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], notes: dict[str, Any])
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(whole, unfinished, metadata={_NOTES_KEY: json.dumps(notes)})
+    # `save_file` would make a file that its owner alone may read.
+    unfinished.write_bytes(save(whole, metadata={_NOTES_KEY: json.dumps(notes)}))
     os.replace(unfinished, path)
 
 

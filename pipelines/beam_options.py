@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Sequence
 from typing import Any
 
-from pipelines.usage import UsageError, nearest
+from pipelines.usage import OneLineParser, UsageError, nearest, option_actions, option_name
 
 DEFAULT_RUNNER = "FnApiRunner"
 """Beam's own default would first try to download Prism, and hang on a machine without internet."""
@@ -18,41 +19,18 @@ _REFUSED_RUNNERS = {
 }
 
 
-def split_beam_options(words: Sequence[str], own: Iterable[str]) -> tuple[list[str], list[str]]:
-    """(our words, Beam's words) of a command line; UsageError for a name that neither knows.
-
-    Args:
-        words: The command line after the sub-command.
-        own: Names of our options; they win over Beam's.
-    """
-    own = set(own)
-    if all(_name(word) in own for word in words if word.startswith("--")):
-        return list(words), []
-    actions = _beam_actions()
-    ours, beams = list[str](), list[str]()
-    position = 0
-    while position < len(words):
-        name = _name(words[position])
-        if not name.startswith("--") or name in own:
-            ours.append(words[position])
-            position += 1
-            continue
-        if name not in actions:
-            raise UsageError(f"unknown option {name}.{nearest(name, own | set(actions))}")
-        end = _end_of_option(words, position, actions[name])
-        beams.extend(words[position:end])
-        position = end
-    return ours, beams
-
-
 def pipeline_flags(beam_words: Sequence[str]) -> list[str]:
-    """Beam's words with our default runner added where none is named; UsageError for Dask."""
-    runner = runner_name(beam_words)
-    reason = _REFUSED_RUNNERS.get(runner.rsplit(".", 1)[-1].lower())
-    if reason:
-        raise UsageError(f"--runner {runner} is refused: {reason}.")
-    named = any(_name(word) == "--runner" for word in beam_words)
-    return [*beam_words, *([] if named else [f"--runner={DEFAULT_RUNNER}"])]
+    """Beam's words with our default runner added where none is named.
+
+    Raises:
+        UsageError: A runner or a value that Beam or this pipeline cannot use.
+    """
+    named = any(option_name(word) == "--runner" for word in beam_words)
+    flags = [*beam_words, *([] if named else [f"--runner={DEFAULT_RUNNER}"])]
+    if beam_words:
+        _check_values(flags)
+        _check_runner(flags)
+    return flags
 
 
 def runner_name(beam_words: Sequence[str]) -> str:
@@ -62,45 +40,74 @@ def runner_name(beam_words: Sequence[str]) -> str:
 
 def is_local_runner(runner: str) -> bool:
     """Whether the runner works in processes of this machine that we may choose."""
-    return runner.rsplit(".", 1)[-1].lower() in _LOCAL_RUNNERS
+    return _class_name(runner) in _LOCAL_RUNNERS
 
 
 def option_value(beam_words: Sequence[str], name: str) -> str | None:
     """Value of option `name`, from `--name value` or `--name=value`; None if it is not there."""
     for position, word in enumerate(beam_words):
-        if _name(word) == name:
+        if option_name(word) == name:
             if "=" in word:
                 return word.split("=", 1)[1]
             return beam_words[position + 1] if position + 1 < len(beam_words) else None
     return None
 
 
-def _name(word: str) -> str:
-    return word.split("=", 1)[0]
-
-
-def _end_of_option(words: Sequence[str], position: int, action: argparse.Action) -> int:
-    """Index after the option at `position` and the values that belong to it."""
-    if "=" in words[position] or action.nargs == 0:
-        return position + 1
-    if action.nargs is None:
-        return min(position + 2, len(words))
-    end = position + 1
-    while end < len(words) and not words[end].startswith("-"):
-        end += 1
-    return end
-
-
-def _beam_actions() -> dict[str, argparse.Action]:
+def beam_actions() -> dict[str, argparse.Action]:
     """Every option that Beam knows, by name."""
+    return option_actions(_beam_parser())
+
+
+def _check_values(flags: Sequence[str]) -> None:
+    """Raise UsageError where Beam's own parser would end this process, at any later moment."""
+    values, _ = _beam_parser().parse_known_args(list(flags))
+    if values.direct_num_workers < 0:
+        raise UsageError(
+            f"--direct_num_workers must be at least 0 (0 = chosen here), got "
+            f"{values.direct_num_workers}."
+        )
+
+
+def _check_runner(flags: Sequence[str]) -> None:
+    """Raise UsageError for a runner that is refused, that there is not, or that lacks options."""
+    from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+    from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
+    from apache_beam.runners import create_runner
+
+    logging.getLogger("apache_beam").setLevel(logging.ERROR)  # this says what is wrong in one line
+    name = option_value(flags, "--runner") or ""
+    reason = _REFUSED_RUNNERS.get(_class_name(name))
+    if reason:
+        raise UsageError(f"--runner {name} is refused: {reason}.")
+    try:
+        runner = create_runner(name)
+    except (ValueError, AttributeError) as error:
+        known = StandardOptions.KNOWN_RUNNER_NAMES
+        hint = nearest(name, known) or f" Beam has {', '.join(known)}."
+        raise UsageError(f"there is no --runner {name!r}.{hint}") from error
+    except ImportError as error:
+        raise UsageError(f"--runner {name} cannot be loaded: {error}.") from error
+    problems = PipelineOptionsValidator(PipelineOptions(list(flags)), runner).validate()
+    if problems:
+        raise UsageError(f"--runner {name}: {problems[0]}")
+
+
+def _class_name(runner: str) -> str:
+    """The runner's class in small letters; Beam takes `Flink` for FlinkRunner, in any case."""
+    name = runner.rsplit(".", 1)[-1].lower()
+    return name if name.endswith("runner") else f"{name}runner"
+
+
+def _beam_parser() -> argparse.ArgumentParser:
+    """A parser of all options that Beam knows."""
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    parser = argparse.ArgumentParser(add_help=False, conflict_handler="resolve")
+    parser = OneLineParser(add_help=False, conflict_handler="resolve", allow_abbrev=False)
     for options in [PipelineOptions, *_subclasses(PipelineOptions)]:
         add = options.__dict__.get("_add_argparse_args")
         if add is not None:
             add.__get__(None, options)(parser)
-    return {name: action for action in parser._actions for name in action.option_strings}
+    return parser
 
 
 def _subclasses(cls: Any) -> list[Any]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Sequence
+from argparse import Action
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -18,9 +19,10 @@ from pipelines.usage import (
     EXIT_USAGE,
     OneLineParser,
     UsageError,
-    check_unknown,
     nearest,
-    option_names,
+    option_actions,
+    option_name,
+    options_and_others,
 )
 
 
@@ -58,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     name = words[0]
     try:
         return _run_command(name, words[1:])
-    except SystemExit as leaving:  # argparse: --help (0) or a bad option (2)
+    except SystemExit as leaving:  # argparse after --help
         return leaving.code if isinstance(leaving.code, int) else EXIT_USAGE
     except (ValueError, OSError) as error:
         print(f"{PROGRAM} {name}: error: {_one_line(error)}", file=sys.stderr)
@@ -74,15 +76,30 @@ def _run_command(name: str, words: list[str]) -> int:
     module = _import(name)
     parser = OneLineParser(prog=f"{PROGRAM} {name}", description=module.__doc__, allow_abbrev=False)
     module.add_arguments(parser)
-    beam_words: list[str] = []
-    if getattr(module, "ACCEPTS_BEAM_OPTIONS", False):
-        from pipelines.beam_options import split_beam_options
-
-        words, beam_words = split_beam_options(words, option_names(parser))
-    args, rest = parser.parse_known_args(words)
-    check_unknown(rest, option_names(parser))
-    args.beam_options = beam_words
+    own = option_actions(parser)
+    known = own | _beam_actions(words, own) if _accepts_beam_options(module) else own
+    options, others = options_and_others(words, known)
+    ours = [word for option in options if option_name(option[0]) in own for word in option]
+    args, rest = parser.parse_known_args([*ours, "--", *others] if others else ours)
+    if rest:
+        raise UsageError(f"unexpected argument {rest[-1]!r}.")
+    args.beam_options = [
+        word for option in options if option_name(option[0]) not in own for word in option
+    ]
     return int(module.run(args))
+
+
+def _accepts_beam_options(module: ModuleType) -> bool:
+    return getattr(module, "ACCEPTS_BEAM_OPTIONS", False)
+
+
+def _beam_actions(words: list[str], own: Mapping[str, Action]) -> dict[str, Action]:
+    """Beam's options, where a word may be one: importing Beam takes seconds."""
+    if all(option_name(word) in own for word in words if word.startswith("--")):
+        return {}
+    from pipelines.beam_options import beam_actions
+
+    return beam_actions()
 
 
 def _import(name: str) -> ModuleType:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
 import logging
 import os
 import shlex
@@ -39,7 +38,8 @@ class WorkerWatch:
     """Ends a run whose worker process died, and the workers of a run that ends early.
 
     Beam would wait for ever for the answer of a lost worker: it learns of the loss in a thread
-    that nobody asks, where it raises. Here that wakes the main thread.
+    that nobody asks, where it raises. Here that wakes the main thread, by a real signal: the mere
+    note of one (`_thread.interrupt_main`) is not seen by a thread that waits for a lock.
     """
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class WorkerWatch:
         traceback: TracebackType | None,
     ) -> None:
         if error is not None:
-            self._stop_file.touch()
+            self._end_workers()
             for thread in threading.enumerate():
                 if thread.name == _BEAM_WORKER_THREAD:
                     thread.join(_SECONDS_TO_LEAVE)
@@ -77,8 +77,13 @@ class WorkerWatch:
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         """Lets the workers leave first: Beam waits for them before it lets an exception through."""
-        self._stop_file.touch()
+        self._end_workers()
         raise KeyboardInterrupt
+
+    def _end_workers(self) -> None:
+        self._stop_file.touch()
+        # What Beam has to say about connections that end is no news now.
+        logging.getLogger("apache_beam").setLevel(logging.CRITICAL + 1)
 
     def _notice(self, failure: threading.ExceptHookArgs) -> None:
         """Called by Python with what a thread raised."""
@@ -88,8 +93,10 @@ class WorkerWatch:
             self._other_hook(failure)
             return
         self.loss = str(failure.exc_value)
-        self._stop_file.touch()
-        _thread.interrupt_main()
+        self._end_workers()
+        main_thread = threading.main_thread().ident
+        assert main_thread is not None  # it has been started
+        signal.pthread_kill(main_thread, signal.SIGINT)
 
 
 def attempt(run_pipeline: Callable[[], None], num_threads: int) -> BaseException | None:
@@ -118,7 +125,7 @@ def attempt(run_pipeline: Callable[[], None], num_threads: int) -> BaseException
 
 def _explain(loss: str) -> str:
     return (
-        f"a worker process died ({loss}), often for want of memory: try fewer with "
+        f"a worker process ended ({loss}), often for want of memory: try fewer with "
         "--direct_num_workers, or a smaller --batch-size"
     )
 

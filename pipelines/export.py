@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import re
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from pathlib import PurePosixPath
 
 import torch
-from fsspec.core import url_to_fs
 from torch import Tensor
 
 from model.body import Body
@@ -27,6 +25,8 @@ from model.reconstruct import rebuild_mode, rebuild_samples
 from pipelines.run_folder import PeoplePart, RecordedBodies, RunFolder
 from pipelines.smpl_sequences import Places, RowDict, sequence_key, sequence_npz
 from pipelines.usage import EXIT_DONE, UsageError
+from transforms.file_names import readable_stem
+from transforms.store import OutputFolder
 
 MESH_FORMATS = ("obj", "ply", "glb")
 PARAMETER_FORMATS = {"smpl-npz": 24, "smplh-npz": 52}
@@ -75,17 +75,16 @@ def run(args: argparse.Namespace) -> int:
     """Writes the files; 0, or UsageError where nothing can be written."""
     if args.samples < 0:
         raise UsageError(f"--samples must be 0 or more, got {args.samples}.")
-    if args.focal_length is not None and args.focal_length <= 0:
-        raise UsageError(f"--focal-length must be above 0, got {args.focal_length}.")
+    if args.focal_length is not None and not 0 < args.focal_length < math.inf:
+        raise UsageError(f"--focal-length must be a number above 0, got {args.focal_length}.")
     folder = RunFolder(args.folder)
     selection = [_parse_filter(text) for text in args.filter]
     selected = _selected(folder, selection)
     export = _export_meshes if args.format in MESH_FORMATS else _export_parameters
     num_files = num_people = 0
-    fs, root = url_to_fs(args.output)
-    fs.makedirs(root, exist_ok=True)
+    output = OutputFolder(args.output)
     for exported in export(selected, Places(folder, args.focal_length), args):
-        fs.pipe_file(f"{root}/{exported.name}", exported.content)
+        output.write(exported.name, exported.content)
         num_files, num_people = num_files + 1, num_people + exported.num_people
     if not num_files:
         raise UsageError(
@@ -216,5 +215,4 @@ def _sequence_name(row: RowDict) -> str:
 
 def source_name(uri: str) -> str:
     """A safe file name: the picture's own, and a piece of a hash that tells namesakes apart."""
-    stem = re.sub(r"[^\w.-]+", "_", PurePosixPath(uri).stem)[:80]
-    return f"{stem}_{hashlib.sha1(uri.encode()).hexdigest()[:6]}"
+    return f"{readable_stem(uri)}_{hashlib.sha1(uri.encode()).hexdigest()[:6]}"

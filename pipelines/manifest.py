@@ -15,8 +15,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from transforms.schema import SCHEMA_VERSION, STATUSES
-from transforms.shards import STAGE_SECONDS
+from transforms.schema import SCHEMA_VERSION, STAGE_SECONDS, STATUSES
 from transforms.store import RUNS, OutputFolder
 
 _PACKAGES = (

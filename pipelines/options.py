@@ -23,9 +23,10 @@ from configs.predict import (
     SamplingConfig,
     SourceConfig,
 )
-from pipelines.usage import UsageError, nearest
+from pipelines.usage import UsageError, nearest, option_actions
 
 _NOT_OPTIONS = ("config", "beam_options")
+_LISTS = ("--save", "--visualise")
 
 
 def add_predict_options(parser: argparse.ArgumentParser) -> None:
@@ -97,20 +98,20 @@ _GROUPS: dict[str, list[tuple[tuple[str, ...], dict[str, Any]]]] = {
 """Option names and their argparse details, by the heading under which --help shows them."""
 
 
-def config_from_args(args: argparse.Namespace, known: set[str]) -> PredictConfig:
+def config_from_args(args: argparse.Namespace, parser: argparse.ArgumentParser) -> PredictConfig:
     """The configuration that command line and YAML file give together.
 
     Args:
-        args: Parsed by a parser with `add_predict_options`.
-        known: Its option names, for hints about misspelt keys of the YAML file.
+        args: What was on the command line.
+        parser: A parser with `add_predict_options`, which reads the values of the YAML file.
 
     Raises:
-        UsageError: An unknown key, a missing --output or input.
+        UsageError: An unknown key, a value of another type, a missing --output or input.
         ValueError: A value out of range.
     """
     given = {k: v for k, v in vars(args).items() if k not in _NOT_OPTIONS}
     path = getattr(args, "config", None)
-    values = {**(_read_yaml(Path(path), known) if path else {}), **given}
+    values = {**(_read_yaml(Path(path), parser) if path else {}), **given}
     if not values.get("inputs"):
         raise UsageError("give at least one INPUT: a picture, video, folder, glob or list.")
     if not values.get("output"):
@@ -118,7 +119,7 @@ def config_from_args(args: argparse.Namespace, known: set[str]) -> PredictConfig
     return PredictConfig(
         source=SourceConfig(
             **_take(values, "frame_step", "fps", "limit", "max_megapixels"),
-            inputs=_as_tuple(values["inputs"]),
+            inputs=tuple(values["inputs"]),
         ),
         models=ModelsConfig(
             **_take(
@@ -130,45 +131,64 @@ def config_from_args(args: argparse.Namespace, known: set[str]) -> PredictConfig
             **_take(values, "num_samples", "seed"),
             uncertainty=not values.get("no_uncertainty", False),
             paper_rule=values.get("paper_uncertainty", False),
-            save=_as_set(values.get("save")),
+            save=_as_set(values.get("save", "")),
         ),
         run=RunConfig(
             **_take(
                 values, "output", "shard_size", "batch_size", "retry_failed", "overwrite",
                 "dry_run", "max_failed_ratio",
             ),
-            visualise=_as_set(values.get("visualise")),
+            visualise=_as_set(values.get("visualise", "")),
         ),
     )  # fmt: skip
 
 
-def _read_yaml(path: Path, known: set[str]) -> dict[str, Any]:
-    """Options of a YAML file by their names with underscores."""
+def _read_yaml(path: Path, parser: argparse.ArgumentParser) -> dict[str, Any]:
+    """Options of a YAML file as the parser would have them from the command line."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not a YAML file: {error}") from error
     if not isinstance(content, Mapping):
         raise UsageError(f"{path} must hold options by name, such as `num-samples: 50`.")
-    for key in content:
-        name = "--" + str(key).replace("_", "-")
-        if name not in known | {"--inputs"}:
-            raise UsageError(f"{path}: unknown option {key}.{nearest(name, known)}")
-    values = {str(key).replace("-", "_"): value for key, value in content.items()}
-    if values.pop("cropped_images", False):
-        values["detector"] = "none"
-    return values
+    options = {"--" + str(key).replace("_", "-"): value for key, value in content.items()}
+    inputs = options.pop("--inputs", [])
+    actions = option_actions(parser)
+    try:
+        words = [word for name in options for word in _as_words(name, options[name], actions)]
+        return {**vars(parser.parse_args(words)), "inputs": _as_inputs(inputs)}
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
+
+
+def _as_words(name: str, value: Any, actions: Mapping[str, argparse.Action]) -> list[str]:
+    """The option as it would stand on the command line; a value of null leaves it out."""
+    if name not in actions:
+        raise UsageError(f"unknown option {name.removeprefix('--')}.{nearest(name, actions)}")
+    if value is None:
+        return []
+    if actions[name].nargs == 0:
+        if not isinstance(value, bool):
+            raise UsageError(f"{name} must be true or false, got {value!r}.")
+        return [name] if value else []
+    if name in _LISTS and isinstance(value, list):
+        value = ",".join(map(str, value))
+    if isinstance(value, bool | list | Mapping):
+        raise UsageError(f"{name} must be a single value, got {value!r}.")
+    return [f"{name}={value}"]
+
+
+def _as_inputs(value: Any) -> tuple[str, ...]:
+    inputs = [value] if isinstance(value, str) else value
+    if not isinstance(inputs, list) or not all(isinstance(name, str) for name in inputs):
+        raise UsageError(f"inputs must be a path or a list of paths, got {value!r}.")
+    return tuple(inputs)
 
 
 def _take(values: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {name: values[name] for name in names if name in values}
 
 
-def _as_tuple(value: str | list[str]) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value)
-
-
-def _as_set(value: str | list[str] | None) -> frozenset[str]:
-    """Members of a list, or of a string with commas."""
-    words = value.split(",") if isinstance(value, str) else value or []
-    return frozenset(word.strip() for word in words if word.strip())
+def _as_set(words: str) -> frozenset[str]:
+    """Members of a list with commas."""
+    return frozenset(word.strip() for word in words.split(",") if word.strip())

@@ -12,20 +12,29 @@ from typing import Any
 import apache_beam as beam
 
 from configs.predict import PredictConfig
+from pipelines.earlier_rows import (
+    check_columns,
+    check_models,
+    check_writable,
+    count_failed,
+    finished_inputs,
+    items_to_drop,
+    items_to_redo,
+)
 from pipelines.execution import attempt, new_pipeline
 from pipelines.manifest import Manifest, new_run_id, read_outcome
 from pipelines.options import add_predict_options, config_from_args
 from pipelines.progress import Progress, polling_interval, published_items
 from pipelines.summary import dry_run_text, summary_text
-from pipelines.usage import EXIT_DONE, EXIT_FAILURES, OneLineParser, UsageError, option_names
+from pipelines.usage import EXIT_DONE, EXIT_FAILURES, OneLineParser
 from pipelines.workers import WorkerPlan, plan_workers
 from transforms.items import Shard
 from transforms.models import Models, load_models, model_hashes, resolve_device
 from transforms.planning import FrameRule, Work, cut_into_shards, default_shard_size, find_work
-from transforms.schema import PeopleLayout, file_metadata, people_schema
+from transforms.schema import PeopleLayout, file_metadata
 from transforms.shards import PredictShards, RunContext
 from transforms.sources import Listing, list_inputs
-from transforms.store import OutputFolder
+from transforms.store import FinishedItem, OutputFolder
 
 ACCEPTS_BEAM_OPTIONS = True
 
@@ -39,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     """Runs `predict` with parsed options; its exit code."""
     parser = OneLineParser(add_help=False)
     add_predict_options(parser)
-    return predict(config_from_args(args, option_names(parser)), args.beam_options)
+    return predict(config_from_args(args, parser), args.beam_options)
 
 
 def predict(config: PredictConfig, beam_words: list[str] | None = None) -> int:
@@ -54,24 +63,18 @@ def predict(config: PredictConfig, beam_words: list[str] | None = None) -> int:
             was annotated.
     """
     words = list(beam_words or [])
-    plan_workers(words, 0, on_gpu=False)  # a refused runner is told before anything is read
+    plan_workers(words, 0, on_gpu=False)  # wrong Beam options are told before anything is read
     listing = list_inputs(config.source.inputs, leave_out=config.run.output)
     models = load_models(config.models)
     store = OutputFolder(config.run.output)
     if config.run.dry_run:
-        work = _find_new(config, store, listing)
-        print(dry_run_text(config, work, listing, plan_for(config, words, work)))
-        return EXIT_DONE
+        check_writable(store)
+        return _predict_new(config, store, listing, models, words)
     store.create()
     lock = store.lock_for_run()
     try:
         store.sweep()
-        _forget(config, store, listing)
-        _check_columns(store, layout_of(config, models))
-        work = _find_new(config, store, listing)
-        if not work.num_items:
-            return _nothing_to_do(work, listing)
-        return _annotate(config, store, work, plan_for(config, words, work))
+        return _predict_new(config, store, listing, models, words)
     finally:
         if lock is not None:
             lock.release()
@@ -93,52 +96,46 @@ def plan_for(config: PredictConfig, beam_words: list[str], work: Work) -> Worker
     return plan_workers(beam_words, work.num_items, on_gpu)
 
 
-def _find_new(config: PredictConfig, store: OutputFolder, listing: Listing) -> Work:
-    """What is not finished; with --overwrite and --dry-run everything, as it will be."""
+def _predict_new(
+    config: PredictConfig, store: OutputFolder, listing: Listing, models: Models, words: list[str]
+) -> int:
+    """Finds the new items, checks that their rows may join the earlier ones, and annotates them."""
+    finished = finished_inputs(store, listing)
+    redo = items_to_redo(config, store, finished)
+    work = _find_new(config, store, listing, redo)
+    dropped = items_to_drop(work, redo)
+    check_columns(store, layout_of(config, models), dropped)
+    check_models(store, config, models, dropped)
+    if not work.num_items:
+        return _nothing_to_do(config, listing, finished)
+    plan = plan_for(config, words, work)
+    if config.run.dry_run:
+        print(dry_run_text(config, work, listing, plan))
+        return EXIT_DONE
+    store.drop_items(dropped)
+    return _annotate(config, store, work, plan)
+
+
+def _find_new(config: PredictConfig, store: OutputFolder, listing: Listing, redo: set[str]) -> Work:
+    """What is not finished or is to be done again."""
     source = config.source
     rule = FrameRule(
         frame_step=source.frame_step, fps=source.fps, max_megapixels=source.max_megapixels
     )
-    done = {item.item_id for item in store.finished_items()} - _to_forget(config, store, listing)
+    done = {item.item_id for item in store.finished_items()} - redo
     return find_work(listing.uris, done, rule, source.limit)
 
 
-def _to_forget(config: PredictConfig, store: OutputFolder, listing: Listing) -> set[str]:
-    """Finished items among the inputs that this run is told to do again."""
-    if not (config.run.overwrite or config.run.retry_failed):
-        return set()
-    names = listing.names()
-    mine = {item.item_id for item in store.finished_items() if item.name in names}
-    return mine if config.run.overwrite else mine & store.failed_items()
-
-
-def _forget(config: PredictConfig, store: OutputFolder, listing: Listing) -> None:
-    store.drop_items(_to_forget(config, store, listing))
-
-
-def _check_columns(store: OutputFolder, layout: PeopleLayout) -> None:
-    """Raise UsageError if earlier rows have other columns: no reader could read both together."""
-    parts = store.parts("people")
-    if not parts:
-        return
-    found, wanted = store.read_schema(parts[-1]), people_schema(layout)
-    differing = [f.name for f in wanted if f.name not in found.names or found.field(f.name) != f]
-    differing += [name for name in found.names if name not in wanted.names]
-    if differing:
-        raise UsageError(
-            f"{store.root} holds people with other columns ({', '.join(differing[:4])}), from "
-            "another body model, --num-samples, --save or --no-uncertainty: choose another "
-            "--output, or the options of the earlier run."
-        )
-
-
-def _nothing_to_do(work: Work, listing: Listing) -> int:
-    if work.num_done:
-        print(f"Nothing to do: all {work.num_done} items are finished.")
-        return EXIT_DONE
-    skipped = f" ({listing.num_skipped} other files skipped)" if listing.num_skipped else ""
-    print(f"Nothing to do: the inputs hold no picture or video{skipped}.", file=sys.stderr)
-    return EXIT_FAILURES
+def _nothing_to_do(config: PredictConfig, listing: Listing, finished: list[FinishedItem]) -> int:
+    if not finished:
+        skipped = f" ({listing.num_skipped} other files skipped)" if listing.num_skipped else ""
+        print(f"Nothing to do: the inputs hold no picture or video{skipped}.", file=sys.stderr)
+        return EXIT_FAILURES
+    failed = count_failed(finished)
+    hint = f"; {failed} of them failed (--retry-failed does those again)" if failed else ""
+    print(f"Nothing to do: all {len(finished)} items are finished{hint}.")
+    too_many = failed > config.run.max_failed_ratio * len(finished)
+    return EXIT_FAILURES if too_many else EXIT_DONE
 
 
 def _annotate(config: PredictConfig, store: OutputFolder, work: Work, plan: WorkerPlan) -> int:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from fsspec.core import url_to_fs
-
 from pipelines.report_page import page
 from pipelines.report_pictures import person_pictures
 from pipelines.run_folder import RecordedBodies, RunFolder
 from pipelines.run_summary import summarise
 from pipelines.usage import EXIT_DONE, UsageError
+from transforms.sources import absolute, filesystem
 
 DEFAULT_NAME = "report.html"
 
@@ -38,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     summary = summarise(folder)
     pictures = person_pictures(folder, RecordedBodies(folder, args.body_model), args.people)
     output = args.output or f"{args.folder.rstrip('/')}/{DEFAULT_NAME}"
-    fs, path = url_to_fs(output)
+    fs, path = filesystem(absolute(output))
     text = page(args.folder, summary, pictures)
     fs.pipe_file(path, text.encode("utf-8", errors="replace"))
     print(

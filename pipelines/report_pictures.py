@@ -116,8 +116,9 @@ def _photograph(row: dict[str, Any]) -> Picture | None:
     try:
         if row["frame_index"] is None:
             return read_picture(row["uri"], _MAX_MEGAPIXELS)
-        whole = VideoRange(None, None, 0)
-        return next(image for _, image in read_frames(row["uri"], whole, [row["frame_index"]]))
+        whole = VideoRange(None, None, by_time=False)
+        wanted = {row["frame_index"]: row["time_s"]}
+        return next(image for _, image in read_frames(row["uri"], whole, wanted))
     except (OSError, UnreadablePicture, UnreadableVideo, StopIteration):
         return None
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-from fsspec.core import url_to_fs
 
 from model.body import Body, load_body
 from pipelines.usage import UsageError
@@ -46,10 +45,9 @@ class RunFolder:
     def __init__(self, folder: str) -> None:
         self.folder = folder
         self.store = OutputFolder(folder)
-        self._fs, self._root = url_to_fs(self.store.root)
-        if not self._fs.isdir(self._root):
+        if not self.store.has_folder():
             raise UsageError(f"there is no folder {folder}.")
-        if not any(self._fs.isdir(f"{self._root}/{name}") for name in (*TABLES, RUNS)):
+        if not any(self.store.has_folder(name) for name in (*TABLES, RUNS)):
             raise UsageError(
                 f"{folder} is not the output of a prediction run: it has none of the folders "
                 f"{', '.join((*TABLES, RUNS))}."
@@ -63,20 +61,31 @@ class RunFolder:
         return sorted(name for name in parts if _base(name) not in self._finished)
 
     def manifests(self) -> list[dict[str, Any]]:
-        """The manifests of all runs that wrote here, in the order of their run ids."""
-        folder = f"{self._root}/{RUNS}"
-        paths = self._fs.ls(folder, detail=False) if self._fs.isdir(folder) else []
-        found = [json.loads(self._fs.cat_file(path)) for path in sorted(paths) if _is_json(path)]
-        return [manifest for manifest in found if isinstance(manifest, dict)]
+        """The manifests of all runs that wrote here, in the order of their run ids.
+
+        One that cannot be read says so itself: it has only `run_id` and `status`.
+        """
+        names = [name for name in self.store.names(RUNS) if _is_json(name)]
+        return [self._manifest(name) for name in names]
+
+    def _manifest(self, name: str) -> dict[str, Any]:
+        try:
+            manifest = json.loads(self.store.read(f"{RUNS}/{name}"))
+            if isinstance(manifest, dict):
+                return manifest
+        except ValueError:
+            pass
+        damage = f"its manifest {RUNS}/{name} is damaged"
+        return {"run_id": name.removesuffix(".json"), "status": damage}
 
     def frames(self) -> pa.Table:
         """Rows of all finished frames parts."""
-        tables = [self._read(name) for name in self._finished_parts("frames")]
+        tables = [self.store.read_part(name) for name in self._finished_parts("frames")]
         return _concatenate(tables) if tables else frames_schema().empty_table()
 
     def errors(self) -> pa.Table:
         """Rows of all finished errors parts."""
-        tables = [self._read(name) for name in self._finished_parts("errors")]
+        tables = [self.store.read_part(name) for name in self._finished_parts("errors")]
         return _concatenate(tables) if tables else errors_schema().empty_table()
 
     def people_parts(self, columns: Sequence[str] | None = None) -> Iterator[PeoplePart]:
@@ -86,7 +95,7 @@ class RunFolder:
             columns: those to read, where the part has them; None reads all.
         """
         for name in self._finished_parts("people"):
-            table = self._read(name, columns)
+            table = self.store.read_part(name, None if columns is None else list(columns))
             raw = table.schema.metadata or {}
             metadata = {key.decode(): value.decode() for key, value in raw.items()}
             yield PeoplePart(name, table, metadata)
@@ -99,20 +108,14 @@ class RunFolder:
     def _finished_parts(self, table: str) -> list[str]:
         return [name for name in self.store.parts(table) if _base(name) in self._finished]
 
-    def _read(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
-        try:
-            return self.store.read_part(name, None if columns is None else list(columns))
-        except pa.ArrowInvalid as error:
-            raise UsageError(f"{self.folder}/{name} cannot be read: {error}") from error
-
 
 def _base(name: str) -> str:
     """File name of a part, the same in all tables of its shard."""
     return name.rsplit("/", 1)[-1]
 
 
-def _is_json(path: str) -> bool:
-    return path.endswith(".json") and not _base(path).startswith(".")
+def _is_json(name: str) -> bool:
+    return name.endswith(".json") and not name.startswith(".")
 
 
 def _concatenate(tables: list[pa.Table]) -> pa.Table:

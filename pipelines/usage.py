@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import difflib
-from collections.abc import Iterable
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NoReturn
 
 EXIT_DONE = 0
 EXIT_FAILURES = 1
 EXIT_USAGE = 2
+
+_NUMBER = re.compile(r"-\d*\.?\d+")
 
 
 class UsageError(ValueError):
@@ -20,8 +24,8 @@ class OneLineParser(argparse.ArgumentParser):
     """An argument parser whose errors are one line, without the usage block above it."""
 
     def error(self, message: str) -> NoReturn:
-        """End with exit code 2 and one line on stderr."""
-        self.exit(EXIT_USAGE, f"{self.prog}: error: {message} (--help lists the options)\n")
+        """Raise UsageError."""
+        raise UsageError(f"{message} (--help lists the options)")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -30,15 +34,59 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f" Did you mean {near[0]}?" if near else ""
 
 
-def option_names(parser: argparse.ArgumentParser) -> set[str]:
-    """Every `--name` that the parser knows."""
-    return {name for action in parser._actions for name in action.option_strings}
+def option_name(word: str) -> str:
+    """The name in `--name` or `--name=value`."""
+    return word.split("=", 1)[0]
 
 
-def check_unknown(rest: list[str], known: Iterable[str]) -> None:
-    """Raise UsageError at the first of `rest`, the words that a parser did not understand."""
-    for word in rest:
-        name = word.split("=", 1)[0]
-        if name.startswith("-"):
-            raise UsageError(f"unknown option {name}.{nearest(name, known)}")
-        raise UsageError(f"unexpected argument {word!r}.")
+def option_actions(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
+    """Every option that the parser knows, by each of its names."""
+    return {name: action for action in parser._actions for name in action.option_strings}
+
+
+def options_and_others(
+    words: Sequence[str], actions: Mapping[str, argparse.Action]
+) -> tuple[list[list[str]], list[str]]:
+    """(each option with its values, all other words) of a command line.
+
+    argparse takes positional words in one run only, and tells of an unknown option last of all.
+
+    Args:
+        words: Options and other words in any order; after `--` nothing is an option.
+        actions: The known options by name.
+
+    Raises:
+        UsageError: An unknown option; names the nearest known one.
+    """
+    options, others = list[list[str]](), list[str]()
+    position = 0
+    while position < len(words) and words[position] != "--":
+        name = option_name(words[position])
+        if not _is_option(name):
+            others.append(words[position])
+            position += 1
+            continue
+        if name not in actions:
+            raise UsageError(f"unknown option {name}.{nearest(name, actions)}")
+        end = _end_of_option(words, position, actions[name])
+        options.append(list(words[position:end]))
+        position = end
+    return options, [*others, *words[position + 1 :]]
+
+
+def _is_option(name: str) -> bool:
+    """Whether argparse would take the word for an option."""
+    return len(name) > 1 and name[0] == "-" and " " not in name and not _NUMBER.fullmatch(name)
+
+
+def _end_of_option(words: Sequence[str], position: int, action: argparse.Action) -> int:
+    """Index after the option at `position` and the values that belong to it."""
+    if "=" in words[position]:
+        return position + 1
+    most: float = action.nargs if isinstance(action.nargs, int) else 1
+    if action.nargs in ("*", "+"):
+        most = math.inf
+    end = position + 1
+    while end < len(words) and end - position <= most and not _is_option(words[end]):
+        end += 1
+    return end

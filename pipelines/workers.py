@@ -17,7 +17,11 @@ NUM_WORKERS = "--direct_num_workers"
 _MIN_ITEMS_FOR_PROCESSES = 24
 """Starting a worker costs 6 to 11 s of imports and loading, in which about this many are done."""
 
-_GIB_PER_WORKER = 2.0
+_GIB_PER_WORKER = 3.0
+"""Python with its libraries and models 1.1 GiB; a batch of pictures with its proxies and the
+meshes of all samples of a batch of people about as much again; the rest is for allocators that
+hand nothing back. A larger --batch-size, --num-samples or picture needs more."""
+
 _MAX_WORKERS_PER_GPU = 4
 _MAX_THREADS = 4
 

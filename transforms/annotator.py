@@ -11,7 +11,7 @@ from configs.predict import PredictConfig
 from transforms import distribution, sampling
 from transforms.clock import StageClock
 from transforms.detection import DETECT, KEYPOINTS, detect_people, find_keypoints
-from transforms.drawing import DRAW, NUM_DRAWN_SAMPLES, draw_frame
+from transforms.drawing import DRAW, NUM_DRAWN_SAMPLES, DrawnPicture, draw_frame
 from transforms.isolation import Columns, Failure, People, run_stage
 from transforms.items import Frame
 from transforms.models import Models
@@ -29,8 +29,7 @@ class Batch:
     """Those who came through all stages, with the columns of `transforms.schema`."""
 
     failures: list[Failure] = field(default_factory=list)
-    pictures: dict[str, bytes] = field(default_factory=dict)
-    """Encoded pictures by file name."""
+    pictures: list[DrawnPicture] = field(default_factory=list)
 
 
 class Annotator:
@@ -100,16 +99,16 @@ class Annotator:
 
     def _draw(
         self, frames: list[Frame], people: People, clock: StageClock, failures: list[Failure]
-    ) -> dict[str, bytes]:
+    ) -> list[DrawnPicture]:
         """The pictures asked for; a picture that fails costs its people nothing else."""
-        pictures: dict[str, bytes] = {}
+        pictures: list[DrawnPicture] = []
         if not self.config.run.visualise or not len(people):
             return pictures
         with clock.stage(DRAW):
             for place in people.columns["frame"].unique().tolist():
                 mine = (people.columns["frame"] == place).nonzero().flatten().tolist()
                 try:
-                    pictures |= draw_frame(
+                    pictures += draw_frame(
                         frames[place], people.select(mine), self.models, self.config.run.visualise
                     )
                 except Exception as error:

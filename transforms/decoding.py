@@ -57,8 +57,8 @@ def _read_video(items: tuple[Item, ...], video_range: VideoRange) -> Iterator[Fr
     waiting = {item.frame_index: item for item in items}
     error: Exception = UnreadableVideo("the decoder did not deliver this frame")
     try:
-        indices = [item.frame_index for item in items if item.frame_index is not None]
-        for index, image in read_frames(items[0].uri, video_range, indices):
+        times = {i.frame_index: i.time_s or 0.0 for i in items if i.frame_index is not None}
+        for index, image in read_frames(items[0].uri, video_range, times):
             yield Frame(waiting.pop(index), image)
     except Exception as raised:  # as above: a broken end leaves the beginning usable
         error = raised

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
-from pathlib import PurePosixPath
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -17,8 +16,10 @@ from model.drawing import (
     draw_bodies,
     draw_keypoints,
     draw_views,
+    shrink_to,
     spread_colours,
 )
+from transforms.file_names import picture_name
 from transforms.isolation import People
 from transforms.items import Frame, Item
 from transforms.models import Models
@@ -26,13 +27,25 @@ from transforms.models import Models
 DRAW = "draw"
 NUM_DRAWN_SAMPLES = 8
 _CROP_SIZE = 512
+_MAX_UNCROPPED_SIDE = 2048
+"""Larger photographs are drawn smaller: bodies cost by the pixel, 60 bytes of memory each."""
+
 _JPEG_QUALITY = 92
+
+
+@dataclass(frozen=True)
+class DrawnPicture:
+    """An encoded picture of the results of one frame."""
+
+    item: Item
+    name: str
+    jpeg: bytes
 
 
 def draw_frame(
     frame: Frame, people: People, models: Models, kinds: Collection[str]
-) -> dict[str, bytes]:
-    """JPEG files by name: one `uncropped` per frame, one `crop` and `samples` per person.
+) -> list[DrawnPicture]:
+    """JPEG files: one `uncropped` per frame, one `crop` and `samples` per person.
 
     Args:
         frame: The frame of all these people.
@@ -52,15 +65,10 @@ def draw_frame(
             drawn[f"person{number}-crop"] = picture
         if "samples" in kinds:
             drawn[f"person{number}-samples"] = _draw_samples(people, models, one)
-    stem = picture_stem(frame.item)
-    return {f"{stem}-{name}.jpg": _encode(picture) for name, picture in drawn.items()}
-
-
-def picture_stem(item: Item) -> str:
-    """Beginning of the names of an item's pictures: readable, and unique by its id."""
-    readable = re.sub(r"[^\w.-]+", "_", PurePosixPath(item.name).stem)[:60]
-    frame = "" if item.frame_index is None else f"-frame{item.frame_index:06d}"
-    return f"{readable}{frame}-{item.item_id[:10]}"
+    return [
+        DrawnPicture(frame.item, picture_name(frame.item, what), _encode(picture))
+        for what, picture in drawn.items()
+    ]
 
 
 def _colours(people: People) -> Tensor | None:
@@ -74,9 +82,10 @@ def _draw_uncropped(
 ) -> np.ndarray:
     assert frame.image is not None, "only decoded frames have people"
     columns = people.columns
+    image, scale = shrink_to(frame.image, _MAX_UNCROPPED_SIDE)
     picture = draw_bodies(
-        frame.image, columns["body_vertices"], models.body.faces, columns["camera"],
-        columns["crop"].to(models.device), colours,
+        image, columns["body_vertices"], models.body.faces, columns["camera"],
+        scale * columns["crop"].to(models.device), colours,
     )  # fmt: skip
     return picture if colours is None else add_spread_legend(picture)
 

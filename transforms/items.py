@@ -53,8 +53,9 @@ class VideoRange:
     end_pts: int | None
     """Key frame at which the next range begins; None = to the end."""
 
-    first_index: int
-    """Index in the video of the range's first frame."""
+    by_time: bool = True
+    """Whether frames are known by their time; False: by their number, where times are missing or
+    repeated, and the range is the whole video."""
 
 
 @dataclass(frozen=True)

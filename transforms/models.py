@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import cv2
 import torch
+from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights
 
 from configs.predict import ModelsConfig
 from model.body import Body, load_body
@@ -67,10 +68,8 @@ def resolve_device(name: str) -> torch.device:
 def model_files(config: ModelsConfig) -> dict[str, Path]:
     """The files that the models of a configuration are read from, by their part."""
     files = {"weights": weights_path(config), "body_model": load_models(config).body.path}
-    if config.detector == "movenet":
-        files["detector"] = MULTIPOSE_PATH
-    elif config.detector == "maskrcnn" and config.detector_weights:
-        files["detector"] = Path(config.detector_weights)
+    if config.detector != "none":
+        files["detector"] = detector_path(config)
     files["keypoints"] = Path(config.keypoint_weights or THUNDER_PATH)
     return files
 
@@ -81,6 +80,16 @@ def model_hashes(config: ModelsConfig) -> dict[str, dict[str, str]]:
         part: {"path": str(path), "sha256": sha256_of(path)}
         for part, path in model_files(config).items()
     }
+
+
+def detector_path(config: ModelsConfig) -> Path:
+    """Where the person detector's weights lie; those of Mask R-CNN once they are downloaded."""
+    if config.detector_weights:
+        return Path(config.detector_weights)
+    if config.detector == "movenet":
+        return MULTIPOSE_PATH
+    name = PurePosixPath(MaskRCNN_ResNet50_FPN_Weights.COCO_V1.url).name
+    return Path(torch.hub.get_dir(), "checkpoints", name)
 
 
 def weights_path(config: ModelsConfig) -> Path:

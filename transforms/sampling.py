@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
 from configs.predict import SamplingConfig
-from model.body import Body
 from model.cameras import half_turn_x, project_body
 from model.random_streams import RandomStreams, person_keys
 from model.reconstruct import PersonParameters, draw_samples, pose_samples
-from model.uncertainty import fit_to_keypoints, order_by_fit, vertex_spread
+from model.uncertainty import fit_to_keypoints, order_by_fit
 from transforms.distribution import visible_keypoints
 from transforms.isolation import Columns, People
 from transforms.models import Models
@@ -38,7 +39,7 @@ def sample_bodies(
     ordered = bool(keep_meshes) or "samples" in config.save
     drawn = _draw(people, models.device, config)
     parts = [
-        _pose_some(
+        _describe_samples(
             drawn.select(range(start, min(start + at_once, len(drawn)))),
             models, config, keep_meshes, ordered,
         )
@@ -56,26 +57,80 @@ def _draw(people: People, device: torch.device, config: SamplingConfig) -> Peopl
     return People(people.items, people.person_indices, columns)
 
 
-def _pose_some(
+def _describe_samples(
     people: People, models: Models, config: SamplingConfig, keep_meshes: int, ordered: bool
 ) -> Columns:
-    parameters = _parameters(people)
-    pose, betas = people.columns["drawn_pose"], people.columns["drawn_betas"]
-    vertices, joints = _pose(parameters, pose, betas, models.body, config.paper_rule)
-    columns = {"vertex_spread_m": vertex_spread(vertices)}
+    drawn = _Drawn(people, models, config.paper_rule)
+    columns = {"vertex_spread_m": drawn.spread()}
     if not ordered:
         return columns
-    fit = _fit(people, parameters, vertices, joints, models)
+    fit, joints = drawn.fit_and_joints()
     order = order_by_fit(fit)
-    joints = half_turn_x(joints) - half_turn_x(joints[:, :, :1])
     if "samples" in config.save:
-        columns["samples_pose"] = _reorder(pose, order)
-        columns["samples_betas"] = _reorder(betas, order)
+        columns["samples_pose"] = _reorder(people.columns["drawn_pose"], order)
+        columns["samples_betas"] = _reorder(people.columns["drawn_betas"], order)
         columns["samples_joints3d"] = _reorder(joints, order)
         columns["samples_fit_px"] = _reorder(fit, order)
     if keep_meshes:
-        columns["sample_vertices"] = _reorder(vertices, order[:, :keep_meshes])
+        columns["sample_vertices"] = drawn.meshes(order[:, :keep_meshes])
     return columns
+
+
+class _Drawn:
+    """Samples of some people, posed again for every question when they are too many to be kept.
+
+    Args:
+        people: With drawn_pose and drawn_betas.
+        models: Body model and visibility threshold.
+        paper_rule: All samples of a person have its mean shape.
+    """
+
+    def __init__(self, people: People, models: Models, paper_rule: bool) -> None:
+        self._people = people
+        self._models = models
+        self._paper_rule = paper_rule
+        self._parameters = _parameters(people)
+        self._num_samples = people.columns["drawn_pose"].shape[1]
+        at_once = max(1, _BODIES_AT_ONCE[models.device.type] // max(1, len(people)))
+        numbers = torch.arange(self._num_samples, device=models.device).expand(len(people), -1)
+        self._parts = numbers.split(at_once, dim=1)
+        self._kept = [self._pose(part) for part in self._parts] if len(self._parts) == 1 else None
+
+    def spread(self) -> Tensor:
+        """Mean distance (P, V) of each vertex's samples to their mean, m."""
+        sums = torch.stack([vertices.sum(1) for vertices, _ in self._posed()])
+        mean = sums.sum(0)[:, None] / self._num_samples
+        distances = []
+        for vertices, _ in self._posed():
+            x, y, z = (vertices - mean).unbind(-1)
+            distances.append((x * x + y * y + z * z).sqrt().sum(1))
+        return torch.stack(distances).sum(0) / self._num_samples
+
+    def fit_and_joints(self) -> tuple[Tensor, Tensor]:
+        """2D fit (P, N) in px, and joints (P, N, 24, 3) from the pelvis in the camera frame, m."""
+        fits, joints = [], []
+        for vertices, part_joints in self._posed():
+            fits.append(_fit(self._people, self._parameters, vertices, part_joints, self._models))
+            turned = half_turn_x(part_joints)
+            joints.append(turned - turned[:, :, :1])
+        return torch.cat(fits, 1), torch.cat(joints, 1)
+
+    def meshes(self, numbers: Tensor) -> Tensor:
+        """Meshes (P, M, V, 3) of the samples with these numbers (P, M)."""
+        return self._pose(numbers)[0]
+
+    def _posed(self) -> Iterable[tuple[Tensor, Tensor]]:
+        """Meshes (P, n, V, 3) and joints (P, n, 24, 3), part by part."""
+        return self._kept or (self._pose(part) for part in self._parts)
+
+    def _pose(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        """The paper's rule gives all samples the mean shape."""
+        body, parameters = self._models.body, self._parameters
+        pose = _reorder(self._people.columns["drawn_pose"], numbers)
+        if self._paper_rule:
+            return body.pose(body.shape(parameters.shape_mean), pose, parameters.global_rotmat)
+        betas = _reorder(self._people.columns["drawn_betas"], numbers)
+        return pose_samples(parameters, pose, betas, body)
 
 
 def _parameters(people: People) -> PersonParameters:
@@ -83,15 +138,6 @@ def _parameters(people: People) -> PersonParameters:
         "pose_F", "pose_mode", "shape_mean", "shape_std", "global_rotmat", "camera", "crop",
     )  # fmt: skip
     return PersonParameters(**{name: people.columns[name] for name in names})
-
-
-def _pose(
-    parameters: PersonParameters, pose: Tensor, betas: Tensor, body: Body, paper_rule: bool
-) -> tuple[Tensor, Tensor]:
-    """Meshes (P, N, V, 3) and joints (P, N, 24, 3); the paper's rule gives all the mean shape."""
-    if paper_rule:
-        return body.pose(body.shape(parameters.shape_mean), pose, parameters.global_rotmat)
-    return pose_samples(parameters, pose, betas, body)
 
 
 def _fit(

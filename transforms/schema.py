@@ -34,6 +34,9 @@ STATUSES = (STATUS_OK, STATUS_NO_PERSON, STATUS_FAILED)
 SAVEABLE = ("samples", "vertices")
 """What `--save` can add to the people table."""
 
+STAGE_SECONDS = "stage_seconds"
+"""Key of a frames part's file metadata: seconds per stage of the shard, as JSON."""
+
 CAMERA_AXES = "x right, y down, z away from the viewer"
 
 

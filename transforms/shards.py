@@ -13,14 +13,19 @@ from configs.predict import PredictConfig
 from transforms.annotator import DECODE, Annotator
 from transforms.clock import StageClock
 from transforms.decoding import group_frames, read_shard
+from transforms.drawing import DRAW, DrawnPicture
+from transforms.isolation import Failure
 from transforms.items import Frame, Shard
 from transforms.models import load_models, use_threads
 from transforms.rows import concatenate, errors_table, frames_table, people_table
-from transforms.schema import PeopleLayout, errors_schema, frames_schema, people_schema
+from transforms.schema import (
+    STAGE_SECONDS,
+    PeopleLayout,
+    errors_schema,
+    frames_schema,
+    people_schema,
+)
 from transforms.store import PICTURES, TABLES, OutputFolder, part_name
-
-STAGE_SECONDS = "stage_seconds"
-"""Key of a frames part's file metadata: seconds per stage of the shard, as JSON."""
 
 _BATCH_MEGAPIXELS = 64.0
 """Pixels of the frames of a batch together, about 200 MB."""
@@ -46,7 +51,7 @@ class ShardResult:
 
     name: str
     tables: dict[str, pa.Table]
-    pictures: dict[str, bytes] = field(default_factory=dict)
+    pictures: list[DrawnPicture] = field(default_factory=list)
 
 
 class PredictShards(beam.PTransform):
@@ -104,12 +109,21 @@ class PublishShard(beam.DoFn):
 
     def process(self, result: ShardResult) -> Iterator[int]:
         """Publishes pictures, people, errors and, as the mark of completion, frames."""
-        for name, data in result.pictures.items():
-            self.store.write(f"{PICTURES}/{name}", data)
+        failures = [failure for one in result.pictures if (failure := self._publish_picture(one))]
+        errors = errors_table(failures, errors_schema(), self.context.run_id)
+        result.tables["errors"] = concatenate([result.tables["errors"], errors], errors_schema())
         for table in TABLES:
             name = part_name(table, self.context.run_id, result.name)
             self.store.write_table(name, result.tables[table])
         yield result.tables["frames"].num_rows
+
+    def _publish_picture(self, picture: DrawnPicture) -> Failure | None:
+        """Writes a picture; its failure, which costs the results nothing else."""
+        try:
+            self.store.write(f"{PICTURES}/{picture.name}", picture.jpeg)
+        except Exception as error:  # file systems of fsspec raise errors of their own kinds
+            return Failure(picture.item, None, DRAW, error)
+        return None
 
 
 def annotate_shard(annotator: Annotator, shard: Shard, context: RunContext) -> ShardResult:
@@ -132,7 +146,7 @@ def annotate_shard(annotator: Annotator, shard: Shard, context: RunContext) -> S
                 batch.frames, batch.people, batch.failures, seconds, frames_schema(), run_id
             )
         )
-        result.pictures |= batch.pictures
+        result.pictures += batch.pictures
     timing = {STAGE_SECONDS: json.dumps(clock.seconds)}
     schemas = {"people": schema, "errors": errors_schema(), "frames": frames_schema(timing)}
     result.tables = {name: concatenate(tables[name], schemas[name]) for name in TABLES}

@@ -12,18 +12,18 @@ import json
 import os
 import re
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from fsspec.implementations.local import LocalFileSystem
 
+from transforms.file_names import is_picture_of, short_id
 from transforms.locking import FileLock, lock_for_run, lock_for_worker
 from transforms.schema import STATUS_FAILED
-from transforms.sources import absolute, is_remote
+from transforms.sources import absolute, filesystem, is_remote
 
 TABLES = ("people", "errors", "frames")
 """In the order in which a shard publishes them."""
@@ -46,6 +46,10 @@ class FinishedItem:
     status: str
 
 
+class DamagedPart(ValueError):
+    """A file of the results that cannot be read; the message names it."""
+
+
 class OutputFolder:
     """Reads and writes one folder of results, by paths relative to it.
 
@@ -54,9 +58,10 @@ class OutputFolder:
     """
 
     def __init__(self, root: str) -> None:
-        self.root = absolute(root).rstrip("/")
+        self.root = absolute(root)
         self.is_local = not is_remote(self.root)
-        self._fs, self._path = _open_filesystem(self.root)
+        self._fs, path = filesystem(self.root)
+        self._path = path.rstrip("/")
 
     def create(self) -> None:
         """Makes the folder and tries to write into it; OSError where that is not allowed."""
@@ -72,6 +77,10 @@ class OutputFolder:
     def lock_for_worker(self) -> FileLock | None:
         """Notes that this process may publish; None if the folder is not local."""
         return lock_for_worker(Path(self._full(RUNS))) if self.is_local else None
+
+    def has_folder(self, name: str = "") -> bool:
+        """Whether there is such a sub-folder, or this folder itself."""
+        return self._fs.isdir(self._full(name) if name else self._path)
 
     def write(self, name: str, data: bytes) -> None:
         """Publishes a file whole: a reader sees the old one, none, or all of the new one."""
@@ -109,18 +118,29 @@ class OutputFolder:
         self.write(name, sink.getvalue().to_pybytes())
 
     def read_part(self, name: str, columns: list[str] | None = None) -> pa.Table:
-        """A part's table, or some of its columns."""
-        with self._fs.open(self._full(name), "rb") as file:
-            return pq.ParquetFile(file).read(columns=columns)
+        """A part's table, or some of its columns; DamagedPart if it is not whole."""
+        with self._open_part(name) as file:
+            return file.read(columns=columns)
 
     def read_schema(self, name: str) -> pa.Schema:
-        """Schema of a part with its file metadata."""
+        """Schema of a part with its file metadata; DamagedPart if it is not whole."""
+        with self._open_part(name) as file:
+            return file.schema_arrow
+
+    @contextmanager
+    def _open_part(self, name: str) -> Iterator[pq.ParquetFile]:
         with self._fs.open(self._full(name), "rb") as file:
-            return pq.read_schema(file)
+            try:
+                yield pq.ParquetFile(file)
+            except (pa.ArrowException, OSError) as error:
+                raise DamagedPart(
+                    f"{self.root}/{name} is no whole Parquet file ({error}); remove it, and the "
+                    "same predict command makes its rows again"
+                ) from error
 
     def parts(self, table: str, run_id: str | None = None) -> list[str]:
         """Names `table/part-<run>-<shard>.parquet`, sorted; of one run or of all."""
-        found = [name for name in self._names(table) if (match := _PART_NAME.fullmatch(name))
+        found = [name for name in self.names(table) if (match := _PART_NAME.fullmatch(name))
                  and run_id in (None, match["run"])]  # fmt: skip
         return [f"{table}/{name}" for name in found]
 
@@ -149,8 +169,8 @@ class OutputFolder:
         ]
         leftovers += [
             f"{table}/{name}"
-            for table in (*TABLES, RUNS)
-            for name in self._names(table)
+            for table in (*TABLES, RUNS, PICTURES)
+            for name in self.names(table)
             if name.startswith(_TEMPORARY_PREFIX)
         ]
         for name in leftovers:
@@ -158,7 +178,7 @@ class OutputFolder:
         return len(leftovers)
 
     def drop_items(self, item_ids: Collection[str]) -> None:
-        """Removes all rows of some items, so that they count as never done.
+        """Removes all rows and pictures of some items, so that they count as never done.
 
         What is to be dropped is noted first: if this is stopped midway, `sweep` completes it.
         """
@@ -176,9 +196,13 @@ class OutputFolder:
             gone = pc.is_in(self.read_part(name, ["item_id"])["item_id"], value_set=dropped)
             if pc.any(gone).as_py():
                 self.write_table(name, self.read_part(name).filter(pc.invert(gone)))
+        short_ids = {short_id(item_id) for item_id in item_ids}
+        for name in self.names(PICTURES):
+            if is_picture_of(name, short_ids):
+                self.remove(f"{PICTURES}/{name}")
         self.remove(_DROP_JOURNAL)
 
-    def _names(self, folder: str) -> list[str]:
+    def names(self, folder: str) -> list[str]:
         """Base names in a sub-folder, sorted."""
         try:
             found = self._fs.ls(self._full(folder), detail=False, refresh=True)
@@ -193,13 +217,3 @@ class OutputFolder:
 def part_name(table: str, run_id: str, shard_name: str) -> str:
     """Where a shard publishes its rows of a table."""
     return f"{table}/part-{run_id}-{shard_name}.parquet"
-
-
-def _open_filesystem(root: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    if not is_remote(root):
-        return LocalFileSystem(), root
-    try:
-        fs, path = fsspec.core.url_to_fs(root)
-    except (ValueError, ImportError) as error:
-        raise ValueError(f"cannot open the output folder {root}: {error}") from error
-    return fs, path.rstrip("/")

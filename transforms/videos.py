@@ -9,18 +9,19 @@ pictures are neither lost nor seen twice.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
+from typing import BinaryIO
 
 import av
 import numpy as np
 
 from transforms.items import VideoRange
 from transforms.pictures import check_size
-from transforms.sources import is_remote, open_uri
+from transforms.sources import check_regular, is_remote, open_uri
 
 
 class UnreadableVideo(ValueError):
@@ -106,54 +107,77 @@ def split_video(
 def _range(index: VideoIndex, first: int, end: int) -> VideoRange:
     """The range from frame `first` up to, not including, frame `end`."""
     if index.pts is None:
-        return VideoRange(None, None, 0)
+        return VideoRange(None, None, by_time=False)
     return VideoRange(
-        index.pts[first] if first else None,
-        index.pts[end] if end < len(index.pts) else None,
-        first,
+        index.pts[first] if first else None, index.pts[end] if end < len(index.pts) else None
     )
 
 
 def read_frames(
-    uri: str, video_range: VideoRange, wanted: Sequence[int]
+    uri: str, video_range: VideoRange, wanted: Mapping[int, float]
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """(index, (H, W, 3) uint8 RGB) of the wanted frames of a range, upright, in order.
+    """(index, (H, W, 3) uint8 RGB) of the wanted frames of a range, upright.
 
-    Frames that damaged files do not deliver are left out.
+    In order, but for frames near damaged places, which come last.
+
+    Args:
+        uri: Of the video.
+        video_range: Where the frames lie.
+        wanted: Time in seconds of each frame by its index.
 
     Raises:
-        UnreadableVideo: The video cannot be opened or its decoder fails.
+        UnreadableVideo: The video cannot be opened, or some frames cannot be had; then at the end.
     """
-    remaining = set(wanted)
+    waiting = dict(wanted)
+    problem = yield from _read_waiting(uri, video_range, waiting, "AUTO")
+    if waiting and problem:
+        # Threads that decode several frames at once lose good frames together with a bad one.
+        problem = yield from _read_waiting(uri, video_range, waiting, "SLICE")
+    if waiting and problem:
+        raise UnreadableVideo(f"this frame could not be decoded: {problem}")
+
+
+def _read_waiting(
+    uri: str, video_range: VideoRange, waiting: dict[int, float], thread_type: str
+) -> Generator[tuple[int, np.ndarray], None, str | None]:
+    """Frames that are waited for, which are then no longer; returns the decoder's last problem."""
+    problems: list[str] = []
     with _open_stream(uri) as (container, stream):
-        stream.thread_type = "AUTO"
-        frames = _frames_of_range(container, stream, video_range)
-        for index, frame in enumerate(frames, video_range.first_index):
-            if index in remaining:
-                remaining.remove(index)
+        stream.thread_type = thread_type
+        ticks: dict[int | None, int] = {
+            round(time / (stream.time_base or 1)): index for index, time in waiting.items()
+        }
+        for number, frame in enumerate(_frames_of_range(container, stream, video_range, problems)):
+            if problems and not video_range.by_time:
+                break  # frames after a damaged one have no known number
+            index = ticks.get(frame.pts, -1) if video_range.by_time else number
+            if index in waiting:
+                del waiting[index]
                 yield index, _upright(frame)
-            if not remaining:
-                return
+            if not waiting:
+                break
+    return problems[-1] if problems else None
 
 
 def _frames_of_range(
     container: av.container.InputContainer,
     stream: av.video.stream.VideoStream,
     video_range: VideoRange,
+    problems: list[str],
 ) -> Iterator[av.VideoFrame]:
-    """Decoded frames of the range in presentation order."""
-    start, end = video_range.start_pts, video_range.end_pts
-    frames = _decode_from(container, stream, start)
-    for frame in frames:
-        if start is not None and (frame.pts is None or frame.pts < start):
-            continue
+    """Decoded frames up to the end of the range, in presentation order."""
+    end = video_range.end_pts
+    for frame in _decode_from(container, stream, video_range.start_pts, problems):
         if end is not None and frame.pts is not None and frame.pts >= end:
             return
         yield frame
 
 
 def _decode_from(
-    container: av.container.InputContainer, stream: av.video.stream.VideoStream, start: int | None
+    container: av.container.InputContainer,
+    stream: av.video.stream.VideoStream,
+    start: int | None,
+    problems: list[str],
 ) -> Iterator[av.VideoFrame]:
     """Frames from the last possible entry whose first frame is not after `start`.
 
@@ -161,18 +185,38 @@ def _decode_from(
     beginning.
     """
     if start is None:
-        yield from container.decode(stream)
+        yield from _decode(container, stream, problems)
         return
     back = int(1 / stream.time_base) if stream.time_base else 1  # one second of ticks
     for target in (start, start - back, start - 10 * back):
         container.seek(target, stream=stream, backward=True)
-        first = next(container.decode(stream), None)
+        frames = _decode(container, stream, problems)
+        first = next(frames, None)
         if first is not None and first.pts is not None and first.pts <= start:
             yield first
-            yield from container.decode(stream)
+            yield from frames
             return
     container.seek(0, stream=stream, backward=True)
-    yield from container.decode(stream)
+    yield from _decode(container, stream, problems)
+
+
+def _decode(
+    container: av.container.InputContainer,
+    stream: av.video.stream.VideoStream,
+    problems: list[str],
+) -> Iterator[av.VideoFrame]:
+    """Frames from the current place on; packets that cannot be decoded are noted and passed by."""
+    for packet in container.demux(stream):
+        try:
+            frames = packet.decode()
+        except av.FFmpegError as error:
+            problems.append(_reason(error))
+            continue
+        yield from frames
+
+
+def _reason(error: av.FFmpegError) -> str:
+    return str(error.strerror or error)
 
 
 def _upright(frame: av.VideoFrame) -> np.ndarray:
@@ -186,16 +230,23 @@ def _open_stream(
     uri: str,
 ) -> Iterator[tuple[av.container.InputContainer, av.video.stream.VideoStream]]:
     """The opened file and its first video stream; PyAV's errors become UnreadableVideo."""
-    source = open_uri(uri) if is_remote(uri) else uri
     try:
-        with av.open(source, "r") as container:
+        with _source(uri) as source, av.open(source, "r") as container:
             if not container.streams.video:
                 raise UnreadableVideo("the file has no video stream")
             yield container, container.streams.video[0]
     except av.FFmpegError as error:
         if isinstance(error, FileNotFoundError):
             raise
-        raise UnreadableVideo(f"not a readable video: {error.strerror or error}") from error
-    finally:
-        if not isinstance(source, str):
-            source.close()
+        raise UnreadableVideo(f"not a readable video: {_reason(error)}") from error
+
+
+@contextmanager
+def _source(uri: str) -> Iterator[str | BinaryIO]:
+    """What PyAV opens: a local path, which its own reader reads faster, or an open file."""
+    if not is_remote(uri):
+        check_regular(uri)
+        yield uri
+        return
+    with open_uri(uri) as file:
+        yield file

@@ -392,3 +392,12 @@ def test_code_in_a_body_file_is_not_executed(tmp_path: Path, suffix: str) -> Non
     with pytest.raises(ValueError, match="SMPL_NEUTRAL"):
         load_body(path)
     assert not witness.exists()
+
+
+def test_a_truncated_npz_says_so(tmp_path: Path) -> None:
+    whole = Path(load_body("open").path).read_bytes()
+    path = tmp_path / "body.npz"
+    for length in (1000, len(whole) // 2, len(whole) - 10):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ValueError, match=r"body.npz is truncated or damaged .*fetch it again"):
+            load_body(path)

@@ -16,6 +16,7 @@ from model.drawing import (
     draw_bodies,
     draw_keypoints,
     draw_views,
+    shrink_to,
     spread_colours,
     turn_about_vertical,
     vertex_normals,
@@ -210,6 +211,13 @@ def test_keypoints_far_outside_and_nan_are_harmless() -> None:
     keypoints = np.full((1, 17, 3), np.nan)
     keypoints[0, 5] = (1e9, -1e9, 1.0)
     np.testing.assert_array_equal(draw_keypoints(grey(30, 30), keypoints), grey(30, 30))
+
+
+def test_large_pictures_are_shrunk() -> None:
+    picture, scale = shrink_to(grey(3000, 1000), 600)
+    assert picture.shape == (600, 200, 3) and scale == 0.2
+    small = grey(30, 40)
+    assert shrink_to(small, 40)[0] is small and shrink_to(small, 40)[1] == 1
 
 
 def test_crop_is_cut_where_its_record_says() -> None:

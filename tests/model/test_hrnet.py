@@ -106,7 +106,9 @@ class _Intruder:
         return eval, ("1 / 0",)
 
 
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint", None, [1, 2]])
+@pytest.mark.parametrize(
+    "content", [b"", b"not a checkpoint", b"\x80\x02}q\x00(X", b"c" * 99, None, [1, 2]]
+)
 def test_other_files_are_refused_without_running_code(tmp_path: Path, content: object) -> None:
     path = tmp_path / "other.pth"
     if isinstance(content, bytes):

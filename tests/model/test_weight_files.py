@@ -41,6 +41,12 @@ def test_one_file_returns_tensors_and_notes(tmp_path: Path) -> None:
     assert [f.name for f in (tmp_path / "new").iterdir()] == ["w.safetensors"]
 
 
+def test_files_have_ordinary_permissions(tmp_path: Path) -> None:
+    write_parts(tmp_path, TENSORS, {})
+    (tmp_path / "ordinary").touch()
+    assert len({path.stat().st_mode for path in tmp_path.iterdir()}) == 1
+
+
 def test_channels_last_tensors_are_stored_in_plain_order(tmp_path: Path) -> None:
     filters = torch.randn(4, 3, 2, 2).contiguous(memory_format=torch.channels_last)
     write_tensors(tmp_path / "w.safetensors", {"f": filters}, {})

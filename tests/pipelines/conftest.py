@@ -23,9 +23,9 @@ PERSON = DEMO / "astronaut.png"
 PEDESTRIANS = DEMO / "pedestrians.mp4"
 
 
-def save_random_weights(path: Path, family: str) -> Path:
+def save_random_weights(path: Path, family: str, seed: int = 0) -> Path:
     """A network that has learnt nothing, in our own format."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     config = NetworkConfig(sign_rule="invariant", input_stride=2)
     metadata = WeightsMetadata(body_family=family, sign_rule="invariant", input_stride=2)
     save_distribution_net(DistributionNet(config), path, metadata)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
 import pytest
 
 from pipelines import cli
-from pipelines.beam_options import option_value, pipeline_flags, split_beam_options
-from pipelines.usage import UsageError
+from pipelines.beam_options import beam_actions, option_value, pipeline_flags
+from pipelines.usage import OneLineParser, UsageError, option_actions, options_and_others
 from pipelines.workers import _without, plan_workers
 
 
@@ -59,13 +60,57 @@ def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
         cli.main(["predict"])
 
 
-def test_beam_options_are_told_apart_from_ours() -> None:
-    own = {"--output", "--seed"}
-    words = ["--runner", "FlinkRunner", "a.jpg", "--output", "out", "--flink_master=host:1",
-             "--streaming", "b.jpg"]  # fmt: skip
-    ours, beams = split_beam_options(words, own)
-    assert ours == ["a.jpg", "--output", "out", "b.jpg"]
-    assert beams == ["--runner", "FlinkRunner", "--flink_master=host:1", "--streaming"]
+def test_options_and_other_words_in_any_order() -> None:
+    parser = OneLineParser()
+    parser.add_argument("--output")
+    parser.add_argument("--compare", nargs=2)
+    words = (
+        "--runner FlinkRunner a.jpg --output out --flink_master=host:1 --streaming b.jpg "
+        "--compare x y -1 -- -c.jpg --d"
+    ).split()
+    options, others = options_and_others(words, option_actions(parser) | beam_actions())
+    assert options == [
+        ["--runner", "FlinkRunner"], ["--output", "out"], ["--flink_master=host:1"],
+        ["--streaming"], ["--compare", "x", "y"],
+    ]  # fmt: skip
+    assert others == ["a.jpg", "b.jpg", "-1", "-c.jpg", "--d"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        # Told before the missing --format and --output.
+        (["export", "o", "--fromat", "glb"], "unknown option --fromat. Did you mean --format?"),
+        (["export", "o", "--format", "glb"], "the following arguments are required: --output"),
+        (["inspect", "a", "b"], "unexpected argument 'b'"),
+        (["inspect", "--", "-a"], "there is no folder -a"),
+    ],
+)
+def test_bad_words_are_told_in_one_line(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(words) == 2
+    errors = capsys.readouterr().err
+    assert message in errors and errors.count("\n") == 1
+
+
+BAD_BEAM_OPTIONS = {
+    "--runner=NoSuchRunner": "there is no --runner 'NoSuchRunner'",
+    "--runner=FnApiRuner": "Did you mean FnApiRunner?",
+    "--runner=": "there is no --runner ''",
+    "--runner": "argument --runner: expected one argument",
+    "--runner=no.such.Runner": "--runner no.such.Runner cannot be loaded: No module named 'no'",
+    "--runner=dask": "--runner dask is refused",
+    "--direct_running_mode=foo": "argument --direct_running_mode: invalid choice: 'foo'",
+    "--direct_num_workers=abc": "argument --direct_num_workers: invalid int value: 'abc'",
+    "--direct_num_workers=-1": "--direct_num_workers must be at least 0",
+}
+
+
+@pytest.mark.parametrize("option", BAD_BEAM_OPTIONS)
+def test_values_that_beam_cannot_use_are_refused(option: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(BAD_BEAM_OPTIONS[option])):
+        plan_workers([option], 100, on_gpu=False)
 
 
 def test_runner_defaults_and_refusals() -> None:
@@ -90,8 +135,8 @@ def test_worker_plans(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (few.starts_processes, few.num_workers, few.num_threads) == (False, 1, 4)
     assert (many.starts_processes, many.num_workers, many.num_threads) == (True, 8, 1)
     assert plan_workers([], 1000, on_gpu=True).num_workers == 4
-    monkeypatch.setattr("pipelines.workers.memory_gib", lambda: 5.0)
-    assert plan_workers([], 1000, on_gpu=False).num_workers == 2  # 2 GiB each
+    monkeypatch.setattr("pipelines.workers.memory_gib", lambda: 7.0)
+    assert plan_workers([], 1000, on_gpu=False).num_workers == 2  # 3 GiB each
     asked = plan_workers(["--direct_num_workers", "3"], 3, on_gpu=False)
     assert (asked.starts_processes, asked.num_workers) == (True, 3)
     other = plan_workers(["--runner", "FlinkRunner"], 1000, on_gpu=False)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import struct
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,15 @@ def test_in_camera_moves_the_mesh_by_trans(example: Any, tmp_path: Path) -> None
 def test_namesakes_of_different_folders_have_different_names() -> None:
     assert source_name("/a/one.png") != source_name("/b/one.png")
     assert "/" not in source_name("/a/b c?.png") and " " not in source_name("/a/b c?.png")
+    long = source_name("/a/" + "走" * 80 + ".png")
+    assert len(long.encode()) < 100 and long.startswith("走走")
+
+
+def test_folders_with_special_characters(example: Any, tmp_path: Path) -> None:
+    odd = tmp_path / "a::b {x} %20"
+    shutil.copytree(example[0], odd)
+    assert export(odd, odd / "out", "--format", "obj", "--filter", "person_index=1") == 0
+    assert len(list((odd / "out").iterdir())) == 1
 
 
 @pytest.mark.parametrize(
@@ -154,6 +164,8 @@ def test_namesakes_of_different_folders_have_different_names() -> None:
         (["--filter", "height=2"], "COLUMN=PATTERN"),
         (["--samples", "-1"], "--samples"),
         (["--focal-length", "0"], "--focal-length"),
+        (["--focal-length", "nan"], "--focal-length"),
+        (["--focal-length", "inf"], "--focal-length"),
         (["--body-model", "/no/such/SMPL_NEUTRAL.pkl"], "/no/such/SMPL_NEUTRAL.pkl"),
     ],
 )
@@ -161,7 +173,8 @@ def test_bad_usage_is_one_line_and_code_2(
     example: Any, tmp_path: Path, capsys: Any, options: list[str], message: str
 ) -> None:
     folder, _ = example
-    assert export(folder, tmp_path, "--format", "obj", *options) == 2
+    assert export(folder, tmp_path / "out", "--format", "obj", *options) == 2
+    assert not (tmp_path / "out").exists()
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
 

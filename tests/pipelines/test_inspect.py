@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +68,25 @@ def test_missing_folder_is_one_line_and_code_2(tmp_path: Path, capsys: Any) -> N
     assert "there is no folder" in error and error.count("\n") == 1
 
 
-def test_a_damaged_part_is_named(folder: Path, capsys: Any) -> None:
-    part = next((folder / "people").iterdir())
+def test_a_damaged_manifest_leaves_the_rest(folder: Path, capsys: Any) -> None:
+    write_manifest(folder, {"run_id": RUN, "status": "finished"})
+    (folder / "runs" / "20250103-000000-cccc.json").write_text('{"run_id": "2025')
+    (folder / "runs" / "20250104-000000-dddd.json").write_bytes(b"\xff")
+    text = inspect(folder, capsys)
+    assert f"run {RUN} (finished)" in text and "items   5" in text
+    for name in ("20250103-000000-cccc", "20250104-000000-dddd"):
+        assert f"run {name} (its manifest runs/{name}.json is damaged)" in text
+
+
+def test_readers_do_without_beam() -> None:
+    script = "import sys, pipelines.inspect, pipelines.report, pipelines.export;"
+    check = "sys.exit('apache_beam' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script + check]).returncode == 0
+
+
+@pytest.mark.parametrize("table", ["people", "frames"])
+def test_a_damaged_part_is_named(folder: Path, capsys: Any, table: str) -> None:
+    part = next((folder / table).iterdir())
     part.write_bytes(b"PAR1 but not really")
     assert cli.main(["inspect", str(folder)]) == 2
     assert part.name in capsys.readouterr().err

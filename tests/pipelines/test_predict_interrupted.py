@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import PEDESTRIANS, copy_person, read_rows
+from conftest import PEDESTRIANS, copy_person, read_rows, status_by_name
 from PIL import Image
 
 NUM_PICTURES = 5
@@ -143,7 +143,8 @@ def long_run(
     inputs: Path, command: list[str], process_environment: dict[str, str], tmp_path: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A run with two workers that has just published its first shard."""
-    words = [*command, str(inputs), str(PEDESTRIANS), "--output", str(tmp_path), *PARALLEL]
+    words = [*command, str(inputs), str(PEDESTRIANS), "--output", str(tmp_path), *PARALLEL,
+             "--shard-size", "1"]  # fmt: skip
     process = subprocess.Popen(words, env=process_environment, stderr=subprocess.PIPE,
                                stdout=subprocess.PIPE, start_new_session=True)  # fmt: skip
     while not list(tmp_path.glob("frames/part-*")):
@@ -173,7 +174,9 @@ def test_a_stopped_run_says_so_and_takes_its_workers_along(
     assert 0 < manifest["counts"]["items"] < manifest["items_planned"]
 
 
-def test_a_lost_worker_ends_the_run(long_run: subprocess.Popen[bytes], tmp_path: Path) -> None:
+def test_a_lost_worker_ends_the_run(
+    long_run: subprocess.Popen[bytes], inputs: Path, predict: Callable[..., int], tmp_path: Path
+) -> None:
     tasks = Path(f"/proc/{long_run.pid}/task")
     if not tasks.is_dir():
         pytest.skip("finding the workers needs /proc")
@@ -183,5 +186,11 @@ def test_a_lost_worker_ends_the_run(long_run: subprocess.Popen[bytes], tmp_path:
     os.kill(workers[0], signal.SIGKILL)  # as the kernel does when memory is short
     _, errors = long_run.communicate(timeout=60)
     assert long_run.returncode == 1
-    assert "a worker process died" in errors.decode()
+    assert "a worker process ended" in errors.decode()
+    assert "--direct_num_workers" in errors.decode()
+    assert "same command goes on from here" in errors.decode()
     assert manifest_of(tmp_path)["status"] == "stopped"
+    assert predict(inputs, PEDESTRIANS, "--frame-step", 9, "--output", tmp_path) == 0
+    statuses = status_by_name(tmp_path)
+    assert {f"{number}.png" for number in range(NUM_PICTURES)} < set(statuses)
+    assert statuses["pedestrians.mp4#27"] == "ok"

@@ -31,6 +31,8 @@ CASES = {
     "steps and fps": ([PERSON, "--fps", "2", "--frame-step", "2"], "exclude each other"),
     "no GPU": ([PERSON, "--device", "cuda"], "no usable GPU"),
     "unknown protocol": (["nowhere://x"], "nowhere"),
+    "empty input": ([PERSON, ""], "an INPUT is empty"),
+    "no such runner": ([PERSON, "--runner=NoRunner"], "there is no --runner 'NoRunner'"),
 }  # fmt: skip
 
 
@@ -92,6 +94,28 @@ def test_lists_and_yaml(predict: Predict, tmp_path: Path) -> None:
     assert (row["seed"], len(row["samples_fit_px"])) == (5, 4)
     (error,) = read_rows(tmp_path / "out", "errors").to_pylist()
     assert error["error"] == "FileNotFoundError"
+
+
+BAD_YAML = {
+    "num-samples: 2.5": "argument --num-samples: invalid int value: '2.5'",
+    "fps: fast": "argument --fps: invalid float value: 'fast'",
+    "seed: true": "--seed must be a single value, got True",
+    "overwrite: 'no'": "--overwrite must be true or false, got 'no'",
+    "gender: other": "argument --gender: invalid choice: 'other'",
+    "weights: [a, b]": "--weights must be a single value, got ['a', 'b']",
+    "inputs: 3": "inputs must be a path or a list of paths, got 3",
+}
+
+
+@pytest.mark.parametrize("text", BAD_YAML)
+def test_yaml_with_a_value_of_another_type(
+    text: str, predict: Predict, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run.yaml").write_text(text)
+    options = ("--config", tmp_path / "run.yaml", "--output", tmp_path / "out")
+    assert predict(PERSON, *options) == 2
+    errors = capsys.readouterr().err
+    assert f"run.yaml: {BAD_YAML[text]}" in errors and errors.count("\n") == 1
 
 
 def test_yaml_with_an_unknown_key(

@@ -14,9 +14,12 @@ import fsspec
 import pyarrow as pa
 import pytest
 
+from transforms.file_names import picture_name
+from transforms.items import frame_item, picture_item
 from transforms.locking import FolderInUse, is_alive
 from transforms.schema import errors_schema, frames_schema
-from transforms.store import OutputFolder, part_name
+from transforms.sources import RESULT_FOLDERS
+from transforms.store import PICTURES, RUNS, TABLES, DamagedPart, OutputFolder, part_name
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -90,6 +93,39 @@ def test_sweep_completes_an_interrupted_drop(store: OutputFolder) -> None:
         store.read("runs/.dropping.json")
 
 
+def test_dropping_items_removes_their_pictures(store: OutputFolder) -> None:
+    mine, other = frame_item("/a/clip-0123456789.mp4", 3, 0.1), picture_item("/a/b.png")
+    publish(store, "00000", [mine.item_id, other.item_id])
+    for item in (mine, other):
+        for what in ("uncropped", "person0-crop", "person12-samples"):
+            store.write(f"pictures/{picture_name(item, what)}", b"")
+    store.write("pictures/holiday.jpg", b"")
+    store.drop_items({mine.item_id})
+    kept = store.names("pictures")
+    assert len(kept) == 4 and not any("clip" in name for name in kept)
+
+
+def test_unfinished_pictures_are_swept(tmp_path: Path) -> None:
+    store = OutputFolder(str(tmp_path))
+    store.write("pictures/.tmp-1-a.jpg", b"")
+    store.write("pictures/a.jpg", b"")
+    assert store.sweep() == 1 and store.names("pictures") == ["a.jpg"]
+
+
+def test_a_damaged_part_is_named(store: OutputFolder) -> None:
+    publish(store, "00000", ["a"])
+    store.write("frames/part-run-00000.parquet", b"PAR1 but not really")
+    message = r"frames/part-run-00000.parquet is no whole Parquet"
+    with pytest.raises(DamagedPart, match=message):
+        list(store.finished_items())
+    with pytest.raises(DamagedPart, match=message):
+        store.drop_items({"a"})
+
+
+def test_nothing_below_the_result_folders_is_an_input() -> None:
+    assert set(RESULT_FOLDERS) == {*TABLES, RUNS, PICTURES}
+
+
 def test_a_failed_write_leaves_the_older_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,7 +150,7 @@ def test_unwritable_folder(tmp_path: Path) -> None:
 
 
 def test_unknown_protocol() -> None:
-    with pytest.raises(ValueError, match="cannot open the output folder"):
+    with pytest.raises(ValueError, match="cannot open nowhere://x"):
         OutputFolder("nowhere://x")
 
 

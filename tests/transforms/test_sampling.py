@@ -1,0 +1,53 @@
+"""Samples in parts: the same numbers as all at once, with memory that does not grow with them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from configs.predict import SamplingConfig
+from model.body import load_body
+from transforms import sampling
+from transforms.isolation import Columns, People
+from transforms.items import picture_item
+from transforms.models import Models
+
+
+@pytest.fixture(scope="module")
+def models() -> Models:
+    """A body without networks: nothing else is asked for."""
+    unused = None
+    return Models(
+        detector=None, keypoints=unused, net=unused, body=load_body("open"), measurer=unused,
+        device=torch.device("cpu"), threshold=0.3,
+    )  # type: ignore[arg-type]  # fmt: skip
+
+
+def draw(models: Models, paper_rule: bool) -> Columns:
+    generator = torch.Generator().manual_seed(0)
+    columns = {
+        "pose_F": 20 * torch.eye(3).repeat(2, 23, 1, 1),
+        "pose_mode": torch.eye(3).repeat(2, 23, 1, 1),
+        "shape_mean": torch.randn(2, 10, generator=generator),
+        "shape_std": torch.full((2, 10), 0.5),
+        "global_rotmat": torch.eye(3).repeat(2, 1, 1),
+        "camera": torch.tensor([[0.8, 0.0, 0.1]]).repeat(2, 1),
+        "crop": torch.tensor([[100.0, 120.0, 200.0]]).repeat(2, 1),
+        "keypoints": 100 * torch.rand(2, 17, 3, generator=generator),
+    }
+    people = People([picture_item("/a.png"), picture_item("/b.png")], [0, 0], columns)
+    config = SamplingConfig(num_samples=7, paper_rule=paper_rule, save=frozenset({"samples"}))
+    with torch.inference_mode():
+        return sampling.sample_bodies(people, models, config, keep_meshes=3)
+
+
+@pytest.mark.parametrize("paper_rule", [False, True])
+def test_parts_of_samples_give_what_all_give(
+    models: Models, paper_rule: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = draw(models, paper_rule)
+    monkeypatch.setattr(sampling, "_BODIES_AT_ONCE", {"cpu": 3})
+    in_parts = draw(models, paper_rule)
+    assert in_parts["sample_vertices"].shape == (2, 3, 6880, 3)
+    for name, column in together.items():
+        torch.testing.assert_close(in_parts[name], column, atol=1e-4, rtol=1e-5, msg=name)
