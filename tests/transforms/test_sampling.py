@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -16,11 +18,11 @@ from transforms.models import Models
 @pytest.fixture(scope="module")
 def models() -> Models:
     """A body without networks: nothing else is asked for."""
-    unused = None
+    unused: Any = None
     return Models(
         detector=None, keypoints=unused, net=unused, body=load_body("open"), measurer=unused,
         device=torch.device("cpu"), threshold=0.3,
-    )  # type: ignore[arg-type]  # fmt: skip
+    )  # fmt: skip
 
 
 def draw(models: Models, paper_rule: bool) -> Columns:
