@@ -34,7 +34,7 @@ check: setup  ## lint and type check
 	$(BIN)/mypy configs model transforms pipelines training
 
 bench: setup  ## speed, side by side with straightforward ports of the original's loops
-	@for file in benchmarks/*.py; do name=$$(basename $$file .py); echo "== $$name"; \
+	@for file in $(filter-out benchmarks/timing.py,$(wildcard benchmarks/*.py)); do name=$$(basename $$file .py); echo "== $$name"; \
 		OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 clean:  ## remove the environment and the demo's output

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import argparse
 import math
-import time
 from collections.abc import Callable
 
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
+from benchmarks.timing import seconds
 from model.canny import CannyEdgeDetector, gaussian_weights
 from model.heatmaps import joints2d_to_heatmaps
 from model.proxy import make_proxy
@@ -72,17 +72,6 @@ def plain_proxy(rgb: Tensor, joints2d: Tensor, visible: Tensor) -> Tensor:
         heatmaps = plain_heatmaps(joints2d[one], rgb.shape[-1]) * visible[one, :, None, None]
         proxies.append(torch.cat((plain_edges(rgb[one]), heatmaps), dim=1))
     return torch.cat(proxies)
-
-
-def seconds(function: Callable[[], Tensor], repeats: int) -> float:
-    """Shortest CPU time of `repeats` runs after one that warms up; other processes do not count."""
-    function()
-    times = []
-    for _ in range(repeats):
-        start = time.process_time()
-        function()
-        times.append(time.process_time() - start)
-    return min(times)
 
 
 def compare(name: str, ours: Callable[[], Tensor], plain: Callable[[], Tensor], args: Args) -> None:

@@ -7,7 +7,6 @@ Run: python -m benchmarks.detection
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
+from benchmarks.timing import seconds
 from model.keypoint_estimators import MoveNetKeypoints
 from model.person_detectors import MAX_WORKING_SIDE, MoveNetDetector
 from model.pictures import picture_to_tensor, resize_picture, shrink_picture
@@ -34,17 +34,6 @@ def prepare_as_uint8(image: np.ndarray) -> None:
     picture = shrink_picture(picture_to_tensor(image), MAX_WORKING_SIDE)
     for side in SIDES:
         resize_picture(picture, side, side)
-
-
-def seconds(function: Callable[[], object], repeats: int) -> float:
-    """Shortest of `repeats` runs after one that warms up."""
-    function()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return min(times)
 
 
 def main() -> None:

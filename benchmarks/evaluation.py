@@ -1,7 +1,7 @@
 """Evaluation at scale: memory over many rows with a stubbed network, and scaling over workers.
 
     python -m benchmarks.evaluation memory [--rows 35000]
-    python -m benchmarks.evaluation scaling [--rows 512] [--weights PATH]
+    python -m benchmarks.evaluation [scaling] [--rows 512] [--weights PATH]
 
 `memory` sends that many rows through evaluation, publication and totals in this process, the
 network replaced by stored outputs, and prints rows a second and the peak of resident memory, also
@@ -134,7 +134,7 @@ def rate_with(workers: int, data: Path, folder: Path, weights: str | None) -> fl
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("memory", "scaling"))
+    parser.add_argument("what", nargs="?", default="scaling", choices=("memory", "scaling"))
     parser.add_argument("--rows", type=int)
     parser.add_argument("--weights")
     options = parser.parse_args()

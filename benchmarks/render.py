@@ -9,24 +9,14 @@ The paper's code takes 20.5 s for such a picture with pytorch3d's CPU rasterizer
 from __future__ import annotations
 
 import importlib.util
-import time
-from collections.abc import Callable
 
 import torch
 
+from benchmarks.timing import seconds
 from model.body import load_body
 from model.rasterizer import interpolate, rasterize
 
 SIZE = 512
-
-
-def shortest(function: Callable[[], object], repeats: int = 5) -> float:
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return min(times)
 
 
 def main() -> None:
@@ -36,15 +26,13 @@ def main() -> None:
     screen = screen[None] + torch.tensor([SIZE / 2, SIZE / 2 - 40, 600.0])
 
     def draw(backend: str) -> object:
-        fragments = rasterize(
-            screen, body.faces, SIZE, SIZE, cull_back_faces=True, backend=backend
-        )
+        fragments = rasterize(screen, body.faces, SIZE, SIZE, cull_back_faces=True, backend=backend)
         return interpolate(fragments, body.faces, body.v_template[None])
 
-    ours = shortest(lambda: draw("torch"))
+    ours = seconds(lambda: draw("torch"), repeats=5)
     print(f"torch      {1e3 * ours:8.1f} ms per 512 x 512 body")
     if importlib.util.find_spec("pytorch3d"):
-        theirs = shortest(lambda: draw("pytorch3d"), repeats=1)
+        theirs = seconds(lambda: draw("pytorch3d"), repeats=1)
         print(f"pytorch3d  {1e3 * theirs:8.1f} ms   ratio {theirs / ours:.0f}x")
 
 

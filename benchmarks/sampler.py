@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import argparse
 import math
-import time
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from benchmarks.timing import seconds
 from model.matrix_fisher import MatrixFisher
 from model.random_streams import RandomStreams, person_keys
 from model.rotations import unitquat_to_rotmat
@@ -60,17 +59,6 @@ def looped_sample(U: Tensor, S: Tensor, V: Tensor, num_draws: int) -> Tensor:
             quats[i, :, j] = looped_bingham_draws(A[i, j], omega[i, j], std[i, j], num_draws)
     quats = quats / torch.norm(quats, dim=-1, keepdim=True)
     return U[:, None] @ (unitquat_to_rotmat(quats) @ V[:, None].mT)
-
-
-def seconds(function: Callable[[], Tensor], repeats: int) -> float:
-    """Shortest CPU time of `repeats` runs after one that warms up; other processes do not count."""
-    function()
-    times = []
-    for _ in range(repeats):
-        start = time.process_time()
-        function()
-        times.append(time.process_time() - start)
-    return min(times)
 
 
 def network_like_parameters(num_people: int, num_joints: int) -> Tensor:
