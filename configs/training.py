@@ -122,7 +122,7 @@ class OptimiserConfig:
     """Learning rate of the last step over the highest."""
     max_gradient_norm: float = 2000.0
     """Gradients are scaled down to this norm; a few steps of the start need it."""
-    average_decay: float = 0.999
+    average_decay: float = 0.99
     """Decay per step of the running average of the weights, which is what is kept."""
 
 
