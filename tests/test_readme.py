@@ -1,0 +1,55 @@
+"""What the README shows is true: its snippet runs, its commands and files exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines.cli import COMMANDS, main
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+ONE_LINE_EACH = re.sub(r"\\\n\s*", "", README)
+COMMAND_LINES = re.findall(r"^(?:\.venv/bin/)?hierprob3d (.+)", ONE_LINE_EACH, re.M)
+
+
+def test_the_reading_example_runs_on_a_result(tmp_path: Path) -> None:
+    picture = ROOT / "model" / "assets" / "demo" / "astronaut.png"
+    output = tmp_path / "demo_output"
+    assert main(["predict", str(picture), "--output", str(output), "--num-samples", "5"]) == 0
+    code = README.split("<!-- read:begin -->")[1].split("<!-- read:end -->")[0]
+    code = code.replace("```python", "").replace("```", "")
+    shown = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    ).stdout
+    assert "astronaut.png height 1." in shown
+
+
+@pytest.mark.parametrize("line", COMMAND_LINES)
+def test_the_options_of_every_command_exist(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = shlex.split(line.split("  #")[0])
+    assert words[0] in COMMANDS
+    assert main([words[0], "--help"]) == 0
+    known = set(re.findall(r"--[a-z0-9-]+", capsys.readouterr().out))
+    assert {word for word in words if word.startswith("--")} <= known
+
+
+def test_there_are_commands_to_check() -> None:
+    assert {line.split()[0] for line in COMMAND_LINES} >= {
+        "predict", "inspect", "export", "evaluate", "preprocess-3dpw", "train",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("link", re.findall(r"\]\((?!https?:)([^)#]+)\)", README))
+def test_linked_files_exist(link: str) -> None:
+    assert (ROOT / link).exists()
+
+
+def test_make_targets_exist() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+    assert set(re.findall(r"make ([a-z]+)\b", README)) <= targets
