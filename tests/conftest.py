@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests: where the golden data of the original code lie, if they are here."""
+"""Fixtures shared by all tests: where the golden data of the original code lie, if any."""
 
 from __future__ import annotations
 
