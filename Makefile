@@ -24,6 +24,7 @@ demo: setup  ## annotate the bundled photographs and clip; results go to demo_ou
 		--visualise uncropped,samples
 	$(BIN)/hierprob3d inspect $(OUTPUT)
 	$(BIN)/hierprob3d report $(OUTPUT)
+	@echo "overlays: $(OUTPUT)/pictures/   page: $(OUTPUT)/report.html   tables: $(OUTPUT)/people/"
 
 test: setup  ## run the tests
 	$(BIN)/python -m pytest
