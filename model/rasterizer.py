@@ -167,7 +167,7 @@ def _first_centre(coordinate: Tensor, limit: int) -> Tensor:
 
 
 def _signed_area(x: Tensor, y: Tensor) -> Tensor:
-    """Twice the signed area (..., ) of triangles on the screen; negative faces the viewer."""
+    """Twice the signed area (F,) of triangles (F, 3) on the screen; negative faces the viewer."""
     return (x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0]) - (x[:, 2] - x[:, 0]) * (y[:, 1] - y[:, 0])
 
 
