@@ -19,9 +19,6 @@ from model.weight_files import read_torch_checkpoint
 INPUT_SIZE = (288, 384)
 """Width and height of the network's input, px."""
 
-HEATMAP_SIZE = (72, 96)
-"""Width and height of the heatmaps, px."""
-
 HEATMAP_STRIDE = 4
 """Input pixels per heatmap pixel: the published decoder stays on this grid."""
 

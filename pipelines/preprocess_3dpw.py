@@ -182,7 +182,7 @@ def write_label_files(store: OutputFolder, config: PreprocessConfig) -> int:
         "gender": _texts(table, "gender"),
     }
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    np.savez(buffer, allow_pickle=False, **arrays)
     store.write(labels_name(config.split), buffer.getvalue())
     if config.keypoints is not None:
         keypoints = column_values(table["keypoints"]).reshape(-1, NUM_KEYPOINTS, 3)

@@ -64,7 +64,7 @@ def make_evaluation_set(folder: str | Path, num: int = NUM_PICTURES, seed: int =
     arrays = {name: np.concatenate([label[name] for label in labels]) for name in labels[0]}
     (folder / "description.json").write_text(json.dumps(description, indent=2))
     temporary = folder / f".labels.{os.getpid()}.npz"
-    np.savez(temporary, **arrays)  # type: ignore[arg-type]
+    np.savez(temporary, allow_pickle=False, **arrays)
     temporary.replace(folder / "labels.npz")
     return folder
 

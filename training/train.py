@@ -84,7 +84,9 @@ class Trainer:
             epoch, within = divmod(step, steps_per_epoch)
             if within == 0 and epoch > 0 and epochs[epoch] != epochs[epoch - 1]:
                 self.average.n_averaged.zero_()  # weights of another phase are no part of it
-            chosen = self._order(epoch, len(people))[within * batch_size :][:batch_size]
+            if within == 0 or step == first:
+                order = self._order(epoch, len(people))
+            chosen = order[within * batch_size :][:batch_size]
             terms = self._step(people[chosen], step, total, epochs[epoch])
             step += 1
             if step % self.config.log_every == 0:

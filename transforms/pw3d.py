@@ -26,8 +26,6 @@ from transforms.pictures import read_picture
 from transforms.sources import absolute
 
 CROPS = "cropped_frames"
-LABEL_ARRAYS = ("imgname", "center", "wh", "pose", "shape", "gender")
-"""Arrays of the paper's label file, in its order."""
 
 
 def labels_name(split: str) -> str:
