@@ -78,6 +78,9 @@ class LossWeights:
     global_rotmat: float = 5000.0
     vertices: float = 0.0
     joints3d: float = 0.0
+    global_pose: float = 0.0
+    """Of the negative log-likelihood of the global rotation, not in the paper; needs a network with
+    `global_spread`. It reaches that layer only: the rest learns as without it."""
     overregularisation: float = 1.005
     """Factor of the log-normaliser in the pose term (the paper's; 1 is the exact likelihood)."""
 
@@ -100,10 +103,18 @@ class PhaseConfig:
     """Weights of the loss terms."""
     num_samples: int = 0
     """Bodies sampled per person for the keypoint loss, beside the mode (the paper's stage 2: 8)."""
+    readout: float = 0.0
+    """Weight of the regression of the truth from the encoder's features (the paper: none)."""
+    detach_heads: bool = False
+    """The heads learn without changing the encoder, which then learns by its readout alone."""
 
     def __post_init__(self) -> None:
         if self.stride not in (1, 2, 4):
             raise ValueError(f"phases.stride must be 1, 2 or 4, got {self.stride}")
+        if self.detach_heads and not self.readout:
+            raise ValueError(
+                "phases.detach_heads needs phases.readout: the encoder has nothing else to learn by"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +156,7 @@ class DataConfig:
     num_val_shards: int = 2
     """Shards of validation pictures."""
     stored_stride: int = 2
-    """Edges are stored averaged over this many pixels in each direction; the network's stride."""
+    """Edges are stored averaged over this many pixels in each direction: no phase can be finer."""
     synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
     keypoint_noise: KeypointNoiseConfig = field(default_factory=KeypointNoiseConfig)
 
@@ -165,6 +176,8 @@ class TrainConfig:
     """Layers of the ResNet encoder: 18 or 50."""
     sign_rule: str = "invariant"
     """How ancestors condition joints: "invariant", or "paper" for the published layout's rule."""
+    global_spread: bool = False
+    """Whether the global rotation has a distribution too; the paper's has none."""
     seed: int = 0
     """Seed of pictures, initial weights, order and noise."""
     device: str = "auto"
@@ -178,10 +191,15 @@ class TrainConfig:
     log_every: int = 20
     """Steps between lines of the log."""
 
+    @property
+    def input_stride(self) -> int:
+        """Stride of the finest phase, which is that of the finished network."""
+        return min(phase.stride for phase in self.phases)
+
     def __post_init__(self) -> None:
         if not self.phases:
             raise ValueError("phases must name at least one stretch of training")
-        if min(phase.stride for phase in self.phases) < self.data.stored_stride:
+        if self.input_stride < self.data.stored_stride:
             raise ValueError(
                 f"data.stored_stride is {self.data.stored_stride}: no phase can have a smaller "
                 "stride than the stored edges"

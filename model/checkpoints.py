@@ -60,6 +60,9 @@ class WeightsMetadata:
     num_layers: int = 18
     """As `NetworkConfig.num_layers`."""
 
+    global_spread: bool = False
+    """As `NetworkConfig.global_spread`."""
+
     keypoint_visibility: str = ""
     """Which keypoints, and from what confidence on, were drawn in the proxies of the training."""
 
@@ -76,7 +79,10 @@ class WeightsMetadata:
     def network_config(self) -> NetworkConfig:
         """Configuration of the network that the weights fit."""
         return NetworkConfig(
-            num_layers=self.num_layers, sign_rule=self.sign_rule, input_stride=self.input_stride
+            num_layers=self.num_layers,
+            sign_rule=self.sign_rule,
+            input_stride=self.input_stride,
+            global_spread=self.global_spread,
         )
 
 

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 NUM_PROXY_CHANNELS = 18
 EMBED_DIM = 256
+INPUT_STRIDES = (1, 2, 4)
+
+INITIAL_GLOBAL_CONCENTRATION = 10.0
+"""Singular values of global_F before any training: an angular spread of about 22 degrees."""
 
 _MIN_ROWS = 4
 """Fewer people are padded to this many: BLAS sums in another order for 1 to 3 rows, and through the
@@ -43,13 +47,17 @@ class NetworkConfig:
     """How ancestors condition joints, "paper" or "invariant"; see `model.pose_head.PoseHead`."""
 
     input_stride: int = 1
-    """1, or 2: the encoder sees the proxy averaged over 2 x 2 pixels."""
+    """2 or 4: the encoder sees the proxy averaged over so many pixels in each direction; 1: as it
+    is, like the paper's."""
+
+    global_spread: bool = False
+    """A further layer gives the global rotation a distribution too (not in the paper)."""
 
     def __post_init__(self) -> None:
         for name, allowed in (
             ("num_layers", tuple(_ENCODERS)),
             ("sign_rule", SIGN_RULES),
-            ("input_stride", (1, 2)),
+            ("input_stride", INPUT_STRIDES),
         ):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {allowed}, got {getattr(self, name)!r}.")
@@ -89,11 +97,18 @@ class NetOutput:
     camera: Tensor
     """(B, 3) weak-perspective scale, x and y shift, in units of half the picture."""
 
+    global_F: Tensor | None = None
+    """(B, 3, 3) matrix-Fisher parameters of the global rotation, whose mode is `global_rotmat`;
+    None without `NetworkConfig.global_spread`."""
+
 
 class DistributionNet(nn.Module):
     """ResNet encoder and fully connected heads; parameter names are those of the paper's weights.
 
     Works in float32; under autocast only the encoder runs in the lower precision.
+
+    The layer of `global_spread`, fc_glob_spread, is the only addition. No gradient leaves it for
+    the rest of the network: it learns how far off the global rotation is without changing it.
     """
 
     init_glob: Tensor
@@ -118,6 +133,10 @@ class DistributionNet(nn.Module):
         self.fc_cam = nn.Linear(hidden, 3)
         self.fc_embed = nn.Linear(num_features + 2 * NUM_BETAS + 6 + 3, EMBED_DIM)
         self.fc_pose = PoseHead(EMBED_DIM, self.config.sign_rule)
+        if self.config.global_spread:  # last: the other layers start as they do without it
+            self.fc_glob_spread = nn.Linear(hidden, 6)
+            nn.init.zeros_(self.fc_glob_spread.weight)
+            nn.init.zeros_(self.fc_glob_spread.bias)
 
     def forward(self, proxy: Tensor) -> NetOutput:
         """Distributions of the people in the pictures.
@@ -129,8 +148,8 @@ class DistributionNet(nn.Module):
 
     def encode(self, proxy: Tensor) -> Tensor:
         """(B, 512 or 2048) features of (B, 18, H, W) proxy pictures."""
-        if self.config.input_stride == 2:
-            proxy = functional.avg_pool2d(proxy, 2)
+        if self.config.input_stride > 1:
+            proxy = functional.avg_pool2d(proxy, self.config.input_stride)
         return self.image_encoder(proxy)
 
     def decode(self, features: Tensor) -> NetOutput:
@@ -139,7 +158,8 @@ class DistributionNet(nn.Module):
         missing = max(0, _MIN_ROWS - num_people)
         with torch.autocast(features.device.type, enabled=False):
             output = self._decode(functional.pad(features.float(), (0, 0, 0, missing)))
-        return NetOutput(**{name: value[:num_people] for name, value in vars(output).items()})
+        present = {name: value for name, value in vars(output).items() if value is not None}
+        return NetOutput(**{name: value[:num_people] for name, value in present.items()})
 
     def _decode(self, features: Tensor) -> NetOutput:
         hidden = self.activation(self.fc1(features))
@@ -149,6 +169,7 @@ class DistributionNet(nn.Module):
         embed = self.activation(self.fc_embed(torch.cat([features, shape, rot6d, camera], dim=1)))
         pose = self.fc_pose(embed)
         shape_mean, shape_log_std = shape.chunk(2, dim=1)
+        global_rotmat = rot6d_to_rotmat(rot6d)
         return NetOutput(
             pose_F=pose.F,
             pose_U=pose.U,
@@ -158,9 +179,29 @@ class DistributionNet(nn.Module):
             shape_mean=shape_mean,
             shape_std=shape_log_std.exp(),
             global_rot6d=rot6d,
-            global_rotmat=rot6d_to_rotmat(rot6d),
+            global_rotmat=global_rotmat,
             camera=camera,
+            global_F=self._global_F(hidden, global_rotmat),
         )
+
+    def _global_F(self, hidden: Tensor, global_rotmat: Tensor) -> Tensor | None:
+        """Matrix-Fisher parameters R K with a positive-definite K, so that R is their mode."""
+        if not self.config.global_spread:
+            return None
+        concentration = _positive_definite(self.fc_glob_spread(hidden.detach()))
+        return global_rotmat.detach() @ (INITIAL_GLOBAL_CONCENTRATION * concentration)
+
+
+def _positive_definite(numbers: Tensor) -> Tensor:
+    """Symmetric matrices L diag(exp d) L^T (B, 3, 3) of (B, 6): d, and L below its unit diagonal.
+
+    The scale is all in d, as in the shape's logarithms of standard deviations; 0 is the identity.
+    """
+    log_scale, below = numbers.split(3, dim=-1)
+    lower = torch.eye(3, device=numbers.device).repeat(len(numbers), 1, 1)
+    rows, columns = torch.tril_indices(3, 3, offset=-1)
+    lower[:, rows, columns] = below
+    return (lower * log_scale.exp()[:, None]) @ lower.mT
 
 
 def _make_encoder(num_layers: int) -> tuple[nn.Module, int, int]:

@@ -18,7 +18,11 @@ from training.sparse_body import SparseBody
 def predicted(
     output: NetOutput, body: SparseBody, num_samples: int, generator: torch.Generator
 ) -> Prediction:
-    """Bodies of the mode and, for the keypoint loss, of `num_samples` draws beside it."""
+    """Bodies of the mode and, for the keypoint loss, of `num_samples` draws beside it.
+
+    All have the mode's global rotation, also where that has a distribution: the keypoint loss
+    reaches the pose through the draws, and the global rotation through the mode.
+    """
     rotmats, betas = output.pose_mode[:, None], output.shape_mean[:, None]
     if num_samples:
         draws = MatrixFisher(output.pose_F).rsample((num_samples,), generator).transpose(0, 1)
@@ -37,6 +41,7 @@ def predicted(
         joints2d=joints2d,
         joints3d=points.joints[:, 0],
         vertices=points.vertices[:, 0],
+        global_F=output.global_F,
     )
 
 

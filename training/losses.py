@@ -27,6 +27,7 @@ class Prediction:
         joints2d: (B, K, 17, 2) projected keypoints of K bodies, -1..1 across the crop.
         joints3d: (B, J, 3) metres, of the mode.
         vertices: (B, V, 3) metres, of the mode.
+        global_F: (B, 3, 3), or None of a network without `NetworkConfig.global_spread`.
     """
 
     pose_F: Tensor
@@ -36,6 +37,7 @@ class Prediction:
     joints2d: Tensor
     joints3d: Tensor
     vertices: Tensor
+    global_F: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +74,7 @@ class LossTerms:
     global_rotmat: Tensor
     vertices: Tensor
     joints3d: Tensor
+    global_pose: Tensor
 
 
 def pose_shape_loss(
@@ -81,7 +84,7 @@ def pose_shape_loss(
     reduction: str = "mean",
     log_normalizer: LogNormalizer | None = None,
 ) -> LossTerms:
-    """Loss of a batch (paper, section 3.4).
+    """Loss of a batch (paper, section 3.4), and the likelihood of the global rotation.
 
     Args:
         prediction: see Prediction.
@@ -90,6 +93,9 @@ def pose_shape_loss(
         reduction: "mean" or "sum", over people, joints and coordinates.
         log_normalizer: log c(F) of the pose term; default the exact one.  The paper's trapezoid is
             for comparisons only.
+
+    Raises:
+        ValueError: the global likelihood has a weight, and the prediction no global_F.
     """
     reductions: dict[str, Callable[[Tensor], Tensor]] = {"mean": _mean_or_zero, "sum": torch.sum}
     reduce = reductions[reduction]
@@ -107,9 +113,21 @@ def pose_shape_loss(
         "global_rotmat": reduce((prediction.global_rotmat - target.global_rotmat) ** 2),
         "vertices": reduce((prediction.vertices - target.vertices) ** 2),
         "joints3d": reduce((prediction.joints3d - target.joints3d) ** 2),
+        "global_pose": reduce(_global_nll(prediction, target, weights)),
     }
     total = torch.stack([value * getattr(weights, name) for name, value in terms.items()]).sum()
     return LossTerms(total=total, **terms)
+
+
+def _global_nll(prediction: Prediction, target: Target, weights: LossWeights) -> Tensor:
+    """(B,) negative log-density of the true global rotations; none without a global_F."""
+    if prediction.global_F is not None:
+        return -MatrixFisher(prediction.global_F).log_prob(target.global_rotmat)
+    if weights.global_pose:
+        raise ValueError(
+            f"loss.global_pose is {weights.global_pose}: it needs a network with global_spread"
+        )
+    return prediction.shape_mean.new_zeros(0)
 
 
 def _mean_or_zero(values: Tensor) -> Tensor:

@@ -6,14 +6,27 @@ import json
 import logging
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 _logger = logging.getLogger(__name__)
+
+
+class Stateful(Protocol):
+    """A network, optimiser or the like."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What it must be given to go on as before."""
+        ...
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> Any:
+        """Goes on as before."""
+        ...
 
 
 @dataclass
@@ -47,16 +60,12 @@ class RunState:
         self.config = json.loads(json.dumps(config))
         self.best: BestWeights | None = None
 
-    def save(
-        self, step: int, net: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer
-    ) -> None:
+    def save(self, step: int, learners: Mapping[str, Stateful]) -> None:
         """Writes the state whole, then puts it in the place of the last one."""
         content = {
             "step": step,
             "config": self.config,
-            "net": net.state_dict(),
-            "average": average.state_dict(),
-            "optimiser": optimiser.state_dict(),
+            "learners": {name: learner.state_dict() for name, learner in learners.items()},
             "best": None if self.best is None else vars(self.best),
         }
         unfinished = self.path.with_name(f"{self.path.name}.{os.getpid()}.tmp")
@@ -67,8 +76,8 @@ class RunState:
             unfinished.unlink(missing_ok=True)
             raise OSError(f"cannot save {self.path}: {error}; the last state is kept") from error
 
-    def restore(self, net: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer) -> int:
-        """Step to go on from, 0 for a new run; loads the state into the three arguments.
+    def restore(self, learners: Mapping[str, Stateful]) -> int:
+        """Step to go on from, 0 for a new run; loads the state into `learners`.
 
         Raises:
             ValueError: the state belongs to another configuration.
@@ -82,9 +91,8 @@ class RunState:
                 f"({', '.join(_differences(content['config'], self.config))}); choose another "
                 "--experiment or restore the configuration"
             )
-        net.load_state_dict(content["net"])
-        average.load_state_dict(content["average"])
-        optimiser.load_state_dict(content["optimiser"])
+        for name, learner in learners.items():
+            learner.load_state_dict(content["learners"][name])
         if content.get("best") is not None:
             self.best = BestWeights(**content["best"])
         _logger.info("going on from step %d of %s", content["step"], self.path)

@@ -20,8 +20,9 @@ from model.network import DistributionNet, NetworkConfig
 from training.augmentation import detected_keypoints, mirrored, network_input
 from training.bodies import predicted, true
 from training.losses import LossTerms, pose_shape_loss
+from training.readout import Readout, readout_loss
 from training.rendered_set import RenderedSet, load_rendered_set, render_set
-from training.run_state import BestWeights, RunState, is_better
+from training.run_state import BestWeights, RunState, Stateful, is_better
 from training.sparse_body import SparseBody
 from training.validation import Validator, mean_pose, weights_metadata
 
@@ -52,14 +53,17 @@ class Trainer:
         network = NetworkConfig(
             num_layers=config.num_layers,
             sign_rule=config.sign_rule,
-            input_stride=config.data.stored_stride,
+            input_stride=config.input_stride,
+            global_spread=config.global_spread,
         )
         self.net = DistributionNet(network).to(self.device)
         self.net.to(memory_format=torch.channels_last)
         decay = get_ema_multi_avg_fn(config.optimiser.average_decay)
         self.average = AveragedModel(self.net, multi_avg_fn=decay, use_buffers=True)
+        self.readout = Readout(self.net.fc1.in_features).to(self.device)
+        self.parameters = [*self.net.parameters(), *self.readout.parameters()]
         self.optimiser = torch.optim.AdamW(
-            self.net.parameters(), config.optimiser.lr, weight_decay=config.optimiser.weight_decay
+            self.parameters, config.optimiser.lr, weight_decay=config.optimiser.weight_decay
         )
         self.whole_body = load_body(config.data.body_model).to(self.device)
         self.body = SparseBody(self.whole_body)
@@ -78,7 +82,7 @@ class Trainer:
         steps_per_epoch = len(people) // batch_size
         epochs = [phase for phase in self.config.phases for _ in range(phase.epochs)]
         total = len(epochs) * steps_per_epoch
-        step = self.state.restore(self.net, self.average, self.optimiser)
+        step = self.state.restore(self._learners())
         started, first = time.monotonic(), step
         while step < total:
             epoch, within = divmod(step, steps_per_epoch)
@@ -96,7 +100,16 @@ class Trainer:
                 is_last = step == total
                 self._finish_epoch(epoch, epochs[epoch], validator, val_people, is_last)
             if step % self.config.save_every == 0 or step == total:
-                self.state.save(step, self.net, self.average, self.optimiser)
+                self.state.save(step, self._learners())
+
+    def _learners(self) -> dict[str, Stateful]:
+        """All that a resumed run must find as it was."""
+        return {
+            "net": self.net,
+            "readout": self.readout,
+            "average": self.average,
+            "optimiser": self.optimiser,
+        }
 
     def _order(self, epoch: int, num: int) -> Tensor:
         generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + epoch)
@@ -113,12 +126,15 @@ class Trainer:
         proxy = network_input(people, joints2d, kept, phase.stride, self.dtype)
         self.net.train()
         with torch.autocast(self.device.type, self.dtype):
-            features = self.net.image_encoder(proxy)
-        output = self.net.decode(features)
+            features = self.net.image_encoder(proxy).float()
+        output = self.net.decode(features.detach() if phase.detach_heads else features)
         prediction = predicted(output, self.body, phase.num_samples, generator)
         target = true(people, kept & ~people.outside, self.body)
         terms = pose_shape_loss(prediction, target, phase.loss)
-        self._descend(terms.total, step, total)
+        loss = terms.total
+        if phase.readout:
+            loss = loss + phase.readout * readout_loss(self.readout(features), target)
+        self._descend(loss, step, total)
         return terms
 
     def _descend(self, loss: Tensor, step: int, total: int) -> None:
@@ -131,7 +147,7 @@ class Trainer:
             group["lr"] = optimiser.lr * warm * fall
         self.optimiser.zero_grad()
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.net.parameters(), optimiser.max_gradient_norm)
+        norm = nn.utils.clip_grad_norm_(self.parameters, optimiser.max_gradient_norm)
         if not torch.isfinite(norm):
             _logger.warning("step %d left out: its gradient is not finite", step)
             return

@@ -130,7 +130,8 @@ def weights_metadata(
     return WeightsMetadata(
         body_family="openbody" if config.data.body_model == "open" else "smpl",
         sign_rule=config.sign_rule,
-        input_stride=config.data.stored_stride,
+        input_stride=config.input_stride,
+        global_spread=config.global_spread,
         num_layers=config.num_layers,
         keypoint_visibility="confidence above 0.3 of MoveNet thunder; none is drawn regardless",
         provenance={

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,24 @@ def test_folder_gives_the_network_back_in_small_float16_parts(
         assert all(value.dtype == torch.float32 for value in loaded.parameters())
         rounded = {k: v.half().float() if v.ndim > 1 else v for k, v in net.state_dict().items()}
         assert_same_state(loaded, rounded)
+
+
+def test_global_spread_comes_back(tmp_path: Path) -> None:
+    metadata = replace(OPEN, global_spread=True)
+    net = DistributionNet(metadata.network_config()).eval()
+    torch.nn.init.normal_(net.fc_glob_spread.weight)
+    save_distribution_net(net, tmp_path / "w.safetensors", metadata)
+    loaded = load_distribution_net(tmp_path / "w.safetensors")
+    assert loaded.config.global_spread
+    assert_same_state(loaded, net.state_dict())
+
+
+def test_weights_from_before_the_global_spread_have_none(
+    net: DistributionNet, tmp_path: Path
+) -> None:
+    notes = {key: value for key, value in asdict(OPEN).items() if key != "global_spread"}
+    write_tensors(tmp_path / "w.safetensors", net.state_dict(), notes)
+    assert not load_distribution_net(tmp_path / "w.safetensors").config.global_spread
 
 
 def test_loading_leaves_the_random_state_alone(net: DistributionNet, tmp_path: Path) -> None:

@@ -14,7 +14,13 @@ from torch import Tensor
 
 from model import pose_head, rotations
 from model.checkpoints import load_distribution_net
-from model.network import DistributionNet, NetOutput, NetworkConfig
+from model.matrix_fisher import MatrixFisher
+from model.network import (
+    INITIAL_GLOBAL_CONCENTRATION,
+    DistributionNet,
+    NetOutput,
+    NetworkConfig,
+)
 from model.skeleton import ANCESTORS
 
 CHECKPOINT = "poseMF_shapeGaussian_net_weights.tar"
@@ -141,7 +147,10 @@ def test_part_of_a_batch_equals_its_rows(
 ) -> None:
     with torch.inference_mode():
         part = paper_net(proxy[-num_people:])
+    assert part.global_F is None
     for name, value in vars(part).items():
+        if value is None:
+            continue
         assert len(value) == num_people
         assert_near(value, getattr(output, name)[-num_people:], 1e-4)
 
@@ -186,7 +195,7 @@ def test_stride_two_averages_the_proxy() -> None:
 
 def test_only_the_encoder_leaves_float32_under_autocast() -> None:
     torch.manual_seed(0)
-    net = DistributionNet(NetworkConfig(sign_rule="invariant"))
+    net = DistributionNet(NetworkConfig(sign_rule="invariant", global_spread=True))
     net = net.to(memory_format=torch.channels_last)
     proxy = torch.rand(2, 18, 64, 64).contiguous(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16):
@@ -198,6 +207,53 @@ def test_only_the_encoder_leaves_float32_under_autocast() -> None:
     loss.backward()
     gradients = {name: parameter.grad for name, parameter in net.named_parameters()}
     assert all(g is not None and g.isfinite().all() for g in gradients.values())
+
+
+@pytest.fixture
+def spread_net() -> DistributionNet:
+    """Weights of the further layer as a training may leave them."""
+    torch.manual_seed(0)
+    net = DistributionNet(NetworkConfig(sign_rule="invariant", global_spread=True)).eval()
+    with torch.no_grad():
+        net.fc_glob_spread.weight.normal_(std=0.1)
+        net.fc_glob_spread.bias.normal_()
+    return net
+
+
+def test_global_rotation_is_the_mode_of_its_distribution(spread_net: DistributionNet) -> None:
+    with torch.no_grad():
+        output = spread_net.decode(torch.randn(16, 512))
+    assert output.global_F is not None
+    assert_near(MatrixFisher(output.global_F).mode, output.global_rotmat, 1e-5)
+    # Not only the paper's mode: the further layer says how far off, and in which direction.
+    concentration = output.global_rotmat.mT @ output.global_F
+    assert_near(concentration, concentration.mT, 1e-3)
+    eigenvalues = torch.linalg.eigvalsh(concentration)
+    assert (eigenvalues > 0).all() and (eigenvalues[:, 2] > 2 * eigenvalues[:, 0]).any()
+
+
+def test_global_spread_starts_the_same_for_everybody_and_changes_nothing_else() -> None:
+    torch.manual_seed(0)
+    plain = DistributionNet(NetworkConfig())
+    torch.manual_seed(0)
+    net = DistributionNet(NetworkConfig(global_spread=True))
+    state = net.state_dict()
+    assert list(state)[-2:] == ["fc_glob_spread.weight", "fc_glob_spread.bias"]
+    assert all(torch.equal(value, state[key]) for key, value in plain.state_dict().items())
+    with torch.no_grad():
+        output = net.eval().decode(torch.randn(3, 512))
+    assert output.global_F is not None
+    assert_near(output.global_F, INITIAL_GLOBAL_CONCENTRATION * output.global_rotmat, 1e-5)
+    spread = MatrixFisher(output.global_F).angular_spread_deg()
+    assert_near(spread, torch.full((3,), 22.3), 0.5)
+
+
+def test_global_spread_learns_alone(spread_net: DistributionNet) -> None:
+    output = spread_net.decode(spread_net.encode(torch.rand(2, 18, 64, 64)))
+    assert output.global_F is not None
+    (-MatrixFisher(output.global_F).log_prob(torch.eye(3))).sum().backward()
+    reached = {name for name, value in spread_net.named_parameters() if value.grad is not None}
+    assert reached == {"fc_glob_spread.weight", "fc_glob_spread.bias"}
 
 
 def test_resnet50_has_the_papers_widths() -> None:

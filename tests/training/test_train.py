@@ -25,7 +25,7 @@ def config(pose_file: Path) -> TrainConfig:
     return TrainConfig(
         data=DataConfig(train_poses=poses, val_poses=poses, num_shards=1, num_val_shards=1),
         phases=(
-            PhaseConfig(epochs=1, stride=4),
+            PhaseConfig(epochs=1, stride=4, readout=1.0, detach_heads=True),
             PhaseConfig(epochs=1, stride=4, num_samples=2),
         ),
         optimiser=OptimiserConfig(batch_size=4, warmup_steps=2),
@@ -58,7 +58,7 @@ def _losses(folder: Path) -> list[float]:
 
 def test_a_run_leaves_usable_weights(undisturbed: Path, config: TrainConfig) -> None:
     net = load_distribution_net(undisturbed / "weights")
-    assert net.body_family == "openbody" and net.metadata.input_stride == 2
+    assert net.body_family == "openbody" and net.metadata.input_stride == 4
     provenance = net.metadata.provenance
     assert provenance["config"]["optimiser"]["batch_size"] == 4
     assert set(provenance["validation"]) >= {"MPJPE-PA", "PVE-T-SC", "inside-80%"}
@@ -102,6 +102,11 @@ def test_the_last_checkpoint_has_the_papers_layout(undisturbed: Path) -> None:
         torch.testing.assert_close(kept[name], value, atol=2e-3, rtol=2e-3)  # float16 parts
 
 
+def test_detached_heads_need_a_readout() -> None:
+    with pytest.raises(ValueError, match="phases.readout"):
+        PhaseConfig(epochs=1, detach_heads=True)
+
+
 def test_nan_never_wins() -> None:
     best = BestWeights(0, (2.0, 100.0), {}, {})
     assert is_better((2.0, 90.0), best) and is_better((1.0, 500.0), best)
@@ -142,7 +147,7 @@ def test_a_full_disk_keeps_the_last_state(
     state = RunState(path, {})
     net = torch.nn.Linear(1, 1)
     with pytest.raises(OSError, match="last state is kept"):
-        state.save(1, net, net, torch.optim.SGD(net.parameters()))
+        state.save(1, {"net": net})
     assert path.read_bytes() == before
     assert not list(undisturbed.glob("*.tmp"))
 
