@@ -108,8 +108,9 @@ class SamplingConfig:
     """False: no samples and no per-vertex spread. Closed-form columns stay."""
 
     paper_rule: bool = False
-    """True: vertices of samples use the mean shape, as the paper's code does; False: the shape is
-    sampled too (spreads 5 to 6 % larger)."""
+    """True: vertices of samples use the mean shape and the mode's global rotation, as the paper's
+    code does; False: the shape is sampled too (spreads 5 to 6 % larger), and the global rotation
+    where the weights give it a distribution."""
 
     seed: int = 0
     """Seed of all draws. A person's draws depend on it, the item and the person's index alone."""

@@ -53,6 +53,10 @@ class RandomStreams:
         """P, the number of keys."""
         return len(self.keys)
 
+    def independent(self, use: str) -> RandomStreams:
+        """Further streams of the same people, for a use that names streams of its own."""
+        return RandomStreams(self.keys ^ _hash64(use))
+
     def uniform(
         self, shape: Sequence[int], stream: str | int, dtype: torch.dtype = torch.float32
     ) -> Tensor:

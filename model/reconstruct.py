@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -25,11 +25,15 @@ from torch import Tensor
 from model.body import Body
 from model.cameras import half_turn_x
 from model.matrix_fisher import MatrixFisher
+from model.network import NetOutput
 from model.random_streams import RandomStreams, person_keys
 from model.skeleton import NUM_BETAS, NUM_BODY_JOINTS
 
 SHAPE_STREAM = "shape"
 """Stream of a person that the draws of the betas use."""
+
+GLOBAL_STREAMS = "global rotation"
+"""The person's further streams that the draws of the global rotation use."""
 
 
 class Row(Protocol):
@@ -57,6 +61,19 @@ class PersonParameters:
     """(P, 3) weak-perspective s, tx, ty of the crop."""
     crop: Tensor
     """(P, 3) centre x, centre y, side in px of the full image."""
+    global_F: Tensor | None = None
+    """(P, 3, 3) matrix-Fisher parameters of the global rotation, where the weights give one."""
+
+
+class Samples(NamedTuple):
+    """N bodies drawn for each of P people."""
+
+    pose: Tensor
+    """(P, N, 23, 3, 3) rotations of the body joints."""
+    betas: Tensor
+    """(P, N, 10)."""
+    global_rotmat: Tensor
+    """(P, N, 3, 3); all the mode's where the global rotation has no distribution."""
 
 
 def parameters_of_rows(rows: Sequence[Row]) -> PersonParameters:
@@ -70,6 +87,7 @@ def parameters_of_rows(rows: Sequence[Row]) -> PersonParameters:
         global_rotmat=_column(rows, "global_rotmat", (3, 3)),
         camera=_column(rows, "camera", (3,)),
         crop=_column(rows, "crop", (3,)),
+        global_F=_column(rows, "global_F", (3, 3)) if _have(rows, "global_F") else None,
     )
 
 
@@ -101,8 +119,7 @@ def rebuild_samples(rows: Sequence[Row], body: Body, num_samples: int) -> tuple[
     """
     people = parameters_of_rows(rows)
     with torch.inference_mode():
-        pose, betas = draw_samples(people, streams_of_rows(rows), num_samples)
-        return pose_samples(people, pose, betas, body)
+        return pose_samples(draw_samples(people, streams_of_rows(rows), num_samples), body)
 
 
 def camera_translation(
@@ -144,41 +161,55 @@ def streams_of_rows(rows: Sequence[Row]) -> RandomStreams:
 
 
 def draw_samples(
-    people: PersonParameters, streams: RandomStreams, num_samples: int
-) -> tuple[Tensor, Tensor]:
-    """Independent draws of pose and shape; the first n of a larger number are the draws of n.
+    people: PersonParameters | NetOutput, streams: RandomStreams, num_samples: int
+) -> Samples:
+    """Independent draws of pose, shape and, where it has a distribution, global rotation.
+
+    The first n of a larger number are the draws of n.
 
     Args:
         people: P distributions.
         streams: random numbers of the P people.
         num_samples: draws per person, N.
-
-    Returns:
-        rotations (P, N, 23, 3, 3) and betas (P, N, 10).
     """
     pose = MatrixFisher(people.pose_F).sample((num_samples,), generator=streams).transpose(0, 1)
     noise = streams.normal((num_samples, NUM_BETAS), stream=SHAPE_STREAM)
-    return pose, people.shape_mean[:, None] + people.shape_std[:, None] * noise
+    betas = people.shape_mean[:, None] + people.shape_std[:, None] * noise
+    return Samples(pose, betas, _draw_global(people, streams, num_samples))
 
 
-def pose_samples(
-    people: PersonParameters, pose: Tensor, betas: Tensor, body: Body
-) -> tuple[Tensor, Tensor]:
+def pose_samples(samples: Samples, body: Body) -> tuple[Tensor, Tensor]:
     """Meshes of drawn parameters, every sample with its own shape.
 
     Args:
-        people: P people, for their global rotation.
-        pose: (P, N, 23, 3, 3) rotations.
-        betas: (P, N, 10).
+        samples: N draws for each of P people.
         body: body model.
 
     Returns:
         vertices (P, N, V, 3) and joints (P, N, 24, 3), metres, body frame.
     """
-    num_samples = pose.shape[1]
-    turns = people.global_rotmat.repeat_interleave(num_samples, dim=0)
-    vertices, joints = body(betas.flatten(0, 1), pose.flatten(0, 1), turns)
+    num_samples = samples.pose.shape[1]
+    pose, betas, global_rotmat = (values.flatten(0, 1) for values in samples)
+    vertices, joints = body(betas, pose, global_rotmat)
     return vertices.unflatten(0, (-1, num_samples)), joints.unflatten(0, (-1, num_samples))
+
+
+def _draw_global(
+    people: PersonParameters | NetOutput, streams: RandomStreams, num_samples: int
+) -> Tensor:
+    """(P, N, 3, 3) global rotations of the samples."""
+    if people.global_F is None:
+        return people.global_rotmat[:, None].expand(-1, num_samples, -1, -1)
+    streams = streams.independent(GLOBAL_STREAMS)
+    return MatrixFisher(people.global_F).sample((num_samples,), streams).transpose(0, 1)
+
+
+def _have(rows: Sequence[Row], name: str) -> bool:
+    """Whether rows have a column; those of one run all do or all do not."""
+    try:
+        return bool(rows) and rows[0][name] is not None
+    except KeyError:
+        return False
 
 
 def _column(rows: Sequence[Row], name: str, shape: tuple[int, ...]) -> Tensor:

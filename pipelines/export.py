@@ -36,7 +36,7 @@ FILTER_COLUMNS = ("uri", "item_id", "frame_index", "person_index", "track_id")
 _BATCH_SIZE = 16
 _PARAMETER_COLUMNS = (
     *FILTER_COLUMNS, "time_s", "crop", "camera", "pose_F", "pose_mode", "shape_mean", "shape_std",
-    "global_rotmat", "seed",
+    "global_rotmat", "global_F", "seed",
 )  # fmt: skip
 
 

@@ -87,6 +87,7 @@ def layout_of(config: PredictConfig, models: Models) -> PeopleLayout:
         num_samples=config.sampling.num_samples,
         uncertainty=config.sampling.uncertainty,
         save=config.sampling.save,
+        global_spread=models.net.config.global_spread,
     )
 
 

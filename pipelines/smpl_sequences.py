@@ -90,10 +90,9 @@ def _sequence_arrays(
         "focal_length_px": np.array([places.focal_length(row) for row in rows]),
     }
     if num_samples:
-        pose, betas = draw_samples(people, streams_of_rows(rows), num_samples)
-        turns = people.global_rotmat[:, None].expand(-1, num_samples, -1, -1)
-        arrays["sample_poses"] = _poses(turns, pose, num_joints)
-        arrays["sample_betas"] = betas.numpy()
+        samples = draw_samples(people, streams_of_rows(rows), num_samples)
+        arrays["sample_poses"] = _poses(samples.global_rotmat, samples.pose, num_joints)
+        arrays["sample_betas"] = samples.betas.numpy()
     return arrays
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
@@ -11,8 +13,6 @@ from model.proxy import HEATMAP_STD, PROXY_SIZE
 from model.skeleton import COCO_FLIP, SMPL_JOINT_NAMES
 from training.rendered_set import RenderedSet
 
-_SWAPS = (((5, 7, 9), (6, 8, 10)), ((11, 13, 15), (12, 14, 16)))
-"""Left and right keypoints that detectors confuse together: arms, and legs."""
 _LIMB_ENDS = ((7, 9), (8, 10), (13, 15), (14, 16))
 _MIRRORED_JOINTS = tuple(
     SMPL_JOINT_NAMES.index(name.replace("left", "?").replace("right", "left").replace("?", "right"))
@@ -50,29 +50,59 @@ def detected_keypoints(
     Returns:
         (N, 17, 2) px of the 256 crop and (N, 17) bool kept.
     """
+    joints2d = _exchanged(people.joints2d, config, generator)
+    joints2d = joints2d + _displacements(people, config, generator)
+    return joints2d, _kept(people, config, generator)
 
-    def chance(probability: float, *shape: int) -> Tensor:
-        return torch.rand(*shape, generator=generator, device=people.edges.device) < probability
 
-    num = len(people)
-    joints2d = people.joints2d.clone()
-    for left, right in _SWAPS:
-        swapped = chance(config.swap_probability, num, 1, 1)
-        both = joints2d[:, list(left + right)]
-        joints2d[:, list(left + right)] = torch.where(
-            swapped, joints2d[:, list(right + left)], both
-        )
-    scale = torch.full(joints2d.shape[:2], config.deviation, device=joints2d.device)
-    scale[chance(config.outlier_probability, num, 17)] = config.outlier_deviation
-    noise = torch.randn(joints2d.shape, generator=generator, device=joints2d.device)
-    joints2d = joints2d + noise * scale[..., None]
-    drop = torch.full(joints2d.shape[:2], config.drop_visible, device=joints2d.device)
-    drop[people.hidden] = config.drop_hidden
+def _exchanged(joints2d: Tensor, config: KeypointNoiseConfig, generator: torch.Generator) -> Tensor:
+    """Keypoints, left and right exchanged in some people."""
+    joints2d = joints2d.clone()
+    for left in config.swap_groups:
+        group = list(left) + [COCO_FLIP[joint] for joint in left]
+        swapped = _chance(config.swap_probability, (len(joints2d), 1, 1), generator)
+        mirrored_group = joints2d[:, [COCO_FLIP[joint] for joint in group]]
+        joints2d[:, group] = torch.where(swapped, mirrored_group, joints2d[:, group])
+    if config.swap_all:
+        swapped = _chance(config.swap_all, (len(joints2d), 1, 1), generator)
+        joints2d = torch.where(swapped, joints2d[:, list(COCO_FLIP)], joints2d)
+    return joints2d
+
+
+def _displacements(
+    people: RenderedSet, config: KeypointNoiseConfig, generator: torch.Generator
+) -> Tensor:
+    """Errors (N, 17, 2) px."""
+    shape, device = people.joints2d.shape, people.joints2d.device
+    scale = people.joints2d.new_tensor(config.per_keypoint).repeat(len(people), 1)
+    scale[people.hidden | people.outside] *= config.hidden_scale
+    if config.person_spread:
+        person = torch.randn(len(people), 1, generator=generator, device=device)
+        scale = scale * (config.person_spread * person).exp()
+    if config.uniform_range:
+        noise = 2 * torch.rand(shape, generator=generator, device=device) - 1
+        return noise * (config.uniform_range * scale)[..., None]
+    scale = config.deviation * scale
+    scale[_chance(config.outlier_probability, shape[:2], generator)] = config.outlier_deviation
+    noise = torch.randn(shape, generator=generator, device=device)
+    return noise * scale[..., None]
+
+
+def _kept(people: RenderedSet, config: KeypointNoiseConfig, generator: torch.Generator) -> Tensor:
+    """(N, 17) bool keypoints that are not lost."""
+    shape, device = people.hidden.shape, people.hidden.device
+    visible, hidden = torch.tensor([config.drop_visible, config.drop_hidden], device=device)
+    drop = torch.where(people.hidden, hidden, visible)
     drop[people.outside] = config.drop_outside
-    kept = torch.rand(num, 17, generator=generator, device=joints2d.device) >= drop
+    kept = torch.rand(shape, generator=generator, device=device) >= drop
     for limb in _LIMB_ENDS:
-        kept[:, list(limb)] &= ~chance(config.drop_limbs, num, 1)
-    return joints2d, kept
+        kept[:, list(limb)] &= ~_chance(config.drop_limbs, (len(people), 1), generator)
+    return kept
+
+
+def _chance(probability: float, shape: Sequence[int], generator: torch.Generator) -> Tensor:
+    """Booleans of a shape, true with a probability."""
+    return torch.rand(*shape, generator=generator, device=generator.device) < probability
 
 
 def network_input(

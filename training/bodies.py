@@ -24,8 +24,10 @@ def predicted(
     reaches the pose through the draws, and the global rotation through the mode.
     """
     rotmats, betas = output.pose_mode[:, None], output.shape_mean[:, None]
+    pose_svd = (output.pose_U, output.pose_S, output.pose_V)
     if num_samples:
-        draws = MatrixFisher(output.pose_F).rsample((num_samples,), generator).transpose(0, 1)
+        pose = MatrixFisher(output.pose_F, pose_svd)
+        draws = pose.rsample((num_samples,), generator).transpose(0, 1)
         rotmats = torch.cat([rotmats, draws], dim=1)
         noise = torch.randn(
             len(betas), num_samples, betas.shape[-1], generator=generator, device=betas.device
@@ -42,6 +44,7 @@ def predicted(
         joints3d=points.joints[:, 0],
         vertices=points.vertices[:, 0],
         global_F=output.global_F,
+        pose_svd=pose_svd,
     )
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from configs.training import LossWeights
 from model.matrix_fisher import MatrixFisher
+from model.rotations import ProperFactors
 
 LogNormalizer = Callable[[Tensor], Tensor]
 """(..., 3, 3) matrix-Fisher parameters to (...) log-normalising constants."""
@@ -28,6 +29,7 @@ class Prediction:
         joints3d: (B, J, 3) metres, of the mode.
         vertices: (B, V, 3) metres, of the mode.
         global_F: (B, 3, 3), or None of a network without `NetworkConfig.global_spread`.
+        pose_svd: proper decomposition of pose_F, or None: the loss makes its own.
     """
 
     pose_F: Tensor
@@ -38,6 +40,7 @@ class Prediction:
     joints3d: Tensor
     vertices: Tensor
     global_F: Tensor | None = None
+    pose_svd: ProperFactors | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,8 +102,11 @@ def pose_shape_loss(
     """
     reductions: dict[str, Callable[[Tensor], Tensor]] = {"mean": _mean_or_zero, "sum": torch.sum}
     reduce = reductions[reduction]
-    log_normalizer = log_normalizer or (lambda F: MatrixFisher(F).log_normalizer())
-    pose_nll = weights.overregularisation * log_normalizer(prediction.pose_F)
+    if log_normalizer is None:
+        log_c = MatrixFisher(prediction.pose_F, prediction.pose_svd).log_normalizer()
+    else:
+        log_c = log_normalizer(prediction.pose_F)
+    pose_nll = weights.overregularisation * log_c
     pose_nll = pose_nll - (prediction.pose_F * target.pose_rotmats).sum((-2, -1))
     shape = torch.distributions.Normal(prediction.shape_mean, prediction.shape_std)
     shape_nll = -shape.log_prob(target.betas).sum(-1)

@@ -25,7 +25,9 @@ def predict_distributions(people: People, net: DistributionNet, batch_size: int)
     """Columns of the network's output, and each joint's angular spread in degrees."""
     proxies = people.columns[PROXY].split(batch_size)
     outputs = [net(part.contiguous(memory_format=torch.channels_last)) for part in proxies]
-    names = ("pose_F", "pose_mode", "shape_mean", "shape_std", "global_rotmat", "camera")
+    names = ["pose_F", "pose_mode", "shape_mean", "shape_std", "global_rotmat", "camera"]
+    if net.config.global_spread:
+        names.append("global_F")
     columns = {name: torch.cat([getattr(out, name) for out in outputs]) for name in names}
     spread = MatrixFisher(columns["pose_F"]).angular_spread_deg()
     return columns | {"pose_spread_deg": spread.float()}

@@ -25,7 +25,6 @@ from model.distribution_metrics import (
     shape_central_probability,
     shape_nll,
 )
-from model.matrix_fisher import MatrixFisher
 from model.metrics import (
     POINT_METRICS,
     BodyPoints,
@@ -40,6 +39,7 @@ from model.network import DistributionNet, NetOutput
 from model.proxy import PROXY_SIZE, make_proxy
 from model.random_streams import RandomStreams, person_keys
 from model.rasterizer import rasterize
+from model.reconstruct import Samples, draw_samples
 from model.rotations import rotmat_geodesic_distance, rotvec_to_rotmat
 from model.skeleton import NUM_JOINTS
 
@@ -149,36 +149,34 @@ class Evaluator:
         pose = self._stack([item.pose for item in items]).float()
         rotmats = rotvec_to_rotmat(pose.unflatten(-1, (NUM_JOINTS, 3)))
         betas = self._stack([item.betas for item in items]).float()
-        pose_samples, betas_samples = self._draw(items, output)
-        hypotheses = self._hypotheses(output, pose_samples, betas_samples)
+        samples = self._draw(items, output)
+        hypotheses = self._hypotheses(output, samples)
         target = self._target(items, rotmats, betas)
         return {
             **self._point_columns(hypotheses, target),
             **self._keypoint_columns(items, hypotheses, output.camera),
             **self._silhouette_columns(items, hypotheses, output.camera),
-            **self._distribution_columns(output, rotmats[:, 1:], betas, pose_samples),
+            **self._distribution_columns(output, rotmats[:, 1:], betas, samples.pose),
             **_prediction_columns(output),
         }
 
-    def _draw(self, items: Sequence[EvalItem], output: NetOutput) -> tuple[Tensor, Tensor]:
-        """(B, N, 23, 3, 3) rotations and (B, N, 10) betas, each person's own random numbers."""
+    def _draw(self, items: Sequence[EvalItem], output: NetOutput) -> Samples:
+        """Draws of B people, from each person's own random numbers."""
         keys = person_keys(self.config.seed, [item.item_id for item in items], [0] * len(items))
         streams = RandomStreams(keys, self.device)
-        num_draws = self.config.num_hypotheses
-        rotmats = MatrixFisher(output.pose_F).sample((num_draws,), generator=streams)
-        noise = streams.normal((num_draws, output.shape_mean.shape[-1]), "shape")
-        betas = output.shape_mean[:, None] + output.shape_std[:, None] * noise
-        return rotmats.transpose(0, 1), betas
+        return draw_samples(output, streams, self.config.num_hypotheses)
 
-    def _hypotheses(self, output: NetOutput, rotmats: Tensor, betas: Tensor) -> Hypotheses:
+    def _hypotheses(self, output: NetOutput, samples: Samples) -> Hypotheses:
         body = self.bodies["neutral"]
-        rotmats = torch.cat([output.pose_mode[:, None], rotmats], 1)
-        betas = torch.cat([output.shape_mean[:, None], betas], 1)
-        num_people, num_bodies = betas.shape[:2]
+        mode = output.pose_mode, output.shape_mean, output.global_rotmat
+        rotmats, betas, global_rotmats = (
+            torch.cat([best[:, None], drawn], 1) for best, drawn in zip(mode, samples, strict=True)
+        )
+        sizes = betas.shape[:2]
         shaped = body.shape(betas.flatten(0, 1))
-        global_rotmat = output.global_rotmat.repeat_interleave(num_bodies, 0)
-        vertices, joints = body.pose(shaped, rotmats.flatten(0, 1)[:, None], global_rotmat)
-        sizes = (num_people, num_bodies)
+        vertices, joints = body.pose(
+            shaped, rotmats.flatten(0, 1)[:, None], global_rotmats.flatten(0, 1)
+        )
         vertices, joints = vertices[:, 0].unflatten(0, sizes), joints[:, 0].unflatten(0, sizes)
         points = self._points(body, vertices, shaped.vertices.unflatten(0, sizes))
         return Hypotheses(points, body.coco_joints(vertices, joints), vertices)
@@ -308,4 +306,5 @@ def _prediction_columns(output: NetOutput) -> dict[str, Tensor]:
 
 
 def _select(output: NetOutput, some: slice) -> NetOutput:
-    return NetOutput(**{name: value[some] for name, value in vars(output).items()})
+    present = {name: value for name, value in vars(output).items() if value is not None}
+    return NetOutput(**{name: value[some] for name, value in present.items()})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import fields
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch import Tensor
 from configs.predict import SamplingConfig
 from model.cameras import half_turn_x, project_body
 from model.random_streams import RandomStreams, person_keys
-from model.reconstruct import PersonParameters, draw_samples, pose_samples
+from model.reconstruct import PersonParameters, Samples, draw_samples, pose_samples
 from model.uncertainty import fit_to_keypoints, order_by_fit
 from transforms.distribution import visible_keypoints
 from transforms.isolation import Columns, People
@@ -49,12 +50,12 @@ def sample_bodies(
 
 
 def _draw(people: People, device: torch.device, config: SamplingConfig) -> People:
-    """The people with columns drawn_pose (P, N, 23, 3, 3) and drawn_betas (P, N, 10)."""
+    """The people with their samples, columns drawn_pose, drawn_betas and drawn_global_rotmat."""
     keys = person_keys(config.seed, [i.item_id for i in people.items], people.person_indices)
     streams = RandomStreams(keys, device)
-    pose, betas = draw_samples(_parameters(people), streams, config.num_samples)
-    columns = people.columns | {"drawn_pose": pose, "drawn_betas": betas}
-    return People(people.items, people.person_indices, columns)
+    samples = draw_samples(_parameters(people), streams, config.num_samples)
+    drawn = {f"drawn_{name}": values for name, values in samples._asdict().items()}
+    return People(people.items, people.person_indices, people.columns | drawn)
 
 
 def _describe_samples(
@@ -71,6 +72,9 @@ def _describe_samples(
         columns["samples_betas"] = _reorder(people.columns["drawn_betas"], order)
         columns["samples_joints3d"] = _reorder(joints, order)
         columns["samples_fit_px"] = _reorder(fit, order)
+        if "global_F" in people.columns:
+            drawn_rotmat = people.columns["drawn_global_rotmat"]
+            columns["samples_global_rotmat"] = _reorder(drawn_rotmat, order)
     if keep_meshes:
         columns["sample_vertices"] = drawn.meshes(order[:, :keep_meshes])
     return columns
@@ -80,9 +84,9 @@ class _Drawn:
     """Samples of some people, posed again for every question when they are too many to be kept.
 
     Args:
-        people: With drawn_pose and drawn_betas.
+        people: With the columns of `_draw`.
         models: Body model and visibility threshold.
-        paper_rule: All samples of a person have its mean shape.
+        paper_rule: All samples of a person have its mean shape and the mode's global rotation.
     """
 
     def __init__(self, people: People, models: Models, paper_rule: bool) -> None:
@@ -124,19 +128,18 @@ class _Drawn:
         return self._kept or (self._pose(part) for part in self._parts)
 
     def _pose(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
-        """The paper's rule gives all samples the mean shape."""
         body, parameters = self._models.body, self._parameters
-        pose = _reorder(self._people.columns["drawn_pose"], numbers)
+        samples = Samples(
+            *(_reorder(self._people.columns[f"drawn_{name}"], numbers) for name in Samples._fields)
+        )
         if self._paper_rule:
-            return body.pose(body.shape(parameters.shape_mean), pose, parameters.global_rotmat)
-        betas = _reorder(self._people.columns["drawn_betas"], numbers)
-        return pose_samples(parameters, pose, betas, body)
+            shaped = body.shape(parameters.shape_mean)
+            return body.pose(shaped, samples.pose, parameters.global_rotmat)
+        return pose_samples(samples, body)
 
 
 def _parameters(people: People) -> PersonParameters:
-    names = (
-        "pose_F", "pose_mode", "shape_mean", "shape_std", "global_rotmat", "camera", "crop",
-    )  # fmt: skip
+    names = [field.name for field in fields(PersonParameters) if field.name in people.columns]
     return PersonParameters(**{name: people.columns[name] for name in names})
 
 

@@ -72,6 +72,9 @@ class PeopleLayout:
     save: frozenset[str] = field(default_factory=frozenset)
     """Members of SAVEABLE."""
 
+    global_spread: bool = False
+    """Whether the weights give the global rotation a distribution."""
+
 
 def _floats(count: int, kind: pa.DataType | None = None) -> pa.DataType:
     return pa.list_(kind or pa.float32(), count)
@@ -130,6 +133,12 @@ _DISTRIBUTION = (
         "angular spread: arc cosine of the mean cosine of the turn away from the mode, closed "
         "form; 120 = no information", "deg", "23 body joints",
     ),
+)  # fmt: skip
+
+_GLOBAL_F = Column(
+    "global_F", _floats(9),
+    "matrix-Fisher parameter of the pelvis' rotation, whose mode is global_rotmat; only of weights "
+    "that give it", "1", "3 x 3, row-major",
 )  # fmt: skip
 
 _BODY = (
@@ -204,6 +213,14 @@ def _sample_columns(num_samples: int) -> tuple[Column, ...]:
     )  # fmt: skip
 
 
+def _sample_rotation_column(num_samples: int) -> Column:
+    return Column(
+        "samples_global_rotmat", _floats(num_samples * 9),
+        "drawn rotations of the pelvis, best 2D fit first; only beside global_F", "1",
+        f"{num_samples} samples x 3 x 3, row-major",
+    )  # fmt: skip
+
+
 def _vertex_column(num_vertices: int) -> Column:
     return Column(
         "vertices", _floats(num_vertices * 3), "mesh of the mode, from the pelvis as joints3d",
@@ -213,12 +230,16 @@ def _vertex_column(num_vertices: int) -> Column:
 
 def people_columns(layout: PeopleLayout) -> tuple[Column, ...]:
     """Columns of the people table: one row per person."""
-    columns = [*_ITEM, _TIME, *_PERSON, *_DISTRIBUTION, *_BODY]
-    columns.extend(_measurement_columns())
+    columns = [*_ITEM, _TIME, *_PERSON, *_DISTRIBUTION]
+    if layout.global_spread:
+        columns.append(_GLOBAL_F)
+    columns.extend([*_BODY, *_measurement_columns()])
     if layout.uncertainty:
         columns.append(_spread_column(layout.num_vertices))
     if "samples" in layout.save:
         columns.extend(_sample_columns(layout.num_samples))
+        if layout.global_spread:
+            columns.append(_sample_rotation_column(layout.num_samples))
     if "vertices" in layout.save:
         columns.append(_vertex_column(layout.num_vertices))
     return (*columns, _SEED, _RUN)
@@ -301,8 +322,10 @@ def markdown_table(columns: tuple[Column, ...]) -> str:
 
 
 def markdown() -> str:
-    """The three tables of the README, with OpenBody's sizes, 50 samples and all of --save."""
-    layout = PeopleLayout(num_vertices=6880, num_samples=50, save=frozenset(SAVEABLE))
+    """The three tables of the README with all columns, OpenBody's sizes and 50 samples."""
+    layout = PeopleLayout(
+        num_vertices=6880, num_samples=50, save=frozenset(SAVEABLE), global_spread=True
+    )
     tables = {
         "people": people_columns(layout),
         "frames": frames_columns(),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 
 from model.body import Body, load_body
 from model.cameras import half_turn_x, intrinsics, project_body, project_perspective
+from model.matrix_fisher import MatrixFisher
 from model.reconstruct import (
     camera_translation,
     draw_samples,
@@ -17,7 +19,7 @@ from model.reconstruct import (
     rebuild_samples,
     streams_of_rows,
 )
-from model.rotations import rotmat_geodesic_distance, rotvec_to_rotmat
+from model.rotations import rotmat_geodesic_distance, rotvec_to_rotmat, special_procrustes
 
 
 @pytest.fixture(scope="module")
@@ -79,21 +81,75 @@ def test_a_persons_samples_do_not_depend_on_company_or_number(body: Body) -> Non
 def test_another_seed_item_or_person_has_other_samples(change: dict[str, Any]) -> None:
     row = make_row(1)
     people = parameters_of_rows([row])
-    one, _ = draw_samples(people, streams_of_rows([row]), 3)
-    other, _ = draw_samples(people, streams_of_rows([row | change]), 3)
-    assert (one - other).abs().max() > 1e-3
+    one = draw_samples(people, streams_of_rows([row]), 3)
+    other = draw_samples(people, streams_of_rows([row | change]), 3)
+    assert (one.pose - other.pose).abs().max() > 1e-3
 
 
 def test_samples_spread_about_mode_and_mean_shape() -> None:
     row = make_row(3, concentration=400.0)
     people = parameters_of_rows([row])
-    pose, betas = draw_samples(people, streams_of_rows([row]), 2000)
+    pose, betas, _ = draw_samples(people, streams_of_rows([row]), 2000)
     # A matrix-Fisher of equal singular values s turns by about 1 / sqrt(2 s) rad about each axis,
     # so the mean square angle is 3 / (2 s) rad^2.
     angles = rotmat_geodesic_distance(pose[0], people.pose_mode[0].expand_as(pose[0]))
     assert float(angles.square().mean()) == pytest.approx(3 / (2 * 400), rel=0.05)
     torch.testing.assert_close(betas[0].mean(0), people.shape_mean[0], atol=0.02, rtol=0)
     torch.testing.assert_close(betas[0].std(0), people.shape_std[0], atol=0.02, rtol=0)
+
+
+def with_global_F(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with a distribution of the global rotation that is sure about one axis only."""
+    mode = torch.tensor(row["global_rotmat"]).view(3, 3)
+    return row | {"global_F": (mode @ torch.diag(torch.tensor([90.0, 4.0, 3.0]))).flatten()}
+
+
+def test_global_rotations_spread_as_their_distribution_says() -> None:
+    people = parameters_of_rows([with_global_F(make_row(1))])
+    assert people.global_F is not None
+    samples = draw_samples(people, streams_of_rows([make_row(1)]), 2000)
+    turn = people.global_rotmat[:, None].mT @ samples.global_rotmat
+    cosine = ((torch.diagonal(turn, dim1=-2, dim2=-1).sum(-1) - 1) / 2).mean()
+    spread = MatrixFisher(people.global_F).angular_spread_deg()[0]
+    assert float(torch.rad2deg(cosine.acos())) == pytest.approx(float(spread), rel=0.03)
+    # The mode is the mean direction, and the body's x axis is the one that hardly moves.
+    torch.testing.assert_close(
+        special_procrustes(samples.global_rotmat[0].mean(0)), people.global_rotmat[0],
+        atol=0.03, rtol=0,
+    )  # fmt: skip
+    moved = 1 - torch.diagonal(turn, dim1=-2, dim2=-1)[0].mean(0)
+    assert moved[0] < 0.2 * moved[1:].min()
+
+
+def test_global_rotations_leave_the_other_draws_as_they_were_and_vary_alone() -> None:
+    rows = [make_row(1), make_row(2)]
+    streams = streams_of_rows(rows)
+    plain = draw_samples(parameters_of_rows(rows), streams, 3)
+    people = parameters_of_rows([with_global_F(row) for row in rows])
+    spread = draw_samples(people, streams, 3)
+    assert torch.equal(plain.pose, spread.pose) and torch.equal(plain.betas, spread.betas)
+    assert torch.equal(plain.global_rotmat, people.global_rotmat[:, None].expand(-1, 3, -1, -1))
+    # A joint with the same parameters draws other numbers.
+    assert people.global_F is not None
+    joint = replace(people, pose_F=people.global_F[:, None].expand(-1, 23, -1, -1))
+    drawn = draw_samples(joint, streams, 3)
+    assert (drawn.pose - drawn.global_rotmat[:, :, None]).abs().amax((0, 1, 3, 4)).min() > 0.1
+
+
+def test_samples_turn_about_the_pelvis(body: Body) -> None:
+    row = with_global_F(make_row(1))
+    vertices, joints = rebuild_samples([row], body, 3)
+    alone, alone_joints = rebuild_samples([row], body, 1)
+    torch.testing.assert_close(vertices[:, :1], alone, atol=1e-5, rtol=0)
+    plain, plain_joints = rebuild_samples([make_row(1)], body, 3)
+    torch.testing.assert_close(joints[:, :, 0], plain_joints[:, :, 0], atol=1e-6, rtol=0)
+    people = parameters_of_rows([row])
+    drawn = draw_samples(people, streams_of_rows([row]), 3).global_rotmat
+    turn = drawn @ people.global_rotmat[:, None].mT
+    pelvis = plain_joints[:, :, :1]
+    expected = (plain - pelvis) @ turn.mT + pelvis
+    torch.testing.assert_close(vertices, expected, atol=1e-5, rtol=0)
+    assert (vertices - plain).norm(dim=-1).amax(-1).min() > 0.05
 
 
 def test_placed_body_projects_where_the_weak_perspective_camera_put_it() -> None:

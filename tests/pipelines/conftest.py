@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from model.checkpoints import WeightsMetadata, save_distribution_net
-from model.network import DistributionNet, NetworkConfig
+from model.network import DistributionNet
 from pipelines.cli import main
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -23,12 +23,15 @@ PERSON = DEMO / "astronaut.png"
 PEDESTRIANS = DEMO / "pedestrians.mp4"
 
 
-def save_random_weights(path: Path, family: str, seed: int = 0) -> Path:
+def save_random_weights(
+    path: Path, family: str, seed: int = 0, global_spread: bool = False
+) -> Path:
     """A network that has learnt nothing, in our own format."""
     torch.manual_seed(seed)
-    config = NetworkConfig(sign_rule="invariant", input_stride=2)
-    metadata = WeightsMetadata(body_family=family, sign_rule="invariant", input_stride=2)
-    save_distribution_net(DistributionNet(config), path, metadata)
+    metadata = WeightsMetadata(
+        body_family=family, sign_rule="invariant", input_stride=2, global_spread=global_spread
+    )
+    save_distribution_net(DistributionNet(metadata.network_config()), path, metadata)
     return path
 
 

@@ -56,7 +56,7 @@ def person_row(item: Item, index: int, body: Body, **changes: Any) -> dict[str, 
     vertices, joints = body(people.shape_mean, people.pose_mode, people.global_rotmat)
     coco = project_body(body.coco_joints(vertices, joints), people.camera, people.crop)
     samples = draw_samples(people, streams_of_rows([row]), NUM_SAMPLES)
-    spread = pose_samples(people, *samples, body)[0]
+    spread = pose_samples(samples, body)[0]
     camera_joints = half_turn_x(joints)[0]
     row |= {
         "keypoints": torch.cat([coco[0], torch.full((17, 1), 0.8)], dim=-1).flatten(),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from configs.training import PAPER_STAGE_1, PAPER_STAGE_2, LossWeights
 from model.matrix_fisher_normalizer import paper_log_normalizer
-from model.rotations import proper_svd
+from model.rotations import proper_svd, rotvec_to_rotmat
 from training.losses import Prediction, Target, pose_shape_loss
 
 
@@ -80,6 +81,30 @@ def test_the_truth_is_the_best_mode() -> None:
     right = pose_shape_loss(prediction, target, PAPER_STAGE_1)
     assert right.pose < pose_shape_loss(wrong, target, PAPER_STAGE_1).pose
     assert right.joints2d == right.vertices == right.global_rotmat == 0
+
+
+def test_likelihood_of_the_global_rotation_is_best_at_the_spread_of_its_errors() -> None:
+    """Among concentrations k, the one whose mean cosine is that of the errors."""
+    prediction, target = _people()
+    errors = rotvec_to_rotmat(torch.tensor([[0.3, 0.0, 0.0], [0.0, 0.0, -0.2]]))
+    weights = LossWeights(global_pose=2.0)
+    losses = {}
+    for k in (3.0, 10.0, 20.0, 30.0, 80.0):
+        global_F = k * target.global_rotmat @ errors
+        changed = replace(prediction, global_F=global_F)
+        terms = pose_shape_loss(changed, target, weights)
+        plain = pose_shape_loss(changed, target, LossWeights())
+        torch.testing.assert_close(terms.total - plain.total, 2 * terms.global_pose)
+        losses[k] = float(terms.global_pose)
+    # Mean square angle 0.065 rad^2 = 3 / (2 k) for large k: k = 23.
+    assert min(losses, key=lambda k: losses[k]) == 20.0
+
+
+def test_no_distribution_of_the_global_rotation_costs_nothing_and_cannot_be_asked_for() -> None:
+    prediction, target = _people()
+    assert pose_shape_loss(prediction, target, PAPER_STAGE_1).global_pose == 0
+    with pytest.raises(ValueError, match="loss.global_pose is 1.0: it needs .* global_spread"):
+        pose_shape_loss(prediction, target, LossWeights(global_pose=1.0))
 
 
 def _people() -> tuple[Prediction, Target]:

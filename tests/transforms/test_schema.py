@@ -47,6 +47,12 @@ def test_layout_decides_columns_and_widths() -> None:
     assert full.field("vertex_spread_m").type == pa.list_(pa.float16(), 6)
     assert full.field("samples_pose").type.list_size == 3 * 23 * 9
     assert full.field("vertices").type.list_size == 6 * 3
+    assert not {"global_F", "samples_global_rotmat"} & set(full.names)
+    turning = people_schema(
+        PeopleLayout(num_vertices=6, num_samples=3, save=frozenset({"samples"}), global_spread=True)
+    )
+    assert turning.field("global_F").type.list_size == 9
+    assert turning.field("samples_global_rotmat").type.list_size == 3 * 9
 
 
 def test_contract_columns_have_their_sizes() -> None:
