@@ -25,8 +25,9 @@ from model.matrix_fisher_sampler import (
 )
 from model.random_streams import RandomStreams
 from model.rotations import (
+    ProperFactors,
     canonical_signs,
-    proper_svd,
+    free_sign_svd,
     rotmat_to_unitquat,
     special_procrustes,
     unitquat_to_rotmat,
@@ -42,12 +43,13 @@ class MatrixFisher:
     Args:
         F: (..., 3, 3) parameters, float32 or float64. A matrix that is not finite gives NaN in
             its own results only.
+        svd: the proper decomposition of F where it is at hand; else it is made when needed.
     """
 
-    def __init__(self, F: Tensor) -> None:
+    def __init__(self, F: Tensor, svd: ProperFactors | None = None) -> None:
         if F.shape[-2:] != (3, 3):
             raise ValueError(f"F must have shape (..., 3, 3), got {tuple(F.shape)}.")
-        self.F = F
+        self.F, self._given_svd = F, svd
 
     @property
     def batch_shape(self) -> torch.Size:
@@ -55,15 +57,17 @@ class MatrixFisher:
         return self.F.shape[:-2]
 
     @cached_property
-    def svd(self) -> tuple[Tensor, Tensor, Tensor]:
+    def svd(self) -> ProperFactors:
         """Proper U (..., 3, 3), S (..., 3), V (..., 3, 3); differentiable."""
+        if self._given_svd is not None:
+            return self._given_svd
         with torch.enable_grad():  # kept for later calls, whatever mode the first one is in
-            return proper_svd(self.F)
+            return free_sign_svd(self.F)
 
     @property
     def mode(self) -> Tensor:
         """Most probable rotations (..., 3, 3), with gradients finite everywhere."""
-        return special_procrustes(self.F)
+        return special_procrustes(self.F, self.svd)
 
     @property
     def mean(self) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.rotations import proper_svd, special_procrustes
+from model.rotations import free_sign_svd, proper_svd, special_procrustes
 from model.skeleton import ANCESTORS, LEVELS
 
 SIGN_RULES = ("paper", "invariant")
@@ -145,13 +145,11 @@ class PoseHead(nn.ModuleList):
         joined = (torch.cat(parts).transpose(0, 1) for parts in zip(*found, strict=True))
         return PoseDistribution(*joined)
 
-    @staticmethod
-    def _decompose(F: Tensor) -> PoseDistribution:
+    def _decompose(self, F: Tensor) -> PoseDistribution:
         """Proper decomposition and mode of (n, B, 3, 3) matrices."""
-        U, S, V = proper_svd(F)
-        # U V^T is the same rotation; special_procrustes has the better gradient for one more SVD.
-        mode = special_procrustes(F) if F.requires_grad else U @ V.mT
-        return PoseDistribution(F, U, S, V, mode)
+        svd = proper_svd(F) if self.sign_rule == "paper" else free_sign_svd(F)
+        # U V^T is the same rotation; the gradient of special_procrustes is the better one.
+        return PoseDistribution(F, *svd, special_procrustes(F, svd))
 
     def _ancestor_features(self, pose: PoseDistribution) -> Tensor:
         """(n, B, 21) numbers about a joint that its descendants read."""

@@ -14,6 +14,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+ProperFactors = tuple[Tensor, Tensor, Tensor]
+"""U (..., 3, 3), S (..., 3), V (..., 3, 3) as `proper_svd` gives them."""
+
 GAP_FLOOR = 1e-4
 """Denominators below this (in units of F) are damped in the gradients of the two SVD functions.
 
@@ -138,7 +141,7 @@ def rotmat_geodesic_distance(first: Tensor, second: Tensor) -> Tensor:
     return 2 * torch.atan2(torch.linalg.vector_norm(quat[..., 1:], dim=-1), quat[..., 0])
 
 
-def proper_svd(F: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def proper_svd(F: Tensor) -> ProperFactors:
     """U, S, V with F = U diag(S) V^T, det U = det V = 1 and s1 >= s2 >= |s3|, s3 of either sign.
 
     Always decomposed on the CPU in F's precision: the column signs LAPACK picks there are part of
@@ -152,7 +155,13 @@ def proper_svd(F: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     Returns:
         U (..., 3, 3), S (..., 3), V (..., 3, 3) on F's device.
     """
-    U, S, V = _ProperSvd.apply(F)
+    U, S, V = _ProperSvd.apply(F, torch.device("cpu"))
+    return U, S, V
+
+
+def free_sign_svd(F: Tensor) -> ProperFactors:
+    """`proper_svd` on F's own device, which may negate other pairs of columns than LAPACK does."""
+    U, S, V = _ProperSvd.apply(F, F.device)
     return U, S, V
 
 
@@ -173,7 +182,7 @@ def canonical_signs(U: Tensor, V: Tensor) -> tuple[Tensor, Tensor]:
     return U * signs, V * signs
 
 
-def special_procrustes(F: Tensor) -> Tensor:
+def special_procrustes(F: Tensor, svd: ProperFactors | None = None) -> Tensor:
     """Rotation R that maximises tr(F^T R): the mode U V^T of the matrix-Fisher distribution.
 
     The gradient divides by s_i + s_j only (never by s_i - s_j), clamped at GAP_FLOOR, so that it
@@ -182,24 +191,27 @@ def special_procrustes(F: Tensor) -> Tensor:
 
     Args:
         F: (..., 3, 3) float32 or float64; a matrix with a NaN or an infinity gives NaN.
+        svd: its decomposition by one of the two functions above, where that is at hand; no
+            gradient passes through it.
 
     Returns:
         (..., 3, 3) rotation matrices.
     """
-    mode: Tensor = _SpecialProcrustes.apply(F)
+    U, S, V = _svd_with_unit_determinants(F.detach()) if svd is None else svd
+    mode: Tensor = _SpecialProcrustes.apply(F, U.detach(), S.detach(), V.detach())
     return mode
 
 
 class _ProperSvd(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, F: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        U, S, V = (factor.to(F.device) for factor in _svd_with_unit_determinants(F.cpu()))
+    def forward(ctx: Any, F: Tensor, place: torch.device) -> ProperFactors:
+        U, S, V = (factor.to(F.device) for factor in _svd_with_unit_determinants(F.to(place)))
         ctx.save_for_backward(U, S, V)
         return U, S, V
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_U: Tensor, grad_S: Tensor, grad_V: Tensor) -> Tensor:
+    def backward(ctx: Any, grad_U: Tensor, grad_S: Tensor, grad_V: Tensor) -> tuple[Tensor, None]:
         # With dU = U W, dV = V Z (W, Z antisymmetric) and A = U^T dF V:
         # W + Z = (A + A^T) / (s_j - s_i),  W - Z = (A - A^T) / (s_i + s_j),  dS = diag A.
         U, S, V = ctx.saved_tensors
@@ -207,24 +219,24 @@ class _ProperSvd(torch.autograd.Function):
         gap = S[..., None, :] - S[..., :, None]
         inner = 0.5 * _skew(P + Q) * gap / (gap * gap + GAP_FLOOR**2)
         inner = inner + 0.5 * _skew(P - Q) / _clamped_sums(S) + torch.diag_embed(grad_S)
-        return U @ inner @ V.mT
+        return U @ inner @ V.mT, None
 
 
 class _SpecialProcrustes(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, F: Tensor) -> Tensor:
-        U, S, V = _svd_with_unit_determinants(F)
+    def forward(ctx: Any, F: Tensor, U: Tensor, S: Tensor, V: Tensor) -> Tensor:
         ctx.save_for_backward(U, S, V)
         return U @ V.mT
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_mode: Tensor) -> Tensor:
+    def backward(ctx: Any, grad_mode: Tensor) -> tuple[Tensor, None, None, None]:
         U, S, V = ctx.saved_tensors
-        return U @ (_skew(U.mT @ grad_mode @ V) / _clamped_sums(S)) @ V.mT
+        inner = _skew(U.mT @ grad_mode @ V) / _clamped_sums(S)
+        return U @ inner @ V.mT, None, None, None
 
 
-def _svd_with_unit_determinants(F: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _svd_with_unit_determinants(F: Tensor) -> ProperFactors:
     """U, S, V on F's device, third columns and third value carrying the signs of det U, det V."""
     finite = torch.isfinite(F)
     if not finite.all():
@@ -239,7 +251,7 @@ def _svd_with_unit_determinants(F: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return U, S, V
 
 
-def _svd_of_finite_ones(F: Tensor, finite: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _svd_of_finite_ones(F: Tensor, finite: Tensor) -> ProperFactors:
     """NaN for matrices that are not finite: LAPACK refuses a whole batch for one of them."""
     identity = torch.eye(3, dtype=F.dtype, device=F.device)
     U, S, V = _svd_with_unit_determinants(torch.where(finite[..., None, None], F, identity))

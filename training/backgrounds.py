@@ -1,91 +1,110 @@
-"""Random backgrounds for synthetic pictures: crops of a folder of photographs, or drawn rooms."""
+"""Random backgrounds for synthetic pictures: cut from photographs or from drawn rooms."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+import torch
+from torch import Tensor
 
-Image = NDArray[np.uint8]
+from configs.training import BackgroundConfig
+from training.drawn_rooms import draw_room
+from training.draws import Draws
+from training.picture_bank import BYTES_PER_PIXEL, Image, PictureBank
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 _LONGEST_SIDE = 900
 """Pixels a photograph is reduced to when it is loaded; crops are 256 px or less of it."""
+_DRAWN_SIZE = 320
+_DRAWN_CROP = (0.6, 1.0)
+"""Range of the side of the square cut from a drawn picture, over its side."""
+_SEED = 0
+"""Seed of the drawn pictures, and of the choice from a folder that does not fit."""
+
+_logger = logging.getLogger(__name__)
 
 
 class Backgrounds:
-    """Draws (size, size, 3) backgrounds.
+    """Draws square backgrounds, all of a batch at once.
 
     Args:
         folder: photographs without people, searched recursively; None draws everything.
-        drawn_share: share of drawn backgrounds when there are photographs.
+        config: see BackgroundConfig.
+        device: where pictures are held and cut.
 
     Raises:
         FileNotFoundError: the folder does not exist or holds no readable photograph.
     """
 
-    def __init__(self, folder: str | Path | None, drawn_share: float = 0.35) -> None:
-        self.photographs = [] if folder is None else _load_photographs(Path(folder))
-        self.drawn_share = drawn_share if self.photographs else 1.0
-
-    @property
-    def digest(self) -> str:
+    def __init__(
+        self,
+        folder: str | Path | None,
+        config: BackgroundConfig | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.config = config or BackgroundConfig()
+        photographs = [] if folder is None else _load_photographs(Path(folder), self.config)
+        self._num_photographs = len(photographs)
+        self._drawn_share = self.config.drawn_share if photographs else 1.0
+        self.digest = _digest(photographs)
         """How many photographs there are and the SHA-256 of their pixels, or "drawn"."""
-        if not self.photographs:
-            return "drawn"
-        digest = hashlib.sha256(b"".join(photograph.tobytes() for photograph in self.photographs))
-        return f"{len(self.photographs)} photographs, sha256 {digest.hexdigest()}"
+        drawn = _drawn_rooms(self.config.num_drawn) if self._drawn_share else []
+        self._bank = PictureBank([*photographs, *drawn], device)
 
-    def sample(self, rng: np.random.Generator, num: int, size: int) -> Image:
-        """(num, size, size, 3) uint8 RGB."""
-        return np.stack([self._one(rng, size) for _ in range(num)])
+    def sample(self, draws: Draws, num: int, size: int) -> Tensor:
+        """(num, size, size, 3) RGB, 0..1."""
+        is_drawn = draws.chance(self._drawn_share, num)
+        picture = self._pick(draws, is_drawn)
+        shorter = self._bank.sizes[picture, 0].amin(-1)
+        crops = [draws.uniform(*limits, num) for limits in (self.config.crop, _DRAWN_CROP)]
+        side = torch.where(is_drawn, crops[1], crops[0]) * shorter
+        room = self._bank.sizes[picture, 0].flip(-1) - side[:, None]
+        corner = room * draws.uniform(0, 1, num, 2)
+        cut = self._bank.crop(picture, corner, side, size) / 255
+        cut = torch.where(draws.chance(0.5, num, 1, 1, 1), cut, cut.flip(2))
+        gain = draws.uniform(*self.config.gain, num, 1, 1, 1)
+        recoloured = _recoloured(draws, cut) if self._drawn_share else cut
+        return torch.where(is_drawn[:, None, None, None], recoloured, cut * gain).clamp(max=1)
 
-    def _one(self, rng: np.random.Generator, size: int) -> Image:
-        if rng.random() < self.drawn_share:
-            return draw_background(rng, size)
-        return random_crop(rng, self.photographs[rng.integers(len(self.photographs))], size)
-
-
-def random_crop(rng: np.random.Generator, photograph: Image, size: int) -> Image:
-    """A random square of a photograph, flipped and rescaled at random, (size, size, 3)."""
-    height, width = photograph.shape[:2]
-    side = int(rng.uniform(0.25, 1.0) * min(height, width))
-    top, left = rng.integers(height - side + 1), rng.integers(width - side + 1)
-    crop = photograph[top : top + side, left : left + side]
-    crop = np.asarray(cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
-    if rng.random() < 0.5:
-        crop = crop[:, ::-1]
-    return np.clip(crop * rng.uniform(0.6, 1.3), 0, 255).astype(np.uint8)
-
-
-def draw_background(rng: np.random.Generator, size: int) -> Image:
-    """A drawn room-like picture: graded walls with furniture, tiles, shelves and writing."""
-    image = _graded(rng, size)
-    painters: Sequence[Callable[[np.random.Generator, Image], None]] = (
-        _paint_boxes, _paint_lines, _paint_tiles, _paint_writing, _paint_blobs,
-    )  # fmt: skip
-    for painter in rng.permutation(np.array(painters, dtype=object))[: rng.integers(1, 5)]:
-        painter(rng, image)
-    return image
+    def _pick(self, draws: Draws, is_drawn: Tensor) -> Tensor:
+        """Index (num,) of a photograph or a drawn picture."""
+        num_drawn = len(self._bank) - self._num_photographs
+        drawn = self._num_photographs + draws.below(max(num_drawn, 1), len(is_drawn))
+        photographs = draws.below(max(self._num_photographs, 1), len(is_drawn))
+        return torch.where(is_drawn, drawn, photographs)
 
 
-def _load_photographs(folder: Path) -> list[Image]:
+def _recoloured(draws: Draws, pictures: Tensor) -> Tensor:
+    """Pictures (N, H, W, 3) with channels exchanged, and each turned dark for light or not."""
+    num = len(pictures)
+    order = draws.uniform(0, 1, num, 3).argsort(-1)[:, None, None].expand_as(pictures)
+    exchanged = pictures.gather(-1, order)
+    return torch.where(draws.chance(0.5, num, 1, 1, 3), 1 - exchanged, exchanged)
+
+
+def _load_photographs(folder: Path, config: BackgroundConfig) -> list[Image]:
+    """Photographs of a folder in random order, until the memory allowed is full."""
     if not folder.is_dir():
         raise FileNotFoundError(f"no background folder {folder}; pass data.backgrounds=FOLDER")
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS)
+    order = np.random.default_rng(_SEED).permutation(len(paths))
     photographs: list[Image] = []
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in EXTENSIONS:
-            continue
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if image is None:
-            continue
-        scale = min(1.0, _LONGEST_SIDE / max(image.shape[:2]))
-        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        photographs.append(np.ascontiguousarray(image[..., ::-1], np.uint8))
+    allowed = config.gigabytes * 1e9
+    for photograph in _readable(paths[index] for index in order):
+        allowed -= BYTES_PER_PIXEL * photograph.shape[0] * photograph.shape[1]
+        if allowed < 0 and photographs:
+            _logger.info(
+                "%d of %d photographs fill data.background_look.gigabytes=%g; the others are left",
+                len(photographs), len(paths), config.gigabytes,
+            )  # fmt: skip
+            break
+        photographs.append(photograph)
     if not photographs:
         raise FileNotFoundError(
             f"no readable photograph in {folder}; put {sorted(EXTENSIONS)} files there"
@@ -93,58 +112,27 @@ def _load_photographs(folder: Path) -> list[Image]:
     return photographs
 
 
-def _colour(rng: np.random.Generator) -> tuple[int, int, int]:
-    red, green, blue = rng.integers(0, 256, 3).tolist()
-    return red, green, blue
+def _readable(paths: Iterator[Path]) -> Iterator[Image]:
+    """(H, W, 3) RGB photographs at the size that is kept; files that are none are passed over."""
+    for path in paths:
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if image is None:
+            continue
+        scale = min(1.0, _LONGEST_SIDE / max(image.shape[:2]))
+        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        yield np.ascontiguousarray(image[..., ::-1], np.uint8)
 
 
-def _graded(rng: np.random.Generator, size: int) -> Image:
-    """A two-colour gradient with a horizon at a random height."""
-    wall, floor = np.array(_colour(rng), float), np.array(_colour(rng), float)
-    rows = np.linspace(0, 1, size)[:, None, None]
-    image = np.repeat(wall * (1 - 0.4 * rows), size, axis=1)
-    horizon = int(rng.uniform(0.4, 1.2) * size)
-    image[horizon:] = floor * (0.6 + 0.4 * rows[horizon:])
-    grain = rng.normal(0, rng.uniform(0, 12), (size, size, 1))
-    return np.ascontiguousarray(np.clip(image + grain, 0, 255).astype(np.uint8))
+@cache
+def _drawn_rooms(num: int) -> list[Image]:
+    rng = np.random.default_rng(_SEED)
+    return [draw_room(rng, _DRAWN_SIZE) for _ in range(num)]
 
 
-def _paint_boxes(rng: np.random.Generator, image: Image) -> None:
-    size = len(image)
-    for _ in range(rng.integers(2, 12)):
-        x, y = rng.integers(-size // 4, size, 2).tolist()
-        w, h = rng.integers(size // 16, size // 2, 2).tolist()
-        fill = -1 if rng.random() < 0.7 else int(rng.integers(1, 4))
-        cv2.rectangle(image, (x, y), (x + w, y + h), _colour(rng), fill)
-
-
-def _paint_lines(rng: np.random.Generator, image: Image) -> None:
-    size = len(image)
-    for _ in range(rng.integers(3, 20)):
-        a, b = rng.integers(0, size, (2, 2)).tolist()
-        cv2.line(image, a, b, _colour(rng), int(rng.integers(1, 5)), cv2.LINE_AA)
-
-
-def _paint_tiles(rng: np.random.Generator, image: Image) -> None:
-    step, shift = int(rng.integers(8, 40)), int(rng.integers(0, 8))
-    colour, thickness = _colour(rng), int(rng.integers(1, 3))
-    for position in range(shift, len(image), step):
-        cv2.line(image, (position, 0), (position, len(image)), colour, thickness)
-        cv2.line(image, (0, position), (len(image), position), colour, thickness)
-
-
-def _paint_writing(rng: np.random.Generator, image: Image) -> None:
-    for _ in range(rng.integers(1, 6)):
-        letters = "".join(chr(c) for c in rng.integers(65, 91, rng.integers(2, 12)))
-        x, y = rng.integers(0, len(image), 2).tolist()
-        cv2.putText(image, letters, (x, y), int(rng.integers(0, 6)), float(rng.uniform(0.4, 2)),
-                    _colour(rng), int(rng.integers(1, 4)), cv2.LINE_AA)  # fmt: skip
-
-
-def _paint_blobs(rng: np.random.Generator, image: Image) -> None:
-    size = len(image)
-    for _ in range(rng.integers(2, 10)):
-        centre = rng.integers(0, size, 2).tolist()
-        axes = rng.integers(size // 30, size // 4, 2).tolist()
-        cv2.ellipse(image, centre, axes, float(rng.uniform(0, 180)), 0, 360, _colour(rng), -1,
-                    cv2.LINE_AA)  # fmt: skip
+def _digest(photographs: list[Image]) -> str:
+    if not photographs:
+        return "drawn"
+    digest = hashlib.sha256()
+    for photograph in photographs:
+        digest.update(photograph.tobytes())
+    return f"{len(photographs)} photographs, sha256 {digest.hexdigest()}"

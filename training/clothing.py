@@ -6,11 +6,13 @@ hairline) gets a colour and perhaps a pattern, a function of where on the T-pose
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
+
+from training.draws import Draws
 
 REGIONS = (
     "chest", "waist", "upper_arm", "lower_arm", "hand", "upper_leg", "lower_leg", "foot", "face",
@@ -22,9 +24,13 @@ _REGION_OF_PART = (
 )  # fmt: skip
 """Region of the DensePose parts 1..24; `waist` and `hair` are cut out by position."""
 
-_SKIN = np.array([[255, 224, 196], [229, 184, 143], [198, 134, 86], [141, 85, 36], [80, 50, 30]])
-_HAIR = np.array([[20, 18, 16], [70, 45, 25], [130, 90, 50], [200, 170, 110], [150, 150, 150]])
-_KINDS = ("plain", "stripes", "checks", "mottled")
+_SKIN = ((255, 224, 196), (229, 184, 143), (198, 134, 86), (141, 85, 36), (80, 50, 30))
+_HAIR = ((20, 18, 16), (70, 45, 25), (130, 90, 50), (200, 170, 110), (150, 150, 150))
+_KIND_SHARES = {"plain": 0.5, "stripes": 0.2, "checks": 0.12, "mottled": 0.18}
+_PLAIN = 0
+_BARE = {"hand": 0.95, "face": 1.0, "foot": 0.15, "upper_leg": 0.05, "chest": 0.03}
+"""Probability that a region shows skin whatever garment might reach it."""
+
 _MAX_FOLD = 0.45
 """Largest tilt (tangent) that folds give to the normals of clothes."""
 
@@ -49,11 +55,6 @@ class Wardrobe:
     folds: Tensor
     fold_waves: Tensor
 
-    @property
-    def device(self) -> torch.device:
-        """Where the tensors lie."""
-        return self.colours.device
-
 
 def face_regions(rest_vertices: Tensor, faces: Tensor, face_parts: Tensor) -> Tensor:
     """Region (F,) of each face of the mean T-posed body.
@@ -77,28 +78,26 @@ def face_regions(rest_vertices: Tensor, faces: Tensor, face_parts: Tensor) -> Te
     return region
 
 
-def random_wardrobe(rng: np.random.Generator, num: int, device: torch.device) -> Wardrobe:
+def random_wardrobe(draws: Draws, num: int) -> Wardrobe:
     """Clothes of `num` people."""
-    skin = _shade(rng, _SKIN, num)
-    colours = rng.uniform(0, 1, (num, len(REGIONS), 2, 3)) ** rng.uniform(0.6, 1.8, (num, 1, 1, 1))
-    kinds = rng.choice(len(_KINDS), (num, len(REGIONS)), p=[0.5, 0.2, 0.12, 0.18])
-    cloth = np.ones((num, len(REGIONS)), bool)
-    waves = rng.normal(size=(num, len(REGIONS), 2, 3)) * rng.uniform(20, 160, (num, 1, 1, 1))
-    phases = rng.uniform(0, 2 * np.pi, (num, len(REGIONS), 2))
+    size = (num, len(REGIONS))
+    skin = _between(draws, _SKIN, num)
+    colours = draws.uniform(0, 1, *size, 2, 3) ** draws.uniform(0.6, 1.8, num, 1, 1, 1)
+    kinds = draws.choice(tuple(_KIND_SHARES.values()), *size)
+    waves = draws.normal(1.0, *size, 2, 3) * draws.uniform(20, 160, num, 1, 1, 1)
+    phases = draws.uniform(0, 2 * math.pi, *size, 2)
+    cloth = torch.ones(size, dtype=torch.bool, device=draws.device)
     properties = (colours, kinds, waves, phases)
-    _wear(rng, properties, "chest", ("upper_arm", "lower_arm"), (0.85, 0.5), cloth)
-    _wear(rng, properties, "upper_leg", ("waist", "lower_leg"), (0.7, 0.7), cloth)
-    bare = {"hand": 0.95, "face": 1.0, "foot": 0.15, "upper_leg": 0.05, "chest": 0.03}
-    for name, probability in bare.items():
-        cloth[:, REGIONS.index(name)] &= rng.random(num) >= probability
-    colours = np.where(cloth[..., None, None], colours, skin[:, None, None])
-    colours[:, REGIONS.index("hair")] = _shade(rng, _HAIR, num)[:, None]
-    kinds = np.where(cloth, kinds, _KINDS.index("plain"))
-    folds = cloth * rng.uniform(0, _MAX_FOLD, (num, 1))
-    fold_waves = rng.normal(size=(num, 3, 3)) * rng.uniform(15, 60, (num, 3, 1))
-    arrays = (colours, kinds, waves, phases, folds, fold_waves)
-    tensors = [torch.as_tensor(a, device=device) for a in arrays]
-    return Wardrobe(*(t.float() if t.is_floating_point() else t for t in tensors))
+    _wear(draws, properties, "chest", ("upper_arm", "lower_arm"), (0.85, 0.5), cloth)
+    _wear(draws, properties, "upper_leg", ("waist", "lower_leg"), (0.7, 0.7), cloth)
+    for name, probability in _BARE.items():
+        cloth[:, REGIONS.index(name)] &= ~draws.chance(probability, num)
+    colours = torch.where(cloth[..., None, None], colours, skin[:, None, None])
+    colours[:, REGIONS.index("hair")] = _between(draws, _HAIR, num)[:, None]
+    kinds = torch.where(cloth, kinds, _PLAIN)
+    folds = cloth * draws.uniform(0, _MAX_FOLD, num, 1)
+    fold_waves = draws.normal(1.0, num, 3, 3) * draws.uniform(15, 60, num, 3, 1)
+    return Wardrobe(colours, kinds, waves, phases, folds, fold_waves)
 
 
 def pixel_albedo(wardrobe: Wardrobe, person: Tensor, region: Tensor, rest: Tensor) -> Tensor:
@@ -129,30 +128,31 @@ def pixel_folds(wardrobe: Wardrobe, person: Tensor, region: Tensor, rest: Tensor
     return strength[:, None] * torch.einsum("nk,nkc->nc", slope, direction)
 
 
-def _shade(rng: np.random.Generator, palette: np.ndarray, num: int) -> np.ndarray:
+def _between(draws: Draws, palette: tuple[tuple[int, int, int], ...], num: int) -> Tensor:
     """(num, 3) colours 0..1 between neighbours of a palette."""
-    place = rng.uniform(0, len(palette) - 1, num)
-    low = place.astype(int)
-    share = (place - low)[:, None]
-    return (palette[low] * (1 - share) + palette[low + 1] * share) / 255
+    colours = torch.tensor(palette, device=draws.device) / 255
+    place = draws.uniform(0, len(palette) - 1, num)
+    low = place.long().clamp(max=len(palette) - 2)
+    return torch.lerp(colours[low], colours[low + 1], (place - low)[:, None])
 
 
 def _wear(
-    rng: np.random.Generator,
-    properties: tuple[np.ndarray, ...],
+    draws: Draws,
+    properties: tuple[Tensor, ...],
     garment: str,
     reaches: tuple[str, ...],
     probabilities: tuple[float, ...],
-    cloth: np.ndarray,
+    cloth: Tensor,
 ) -> None:
     """Lets a garment extend over further regions, each only if the one before is covered."""
     num = len(cloth)
-    covered = np.ones(num, bool)
+    covered = torch.ones(num, dtype=torch.bool, device=cloth.device)
     source = REGIONS.index(garment)
     for name, probability in zip(reaches, probabilities, strict=True):
-        covered &= rng.random(num) < probability
+        covered = covered & draws.chance(probability, num)
         region = REGIONS.index(name)
         for values in properties:
-            values[covered, region] = values[covered, source]
+            chosen = covered.view(-1, *[1] * (values.ndim - 2))
+            values[:, region] = torch.where(chosen, values[:, source], values[:, region])
         if name != "waist":
             cloth[:, region] = covered

@@ -25,6 +25,7 @@ from model.crops import BOX_SCALE_FACTOR
 from model.proxy import PROXY_SIZE
 from model.rotations import rotmat_to_rotvec, rotvec_to_rotmat
 from training.backgrounds import Backgrounds
+from training.draws import Draws, seeded_generator
 from training.poses import PoseSampler
 from training.synthetic import SyntheticBatch, SyntheticPeople
 
@@ -60,7 +61,9 @@ def make_evaluation_set(folder: str | Path, num: int = NUM_PICTURES, seed: int =
         return folder
     for name in ("images", "silhouettes"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    labels = [_write_chunk(folder, start, batch, rng) for start, batch, rng in _batches(num, seed)]
+    labels = [
+        _write_chunk(folder, start, batch, draws) for start, batch, draws in _batches(num, seed)
+    ]
     arrays = {name: np.concatenate([label[name] for label in labels]) for name in labels[0]}
     (folder / "description.json").write_text(json.dumps(description, indent=2))
     temporary = folder / f".labels.{os.getpid()}.npz"
@@ -69,17 +72,17 @@ def make_evaluation_set(folder: str | Path, num: int = NUM_PICTURES, seed: int =
     return folder
 
 
-def _batches(num: int, seed: int) -> Iterator[tuple[int, SyntheticBatch, np.random.Generator]]:
-    """(first row, pictures, generator) of each chunk, which depends on the seed and itself only."""
+def _batches(num: int, seed: int) -> Iterator[tuple[int, SyntheticBatch, Draws]]:
+    """(first row, pictures, draws) of each chunk, which depends on the seed and itself only."""
     body = load_body("open")
     people = SyntheticPeople(body, PoseSampler(HELDBACK_POSES), Backgrounds(None))
     for start in range(0, num, _CHUNK):
-        rng = np.random.default_rng([seed, start])
-        yield start, people.sample(rng, min(_CHUNK, num - start)), rng
+        generator = seeded_generator("cpu", seed, start)
+        yield start, people.sample(generator, min(_CHUNK, num - start)), Draws(generator)
 
 
 def _write_chunk(
-    folder: Path, start: int, batch: SyntheticBatch, rng: np.random.Generator
+    folder: Path, start: int, batch: SyntheticBatch, draws: Draws
 ) -> dict[str, np.ndarray]:
     """Writes pictures and silhouettes; the labels that belong to them."""
     num = len(batch.rgb)
@@ -92,7 +95,7 @@ def _write_chunk(
         "fnames": names,
         "shapes": batch.betas.numpy().astype(np.float64),
         "poses": _camera_poses(batch.rotvecs),
-        "joints2D": _given_keypoints(batch, rng),
+        "joints2D": _given_keypoints(batch, draws),
         "bbox_centres": np.full((num, 2), PROXY_SIZE / 2),
         "bbox_whs": np.full(num, PROXY_SIZE / BOX_SCALE_FACTOR),  # readers enlarge it again
         "genders": np.full(num, "n"),
@@ -107,13 +110,12 @@ def _camera_poses(rotvecs: torch.Tensor) -> np.ndarray:
     return rotvecs.flatten(1).numpy()
 
 
-def _given_keypoints(batch: SyntheticBatch, rng: np.random.Generator) -> np.ndarray:
+def _given_keypoints(batch: SyntheticBatch, draws: Draws) -> np.ndarray:
     """(B, 17, 3) keypoints as a network might find them: noisy, hidden ones with low confidence."""
-    joints2d = batch.joints2d.numpy().astype(np.float64)
-    joints2d = joints2d + rng.normal(0, KEYPOINT_NOISE_PX, joints2d.shape)
+    joints2d = batch.joints2d + draws.normal(KEYPOINT_NOISE_PX, *batch.joints2d.shape)
     unseen = (batch.hidden | batch.outside).numpy()
     confidence = np.where(unseen, CONFIDENCE_HIDDEN, CONFIDENCE_SEEN)
-    return np.concatenate([joints2d, confidence[..., None]], -1)
+    return np.concatenate([joints2d.numpy(), confidence[..., None]], -1)
 
 
 def _write_png(path: Path, image: np.ndarray) -> None:

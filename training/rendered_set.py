@@ -1,17 +1,16 @@
 """Synthetic pictures rendered ahead of training, as numbered shards of npz files.
 
-A shard's pictures depend on the seed and its number only: shards may be rendered by any number
-of processes, in any order, and an interrupted rendering goes on where it stopped.
+A shard's pictures depend on the seed, its number and the kind of device (CPU and GPU draw other
+random numbers) only: shards may be rendered by any number of processes, in any order, and an
+interrupted rendering goes on where it stopped.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import os
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +19,10 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from configs.training import DataConfig
-from model.body import load_body
 from model.proxy import PROXY_SIZE, paper_edge_detector
-from training.backgrounds import Backgrounds
-from training.poses import PoseSampler, PoseSamplerConfig
+from model.weight_files import whole_files
+from training.draws import seeded_generator
+from training.people_setup import configured_people, describe
 from training.synthetic import SyntheticBatch, SyntheticPeople
 
 SHARD_SIZE = 1024
@@ -31,6 +30,9 @@ EDGE_STEP = 1 / 64
 """Edge strength of one unit of the stored bytes."""
 
 _CHUNK = 32
+_GPU_CHUNK = 256
+"""Pictures made at once; a GPU needs many to be busy, and a CPU few to keep them in its cache."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -65,6 +67,12 @@ class RenderedSet:
         """The same people on another device."""
         return RenderedSet(**{name: value.to(device) for name, value in vars(self).items()})
 
+    @staticmethod
+    def joined(parts: Sequence[RenderedSet]) -> RenderedSet:
+        """The people of all parts, one after the other."""
+        names = vars(parts[0])
+        return RenderedSet(**{n: torch.cat([vars(part)[n] for part in parts]) for n in names})
+
     @property
     def stride(self) -> int:
         """Pixels of the crop per stored pixel, in each direction."""
@@ -76,15 +84,20 @@ class RenderedSet:
 
 
 def render_set(
-    folder: str | Path, data: DataConfig, poses: str, num_shards: int, seed: int, device: str
+    folder: str | Path,
+    data: DataConfig,
+    poses: str,
+    numbers: Iterable[int],
+    seed: int,
+    device: str,
 ) -> None:
-    """Writes the shards of `folder` that are not there yet.
+    """Writes those of some shards of `folder` that are not there yet.
 
     Args:
         folder: where shard_00000.npz and so on go, with description.json beside them.
         data: body, backgrounds and look of the pictures.
         poses: npz of poses to draw from.
-        num_shards: shards wanted, of SHARD_SIZE pictures each.
+        numbers: of the shards wanted, of SHARD_SIZE pictures each.
         seed: seed of the whole set.
         device: cpu or cuda.
 
@@ -92,23 +105,20 @@ def render_set(
         ValueError: the folder holds a set made with other settings.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    body = load_body(data.body_model).to(device)
-    sampler = PoseSampler(poses, PoseSamplerConfig(tiers=data.pose_tiers))
-    source = SyntheticPeople(body, sampler, Backgrounds(data.backgrounds), data.synthesis)
-    _describe(folder, source, data, poses, seed)
-    for number in range(num_shards):
+    people = configured_people(data, poses, device)
+    describe(folder, people, data, poses, seed)
+    for number in numbers:
         path = folder / f"shard_{number:05d}.npz"
         if path.exists():
             continue
         start = time.monotonic()
-        arrays = _render_shard(source, np.random.default_rng([seed, number]), data.stored_stride)
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        with temporary.open("wb") as file:
+        generator = seeded_generator(device, seed, number)
+        shard = render_people(people, generator, SHARD_SIZE, data.stored_stride)
+        arrays = {name: value.cpu().numpy() for name, value in vars(shard).items()}
+        with whole_files([path]) as [unfinished], unfinished.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
-        temporary.replace(path)
         rate = SHARD_SIZE / (time.monotonic() - start)
-        _logger.info("rendered %s of %d, %.0f pictures/s", path.name, num_shards, rate)
+        _logger.info("rendered %s/%s, %.0f pictures/s", folder.name, path.name, rate)
 
 
 def load_rendered_set(folder: str | Path, limit: int | None = None) -> RenderedSet:
@@ -142,32 +152,10 @@ def pack(batch: SyntheticBatch, stride: int) -> RenderedSet:
     return RenderedSet(edges=stored, **truth)
 
 
-def _render_shard(
-    source: SyntheticPeople, rng: np.random.Generator, stride: int
-) -> dict[str, np.ndarray]:
-    parts = [vars(pack(source.sample(rng, _CHUNK), stride)) for _ in range(SHARD_SIZE // _CHUNK)]
-    return {name: torch.cat([part[name] for part in parts]).cpu().numpy() for name in parts[0]}
-
-
-def _describe(
-    folder: Path, source: SyntheticPeople, data: DataConfig, poses: str, seed: int
-) -> None:
-    """Writes description.json, or checks that the folder's own says the same."""
-    description = {
-        "poses_sha256": hashlib.sha256(Path(poses).read_bytes()).hexdigest(),
-        "body_sha256": source.body.sha256,
-        "backgrounds": source.backgrounds.digest,
-        "pose_tiers": data.pose_tiers,
-        "synthesis": json.loads(json.dumps(asdict(data.synthesis))),
-        "stored_stride": data.stored_stride,
-        "seed": seed,
-        "shard_size": SHARD_SIZE,
-    }
-    path = folder / "description.json"
-    if not path.exists():
-        path.write_text(json.dumps(description, indent=2))
-    elif json.loads(path.read_text()) != description:
-        raise ValueError(
-            f"{folder} holds pictures made with other settings (see its description.json); "
-            "choose another --experiment or remove the folder"
-        )
+def render_people(
+    people: SyntheticPeople, generator: torch.Generator, num: int, stride: int
+) -> RenderedSet:
+    """`num` new people in their stored form, on the device of the generator."""
+    chunk = _GPU_CHUNK if generator.device.type == "cuda" else _CHUNK
+    sizes = [min(chunk, num - start) for start in range(0, num, chunk)]
+    return RenderedSet.joined([pack(people.sample(generator, size), stride) for size in sizes])

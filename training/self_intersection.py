@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
+import torch
+from torch import Tensor
 
-from model.skeleton import PARENTS, SMPL_JOINT_NAMES
-
-Array = NDArray[np.float64]
+from model.rotations import rotvec_to_rotmat
+from model.skeleton import LEVELS, PARENTS, SMPL_JOINT_NAMES
 
 _OFFSETS = {
     "pelvis": (0.0, 0.0, 0.0), "left_hip": (0.06, -0.09, -0.01), "left_knee": (0.04, -0.38, 0.0),
@@ -20,25 +18,31 @@ _OFFSETS = {
 }  # fmt: skip
 
 
-def _offset(name: str) -> Array:
-    """Rest offset (3,) in metres of a joint from its parent, for an average body."""
+def _offset(name: str) -> tuple[float, float, float]:
+    """Rest offset in metres of a joint from its parent, for an average body."""
     if name.startswith("right_"):
-        return np.array(_OFFSETS[name.replace("right_", "left_")]) * [-1, 1, 1]
-    return np.array(_OFFSETS[name])
+        x, y, z = _OFFSETS[name.replace("right_", "left_")]
+        return -x, y, z
+    return _OFFSETS[name]
 
 
-OFFSETS = np.stack([_offset(name) for name in SMPL_JOINT_NAMES])
+OFFSETS = torch.tensor([_offset(name) for name in SMPL_JOINT_NAMES], dtype=torch.float64)
+"""(24, 3) metres from a joint's parent to it, in the T-pose."""
 
 # Limbs are capsules (from joint, to joint, radius): arms first, then legs.
 _CAPSULES = (
     (18, 20, 0.035), (20, 22, 0.035), (19, 21, 0.035), (21, 23, 0.035),
     (1, 4, 0.065), (2, 5, 0.065), (4, 7, 0.045), (5, 8, 0.045),
 )  # fmt: skip
+_STARTS, _ENDS, _RADII = (list(column) for column in zip(*_CAPSULES, strict=True))
+_NUM_ARM_CAPSULES = 4
 _PAIRS = (
     *((arm, leg) for arm in range(4) for leg in range(4, 8)),
     *((left, right) for left in (0, 1) for right in (2, 3)),
     (6, 7), (4, 7), (5, 6),
 )  # fmt: skip
+_FIRST, _SECOND = (list(column) for column in zip(*_PAIRS, strict=True))
+_TOUCHING = [_RADII[a] + _RADII[b] for a, b in _PAIRS]
 _NUM_POINTS = 6
 # The trunk is three slabs of an elliptic cylinder (joint, lowest, highest y in its frame).
 _TRUNK = ((0, -0.12, 0.10), (6, -0.10, 0.06), (9, -0.02, 0.17))
@@ -46,7 +50,7 @@ _TRUNK_HALF_WIDTH, _TRUNK_HALF_DEPTH, _TRUNK_CENTRE_Z = 0.145, 0.105, 0.01
 _HEAD, _HEAD_CENTRE, _HEAD_RADIUS = 15, (0.0, 0.06, 0.03), 0.13
 
 
-def penetration_depth(poses: Array) -> Array:
+def penetration_depth(poses: Tensor) -> Tensor:
     """Depth in metres of every checked pair of body parts, 0 where they are apart.
 
     Args:
@@ -56,46 +60,43 @@ def penetration_depth(poses: Array) -> Array:
         (N, checks) limbs against limbs, arms against head, arms against trunk.
     """
     joints, frames = _forward_kinematics(poses)
-    steps = np.linspace(0, 1, _NUM_POINTS)[:, None]
-    points = [
-        joints[:, a, None] * (1 - steps) + joints[:, b, None] * steps for a, b, _ in _CAPSULES
-    ]
-    depths = [
-        _CAPSULES[a][2] + _CAPSULES[b][2] - _smallest_distance(points[a], points[b])
-        for a, b in _PAIRS
-    ]
-    arms = np.concatenate([p[:, 1:] for p in points[:4]], axis=1)
-    head = joints[:, _HEAD] + frames[_HEAD].apply(_HEAD_CENTRE)
-    depths.append(_HEAD_RADIUS - np.linalg.norm(arms - head[:, None], axis=-1).min(axis=1))
-    depths += [
-        _depth_in_slab(arms, joints[:, joint], frames[joint], low, high)
+    steps = torch.linspace(0, 1, _NUM_POINTS, dtype=poses.dtype, device=poses.device)[:, None]
+    points = torch.lerp(joints[:, _STARTS, None], joints[:, _ENDS, None], steps)  # (N, 8, 6, 3)
+    limbs = poses.new_tensor(_TOUCHING) - _smallest_distance(points[:, _FIRST], points[:, _SECOND])
+    arms = points[:, :_NUM_ARM_CAPSULES, 1:].flatten(1, 2)
+    head = joints[:, _HEAD] + frames[:, _HEAD] @ poses.new_tensor(_HEAD_CENTRE)
+    in_head = _HEAD_RADIUS - (arms - head[:, None]).norm(dim=-1).amin(1)
+    in_trunk = [
+        _depth_in_slab(arms, joints[:, joint], frames[:, joint], low, high)
         for joint, low, high in _TRUNK
     ]
-    return np.maximum(np.stack(depths, axis=1), 0)
+    return torch.cat([limbs, torch.stack([in_head, *in_trunk], dim=1)], dim=1).clamp(min=0)
 
 
-def _forward_kinematics(poses: Array) -> tuple[Array, list[Rotation]]:
-    """Joint positions (N, 24, 3) and the world rotation of every joint."""
-    frames = [Rotation.from_rotvec(poses[:, 0])]
-    joints = [np.zeros((len(poses), 3))]
-    for joint in range(1, len(PARENTS)):
-        parent = PARENTS[joint]
-        joints.append(joints[parent] + frames[parent].apply(OFFSETS[joint]))
-        frames.append(frames[parent] * Rotation.from_rotvec(poses[:, joint]))
-    return np.stack(joints, axis=1), frames
+def _forward_kinematics(poses: Tensor) -> tuple[Tensor, Tensor]:
+    """Places (N, 24, 3) and world rotations (N, 24, 3, 3) of the joints, root to leaves."""
+    turns = rotvec_to_rotmat(poses)
+    offsets = OFFSETS.to(poses)[..., None]
+    frames, joints = torch.empty_like(turns), torch.zeros_like(turns[..., :1])
+    frames[:, 0] = turns[:, 0]
+    for level in LEVELS:
+        here = [body_joint + 1 for body_joint in level]
+        above = [PARENTS[joint] for joint in here]
+        frames[:, here] = frames[:, above] @ turns[:, here]
+        joints[:, here] = joints[:, above] + frames[:, above] @ offsets[here]
+    return joints.squeeze(-1), frames
 
 
-def _smallest_distance(a: Array, b: Array) -> Array:
-    """Smallest distance (N,) between two sets of points (N, P, 3)."""
-    return np.sqrt(((a[:, :, None] - b[:, None]) ** 2).sum(-1).min(axis=(1, 2)))
+def _smallest_distance(a: Tensor, b: Tensor) -> Tensor:
+    """Smallest distance (...) between two sets of points (..., P, 3)."""
+    return (a[..., :, None, :] - b[..., None, :, :]).square().sum(-1).amin((-2, -1)).sqrt()
 
 
-def _depth_in_slab(points: Array, centre: Array, frame: Rotation, low: float, high: float) -> Array:
+def _depth_in_slab(
+    points: Tensor, centre: Tensor, frame: Tensor, low: float, high: float
+) -> Tensor:
     """Largest depth (N,) of points (N, P, 3) in one slab of the trunk."""
-    num = points.shape[1]
-    inverse = Rotation.from_quat(np.repeat(frame.inv().as_quat(), num, axis=0))
-    local = inverse.apply((points - centre[:, None]).reshape(-1, 3)).reshape(points.shape)
-    x, y, z = np.moveaxis(local, -1, 0)
-    radius = np.hypot(x / _TRUNK_HALF_WIDTH, (z - _TRUNK_CENTRE_Z) / _TRUNK_HALF_DEPTH)
+    x, y, z = ((points - centre[:, None]) @ frame).unbind(-1)  # in the frame: R^T p, row by row
+    radius = torch.hypot(x / _TRUNK_HALF_WIDTH, (z - _TRUNK_CENTRE_Z) / _TRUNK_HALF_DEPTH)
     inside = (y > low) & (y < high)
-    return np.where(inside, (1 - radius) * 0.12, -1.0).max(axis=1)
+    return torch.where(inside, (1 - radius) * 0.12, -1.0).amax(1)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from model.matrix_fisher import MatrixFisher
-from model.rotations import special_procrustes, unitquat_to_rotmat
+from model.rotations import proper_svd, special_procrustes, unitquat_to_rotmat
 
 
 def parameters(*shape: int, scale: float = 3.0, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -82,6 +82,17 @@ def test_gradients_agree_with_finite_differences() -> None:
     F, R = parameters(4).requires_grad_(), uniform_rotmats(4)
     assert torch.autograd.gradcheck(lambda x: MatrixFisher(x).log_normalizer(), F)
     assert torch.autograd.gradcheck(lambda x: MatrixFisher(x).log_prob(R), F)
+
+
+def test_a_given_decomposition_changes_nothing() -> None:
+    F, R = parameters(4).requires_grad_(), uniform_rotmats(4)
+    U, S, V = proper_svd(F)
+    flips = torch.tensor([1.0, -1.0, -1.0])
+    given, own = MatrixFisher(F, (U * flips, S, V * flips)), MatrixFisher(F)
+    for value in ("mode", "mean"):
+        torch.testing.assert_close(getattr(given, value), getattr(own, value))
+    gradients = [torch.autograd.grad(d.log_prob(R).sum(), F)[0] for d in (given, own)]
+    torch.testing.assert_close(*gradients)
 
 
 def test_gradient_of_the_log_normalizer_is_the_mean() -> None:

@@ -93,8 +93,8 @@ def test_joints_whose_ancestors_have_the_same_signs_equal_the_originals(
     assert_near(output.pose_mode[clean], record["mode"][clean], 1e-4)
 
 
-def test_svd_step_alone(record: dict[str, Tensor]) -> None:
-    pose = pose_head.PoseHead._decompose(record["F"])
+def test_svd_step_alone(paper_net: DistributionNet, record: dict[str, Tensor]) -> None:
+    pose = paper_net.fc_pose._decompose(record["F"])
     torch.testing.assert_close(pose.S, record["S_proper"], atol=1e-5, rtol=1e-5)
     assert_near(pose.mode, record["mode"], 1e-5)
     for ours, theirs in ((pose.U, record["U_proper"]), (pose.V, record["V_proper"])):

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from model import pose_head, rotations
+from model.matrix_fisher import MatrixFisher
 from model.pose_head import SIGN_RULES, PoseDistribution, PoseHead
-from model.skeleton import ANCESTORS
+from model.skeleton import ANCESTORS, LEVELS
 
 
 def make_head(sign_rule: str, embed_dim: int = 32, gain: float = 20.0) -> PoseHead:
@@ -86,7 +87,8 @@ def outputs_under_both_svds(
 ) -> tuple[PoseDistribution, PoseDistribution]:
     with torch.no_grad():
         plain = head(embed)
-        monkeypatch.setattr(pose_head, "proper_svd", with_flipped_pairs)
+        for name in ("proper_svd", "free_sign_svd"):
+            monkeypatch.setattr(pose_head, name, with_flipped_pairs)
         return plain, head(embed)
 
 
@@ -160,6 +162,25 @@ def test_gradients_are_finite_at_repeated_singular_values(
     (pose.F.sum() + (pose.mode * torch.randn(3, 3)).sum() + pose.S.square().sum()).backward()
     gradients = [embed.grad, *(parameter.grad for parameter in head.parameters())]
     assert all(g is not None and g.isfinite().all() for g in gradients)
+
+
+@pytest.mark.parametrize("sign_rule", SIGN_RULES)
+def test_a_training_step_decomposes_every_matrix_once(
+    sign_rule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decomposed: list[int] = []
+    svd = torch.linalg.svd
+
+    def counted(matrices: Tensor) -> object:
+        decomposed.append(matrices[..., 0, 0].numel())
+        return svd(matrices)
+
+    monkeypatch.setattr(torch.linalg, "svd", counted)
+    pose = make_head(sign_rule)(torch.randn(5, 32))
+    distribution = MatrixFisher(pose.F, (pose.U, pose.S, pose.V))
+    loss = distribution.log_normalizer().sum() + distribution.rsample((2,)).square().sum()
+    (loss + pose.mode.sum()).backward()
+    assert sum(decomposed) == 5 * 23 and len(decomposed) == len(LEVELS)
 
 
 def change_by_training_step(head: PoseHead) -> None:

@@ -154,6 +154,17 @@ def test_svd_gradients_agree_with_finite_differences() -> None:
     assert torch.autograd.gradcheck(rotations.special_procrustes, F)
 
 
+def test_a_given_decomposition_changes_neither_mode_nor_gradient() -> None:
+    F = random_matrices(6).requires_grad_()
+    U, S, V = rotations.free_sign_svd(F)
+    flips = torch.tensor([-1.0, 1.0, -1.0])
+    mode = rotations.special_procrustes(F, (U * flips, S, V * flips))
+    torch.testing.assert_close(mode, rotations.special_procrustes(F))
+    assert torch.autograd.gradcheck(
+        lambda x: rotations.special_procrustes(x, rotations.free_sign_svd(x)), F
+    )
+
+
 def test_special_procrustes_gradient_is_exact_at_repeated_singular_values() -> None:
     for F in (torch.eye(3), torch.diag(torch.tensor([2.0, 1.0, 1.0]))):
         assert torch.autograd.gradcheck(

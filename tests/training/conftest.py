@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from configs.training import (
+    BackgroundConfig,
+    DataConfig,
+    OptimiserConfig,
+    PhaseConfig,
+    TrainConfig,
+)
+from training import rendered_set
 from training.joint_limits import HIGHEST, LOWEST
+from training.run_log import read_log
+from training.train import render_missing, train
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +35,60 @@ def pose_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         source_tier=np.array(["A", "B"]),
     )  # fmt: skip
     return path
+
+
+@pytest.fixture(scope="session")
+def tiny_config(pose_file: Path) -> TrainConfig:
+    """Six steps of four people: three to learn by the readout, three with samples in the loss."""
+    poses = str(pose_file)
+    return TrainConfig(
+        data=DataConfig(
+            train_poses=poses, val_poses=poses, num_shards=1, num_val_shards=1,
+            background_look=BackgroundConfig(num_drawn=4),
+        ),
+        phases=(
+            PhaseConfig(epochs=1, stride=4, readout=1.0, detach_heads=True),
+            PhaseConfig(epochs=1, stride=4, num_samples=2),
+        ),
+        optimiser=OptimiserConfig(batch_size=4, warmup_steps=2),
+        device="cpu", num_threads=1, save_every=3, log_every=1, log_tensorboard=False,
+        contact_sheet_people=0,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def rendered(tiny_config: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a run with its pictures, 12 for training and 12 for validation, and no more."""
+    folder = tmp_path_factory.mktemp("rendered")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rendered_set, "SHARD_SIZE", 12)
+        patch.setattr(rendered_set, "_CHUNK", 4)
+        render_missing(tiny_config, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def undisturbed(
+    tiny_config: TrainConfig, rendered: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Folder of a run of `tiny_config` that went through without a stop."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    shutil.copytree(rendered, folder, dirs_exist_ok=True)
+    assert train(tiny_config, folder) == 0
+    return folder
+
+
+@pytest.fixture
+def run_folder(rendered: Path, tmp_path: Path) -> Path:
+    """Folder of a new run whose pictures are rendered."""
+    return Path(shutil.copytree(rendered, tmp_path / "run"))
+
+
+@pytest.fixture(scope="session")
+def losses() -> Callable[[Path], list[float]]:
+    """Gives the losses of all steps of a run with `log_every=1`."""
+
+    def read(folder: Path) -> list[float]:
+        return [line["total"] for line in read_log(folder / "log.jsonl") if "total" in line]
+
+    return read

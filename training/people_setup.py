@@ -1,0 +1,93 @@
+"""The synthetic people that a configuration describes, and what is written down about them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from configs.training import DataConfig
+from model.body import Body, load_body
+from model.weight_files import whole_files
+from training.backgrounds import Backgrounds
+from training.poses import PoseSampler, PoseSamplerConfig
+from training.synthetic import SyntheticPeople
+from training.texture_maps import load_densepose_uv, own_texture_map, with_densepose_parts
+from training.textures import Textures
+
+
+def configured_people(
+    data: DataConfig, poses: str | Path, device: torch.device | str
+) -> SyntheticPeople:
+    """Synthetic people, made on `device`.
+
+    Args:
+        data: body, textures, backgrounds and look.
+        poses: npz of poses to draw from.
+        device: cpu or cuda.
+
+    Raises:
+        FileNotFoundError, ValueError: a file is missing, or is not what it should be.
+    """
+    config = PoseSamplerConfig(
+        tiers=data.pose_tiers,
+        prefixes=data.pose_prefixes,
+        recombine=data.recombine_poses,
+        camera_pitch_std=data.synthesis.camera_pitch_std,
+        camera_roll_std=data.synthesis.camera_roll_std,
+    )
+    body, textures = _dressed_body(data, device)
+    return SyntheticPeople(
+        body.to(device),
+        PoseSampler(poses, config, device),
+        Backgrounds(data.backgrounds, data.background_look, device),
+        data.synthesis,
+        textures,
+    )
+
+
+def describe(
+    folder: Path, people: SyntheticPeople, data: DataConfig, poses: str | Path, seed: int
+) -> None:
+    """Writes description.json of the pictures of a folder, or checks that its own says the same.
+
+    Raises:
+        ValueError: the folder's pictures were made with other settings.
+    """
+    description = {
+        "poses_sha256": hashlib.sha256(Path(poses).read_bytes()).hexdigest(),
+        "pose_tiers": data.pose_tiers,
+        "pose_prefixes": list(data.pose_prefixes),
+        "recombine_poses": data.recombine_poses,
+        "body_sha256": people.body.sha256,
+        "textures": "drawn" if people.textures is None else people.textures.digest,
+        "backgrounds": people.backgrounds.digest,
+        "background_look": json.loads(json.dumps(asdict(data.background_look))),
+        "synthesis": json.loads(json.dumps(asdict(data.synthesis))),
+        "stored_stride": data.stored_stride,
+        "seed": seed,
+        "online": data.online,
+    }
+    path = folder / "description.json"
+    if not path.exists():
+        with whole_files([path]) as [unfinished]:  # other processes may be about to read it
+            unfinished.write_text(json.dumps(description, indent=2))
+    elif json.loads(path.read_text()) != description:
+        raise ValueError(
+            f"{folder} holds pictures made with other settings (see its description.json); "
+            "choose another --experiment or remove the folder"
+        )
+
+
+def _dressed_body(data: DataConfig, device: torch.device | str) -> tuple[Body, Textures | None]:
+    """The body, with DensePose's faces and parts where their file is given, and its textures."""
+    body = load_body(data.body_model)
+    densepose = load_densepose_uv(data.densepose_uv, body) if data.densepose_uv else None
+    if densepose is not None:
+        body = with_densepose_parts(body, densepose)
+    if data.textures is None:
+        return body, None
+    return body, Textures(data.textures, densepose or own_texture_map(body), device)
