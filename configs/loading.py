@@ -30,17 +30,44 @@ def load_config(
         ValueError: a name that the class does not have, a value of another type, or one that the
             class refuses; the message names it.
     """
+    return build_config(cls, [] if path is None else [read_settings(path)], overrides)
+
+
+def read_settings(path: str | Path) -> dict[str, Any]:
+    """The settings of a YAML file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no YAML, or holds something else than named settings.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no configuration file {path}")
+    settings = _parse(Path(path).read_text(), f"{path}")
+    if settings is not None and not isinstance(settings, dict):
+        raise ValueError(f"{path} must hold settings of the form `name: value`")
+    return settings or {}
+
+
+def build_config(
+    cls: type[Config], layers: Iterable[Mapping[str, Any]], overrides: Iterable[str] = ()
+) -> Config:
+    """As `load_config`, of the settings of several layers, the later ones before the earlier."""
     values: Any = dataclasses.asdict(cls())  # type: ignore[call-overload]
-    if path is not None:
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"no configuration file {path}")
-        values = _merge(values, yaml.safe_load(Path(path).read_text()) or {}, "")
+    for layer in layers:
+        values = _merge(values, layer, "")
     for word in overrides:
         name, separator, text = word.partition("=")
         if not separator:
             raise ValueError(f"{word!r} is not of the form name=value")
-        values = _merge(values, _nested(name.split("."), yaml.safe_load(text)), "")
+        values = _merge(values, _nested(name.split("."), _parse(text, f"{word!r}")), "")
     return typing.cast(Config, _build(cls, values, ""))
+
+
+def _parse(text: str, origin: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{origin} is no YAML: {error}") from error
 
 
 def _nested(names: list[str], value: Any) -> Any:

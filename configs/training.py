@@ -1,25 +1,52 @@
-"""Configuration of the training job and of its synthetic data; defaults train the open weights."""
+"""Configuration of the training job and of its synthetic data."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+
+@dataclass(frozen=True, kw_only=True)
+class HalvesConfig:
+    """Shares of pictures that lose a part, from a line near the middle to one side."""
+
+    bottom: float = 0.0
+    """Lost below a line 0.3 to 0.7 of the way down."""
+    top: float = 0.0
+    """Lost above such a line."""
+    side: float = 0.0
+    """Lost left or right of the middle, give or take a thirtieth."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SynthesisConfig:
-    """How synthetic pictures are made; lengths in pixels refer to the 256 px crop."""
+    """How synthetic pictures are made; lengths in pixels refer to the 256 px crop.
+
+    Every probability can be 0 and every range empty: that switches the augmentation off.
+    """
 
     shape_std: float = 1.25
     """Standard deviation of the betas (the paper's)."""
     shape_clip: float = 2.5
-    """Betas are clipped to this many units, and the second (weight) to -2 from below: a normal
-    prior has a tail of bodies that no living person has."""
+    """Betas are clipped to this many units: a normal prior has a tail of bodies that no living
+    person has (the paper clips none)."""
+    lowest_second_beta: float = -2.0
+    """The second beta, which goes with weight, is clipped to this from below."""
     focal_length: tuple[float, float] = (300.0, 900.0)
     """Range of focal lengths in pixels; the distance grows with it (the paper: 300)."""
     distance_per_focal: float = 2.5 / 300.0
     """Metres of distance per pixel of focal length: people keep their size (the paper's)."""
     distance_jitter: float = 0.2
     """Relative range of the distance about that (the paper: 0.5 m of 2.5 m)."""
+    camera_pitch_std: float = 0.15
+    """Deviation of the camera's pitch about the horizontal, radians: how far it looks from above or
+    below (recombined poses only: recorded ones keep their view)."""
+    camera_roll_std: float = 0.08
+    """Deviation of its roll, radians (likewise)."""
+    camera_xy_std: float = 0.0
+    """Deviation of the person from the optical axis, metres in each direction (the paper: 0.05)."""
+    box_aspect: float = 0.75
+    """Width over height of the crop's content, between black bars: as prediction cuts it. The
+    paper trains with 1."""
     box_scale: float = 1.2
     """Side of the crop over that of the tight 3:4 box."""
     box_scale_jitter: float = 0.2
@@ -27,15 +54,39 @@ class SynthesisConfig:
     box_centre_jitter: float = 8.0
     """Range of the crop's displacement."""
     extreme_crop_probability: float = 0.15
-    """Share of crops around the upper body only, without legs, or without legs and arms."""
+    """Share of crops around a part of the body only (the paper: 0.1)."""
+    extreme_crop_shares: tuple[float, float, float] = (0.5, 0.5, 0.0)
+    """Relative frequency of these without the legs, without legs and arms (the paper's two), and
+    without the lower legs: cut at the thighs."""
     truncation_probability: float = 0.25
     """Share of pictures whose frame ends inside the crop, on a random side."""
     occluder_probability: float = 0.25
     """Share of pictures with an object in front of the person."""
+    missing_parts: tuple[float, ...] = (0.0,) * 24
+    """Probability that the background shows in place of each DensePose part 1..24 (the paper: 0.1,
+    and 0.05 for upper arms, thighs and head)."""
+    missing_part_hides: float = 0.5
+    """Probability that the keypoint at the end of a missing lower limb, hand or foot counts as
+    hidden (the paper's)."""
+    missing_box: float = 0.0
+    """Share of pictures where the background shows through a square near the middle; keypoints
+    there count as seen, as in the paper (0.1)."""
+    missing_box_side: float = 48.0
+    """Side of that square (the paper's)."""
+    missing_halves: HalvesConfig = field(default_factory=HalvesConfig)
+    """Halves where the background shows in place of the person; keypoints there count as hidden
+    (the paper: bottom 0.02, top 0.005, side 0.05)."""
+    black_halves: HalvesConfig = field(default_factory=HalvesConfig)
+    """Halves that are black; keypoints there count as outside (the paper: as above)."""
+    light_distance: tuple[float, float] | None = None
+    """Range of the distance of a light from the pelvis, in any direction, metres (the paper: 0.05
+    to 3); None: a distant light, mostly from above and in front."""
     ambient: tuple[float, float] = (0.3, 0.8)
     """Range of ambient light."""
     diffuse: tuple[float, float] = (0.3, 0.8)
     """Range of diffuse light."""
+    specular: tuple[float, float] = (0.0, 0.0)
+    """Range of the strength of highlights (the paper: 0 to 0.5)."""
     channel_noise: float = 0.2
     """Range of the gain of each colour channel (the paper's)."""
     pixel_noise: float = 0.03
@@ -44,28 +95,121 @@ class SynthesisConfig:
     """Largest standard deviation of the blur, pixels."""
     hidden_depth: float = 0.12
     """Metres behind the visible surface from which a keypoint counts as hidden by the body."""
+    hidden_rule: str = "depth"
+    """When the body hides a keypoint: "depth" as above, or "parts", the paper's: when no more than
+    50 pixels of the limb's parts around it are seen."""
+
+    def __post_init__(self) -> None:
+        if len(self.missing_parts) != 24:
+            raise ValueError(
+                f"missing_parts must have 24 probabilities, got {len(self.missing_parts)}"
+            )
+        if not 0 < self.box_aspect <= 1:
+            raise ValueError(f"box_aspect must lie in 0..1, got {self.box_aspect}")
+        if self.hidden_rule not in ("depth", "parts"):
+            raise ValueError(f'hidden_rule must be "depth" or "parts", got {self.hidden_rule!r}')
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackgroundConfig:
+    """How photographs and drawn pictures become backgrounds."""
+
+    drawn_share: float = 0.35
+    """Share of drawn backgrounds where there are photographs (the paper: 0)."""
+    num_drawn: int = 256
+    """Drawn pictures that these are cut from."""
+    crop: tuple[float, float] = (0.25, 1.0)
+    """Range of the side of the square cut from a photograph, over its shorter side."""
+    gain: tuple[float, float] = (0.6, 1.3)
+    """Range of the factor on the brightness of photographs."""
+    gigabytes: float = 4.0
+    """Memory that photographs may fill; of a larger folder a random choice is used."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.drawn_share <= 1:
+            raise ValueError(f"drawn_share must lie in 0..1, got {self.drawn_share}")
+        if self.num_drawn < 1:
+            raise ValueError(f"num_drawn must be at least 1, got {self.num_drawn}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class KeypointNoiseConfig:
-    """Errors given to the true keypoints, each picture anew; pixels of the 256 px crop."""
+    """Errors given to the true keypoints, each picture anew; pixels of the 256 px crop.
+
+    Tuples of 17 follow COCO's order. `MOVENET_KEYPOINT_NOISE` and `PAPER_KEYPOINT_NOISE` are
+    choices of all of them.
+    """
 
     deviation: float = 4.0
     """Standard deviation of each keypoint."""
+    uniform_range: float = 0.0
+    """If not 0: errors are uniform, up to this much in each direction, without outliers (the
+    paper's)."""
+    per_keypoint: tuple[float, ...] = (1.0,) * 17
+    """Factor on the deviation, or range, of each keypoint."""
+    person_spread: float = 0.0
+    """Standard deviation of the logarithm of a factor that all keypoints of a person share: in some
+    pictures everything is found worse."""
+    hidden_scale: float = 1.0
+    """Factor for keypoints that are hidden or outside."""
     outlier_probability: float = 0.04
     """Share of keypoints that are moved further."""
     outlier_deviation: float = 20.0
     """Standard deviation of those."""
     swap_probability: float = 0.03
-    """Share of people whose arms, and whose legs, have left and right exchanged."""
-    drop_visible: float = 0.06
-    """Probability of losing a keypoint that is seen."""
-    drop_hidden: float = 0.5
-    """Probability of losing a keypoint behind the body or an object."""
+    """Share of people with left and right exchanged, for each of `swap_groups` by itself."""
+    swap_groups: tuple[tuple[int, ...], ...] = ((5, 7, 9), (11, 13, 15))
+    """Left keypoints that are exchanged with their right ones together: arms, and legs."""
+    swap_all: float = 0.0
+    """Share of people whose every keypoint has left and right exchanged: back taken for front."""
+    drop_visible: tuple[float, ...] = (0.06,) * 17
+    """Probability of losing each keypoint where it is seen."""
+    drop_hidden: tuple[float, ...] = (0.5,) * 17
+    """Probability of losing each keypoint behind the body or an object."""
     drop_outside: float = 0.97
     """Probability of losing a keypoint outside the picture."""
     drop_limbs: float = 0.1
     """Probability of losing both keypoints at the end of a limb together."""
+
+    def __post_init__(self) -> None:
+        for name in ("per_keypoint", "drop_visible", "drop_hidden"):
+            if len(getattr(self, name)) != 17:
+                raise ValueError(f"{name} must have 17 numbers, got {len(getattr(self, name))}")
+
+
+MOVENET_KEYPOINT_NOISE = KeypointNoiseConfig(
+    deviation=2.0,
+    per_keypoint=(1.2, 1.0, 1.0, 0.95, 0.95, 1.25, 1.25, 1.2, 1.2, 1.05, 1.05)
+    + (1.6, 1.6, 1.35, 1.35, 0.95, 0.95),
+    person_spread=0.47,
+    hidden_scale=2.1,
+    outlier_probability=0.024,
+    outlier_deviation=26.0,
+    swap_probability=0.012,
+    swap_all=0.027,
+    drop_visible=(0.14, 0.125, 0.125, 0.08, 0.08, 0.05, 0.05, 0.07, 0.07, 0.16, 0.16)
+    + (0.06, 0.06, 0.035, 0.035, 0.055, 0.055),
+    drop_hidden=(0.49, 0.43, 0.43, 0.35, 0.35, 0.14, 0.14, 0.42, 0.42, 0.63, 0.63)
+    + (0.08, 0.08, 0.31, 0.31, 0.4, 0.4),
+    drop_outside=0.8,
+    drop_limbs=0.06,
+)
+"""Fitted to the errors of MoveNet thunder, at confidences above 0.3, on 1,024 synthetic pictures
+with true keypoints. Drawn clothes are easier to read than photographs: there expect a larger
+deviation. The hips that MoveNet sees in these pictures alone, 9 % of the trunk above the true ones,
+are left out."""
+
+PAPER_KEYPOINT_NOISE = KeypointNoiseConfig(
+    uniform_range=6.0,
+    swap_probability=0.1,
+    swap_groups=((5,), (11,)),
+    drop_visible=(0.0,) * 7 + (0.1,) * 4 + (0.0,) * 2 + (0.1,) * 4,
+    drop_hidden=(1.0,) * 17,
+    drop_outside=1.0,
+    drop_limbs=0.0,
+)
+"""The paper's errors: shoulders and hips are exchanged, elbows, wrists, knees and ankles are lost.
+What it calls hidden is `SynthesisConfig.hidden_rule` "parts"."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +266,10 @@ class OptimiserConfig:
     """AdamW with a warm-up and a cosine descent over all phases."""
 
     batch_size: int = 64
-    """People per step (the paper: 72)."""
+    """People per step, of all processes together (the paper: 72)."""
+    accumulate: int = 1
+    """Parts that a batch is computed in, one after the other, for batches that do not fit into
+    memory at once. Their gradients add up to those of the whole batch; BatchNorm sees parts."""
     lr: float = 6e-4
     """Highest learning rate (the paper: 1e-4 constant, over far more steps)."""
     weight_decay: float = 1e-4
@@ -136,6 +283,11 @@ class OptimiserConfig:
     average_decay: float = 0.99
     """Decay per step of the running average of the weights, which is what is kept."""
 
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "accumulate", "warmup_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"optimiser.{name} must be at least 1, got {getattr(self, name)}")
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
@@ -147,10 +299,27 @@ class DataConfig:
     """npz of held-back poses."""
     backgrounds: str | None = None
     """Folder of photographs without people; None draws every background."""
+    val_backgrounds: str | None = None
+    """The same for the validation pictures; None: as the training pictures."""
+    textures: str | None = None
+    """npz of whole-body textures, `grey` and `nongrey` (N, H, W, 3) uint8; None draws clothes."""
+    val_textures: str | None = None
+    """The same for the validation pictures; None: as the training pictures."""
+    densepose_uv: str | None = None
+    """DensePose's UV_Processed.mat: parts of SMPL's faces, and where they lie on the paper's
+    textures. Textures without it are laid out by the body file's own UV (OpenBody's)."""
     body_model: str = "open"
     """Body of the pictures: open, or a path."""
     pose_tiers: str = "A"
     """Tiers of the pose file to use."""
+    pose_prefixes: tuple[str, ...] = ()
+    """Beginnings of the names (`fnames`) of the poses to use; none: all. The paper's: h36m, up3d
+    and 3dpw."""
+    recombine_poses: bool = True
+    """Recombine, perturb and turn the recorded poses; else draw them as they are (the paper's)."""
+    online: bool = False
+    """Make every training picture anew instead of rendering shards ahead; for GPUs. An epoch is
+    as long as with shards."""
     num_shards: int = 48
     """Shards of 1,024 training pictures."""
     num_val_shards: int = 2
@@ -158,7 +327,23 @@ class DataConfig:
     stored_stride: int = 2
     """Edges are stored averaged over this many pixels in each direction: no phase can be finer."""
     synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
+    background_look: BackgroundConfig = field(default_factory=BackgroundConfig)
     keypoint_noise: KeypointNoiseConfig = field(default_factory=KeypointNoiseConfig)
+
+    def for_validation(self) -> DataConfig:
+        """The same with the validation's own textures and backgrounds, where they are given."""
+        return replace(
+            self,
+            textures=self.val_textures or self.textures,
+            backgrounds=self.val_backgrounds or self.backgrounds,
+        )
+
+
+PRECISIONS = ("bf16", "fp16", "fp32")
+SELECTION_METRICS = (
+    "MPJPE", "MPJPE-PA", "PVE", "PVE-SC", "PVE-T-SC", "joints2D-L2E", "joints2Dsamples-L2E",
+    "shape-NLL", "pose-NLL",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,10 +363,19 @@ class TrainConfig:
     """How ancestors condition joints: "invariant", or "paper" for the published layout's rule."""
     global_spread: bool = False
     """Whether the global rotation has a distribution too; the paper's has none."""
+    initial_weights: str | None = None
+    """Weights to begin with, of this tool or the paper's .tar; None: random ones."""
     seed: int = 0
     """Seed of pictures, initial weights, order and noise."""
+    precision: str = "bf16"
+    """Numbers of the encoder in training: bf16, fp16 (with scaled losses) or fp32; all else, and
+    validation, is fp32."""
+    selection_metric: str = "MPJPE-PA"
+    """Validation metric that decides which epoch's weights are kept; lower is better."""
     device: str = "auto"
     """cpu, cuda, or auto."""
+    compile_encoder: bool = False
+    """Whether torch.compile makes the encoder: minutes at the start of each phase, for GPUs."""
     num_threads: int = 2
     """Threads of a training on CPU."""
     epochs_per_checkpoint: int = 5
@@ -190,6 +384,12 @@ class TrainConfig:
     """Steps between saved states; a killed run goes on from the last."""
     log_every: int = 20
     """Steps between lines of the log."""
+    log_tensorboard: bool = True
+    """Whether to write TensorBoard's files beside the log, where that is installed."""
+    contact_sheet_people: int = 8
+    """People of each epoch's contact sheet: half in training, half held back."""
+    max_minutes: float | None = None
+    """Minutes after which the run saves its state and ends; the same command goes on."""
 
     @property
     def input_stride(self) -> int:
@@ -199,6 +399,13 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if not self.phases:
             raise ValueError("phases must name at least one stretch of training")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision must be one of {PRECISIONS}, got {self.precision!r}")
+        if self.selection_metric not in SELECTION_METRICS:
+            raise ValueError(
+                f"selection_metric must be one of {SELECTION_METRICS}, got "
+                f"{self.selection_metric!r}"
+            )
         if self.input_stride < self.data.stored_stride:
             raise ValueError(
                 f"data.stored_stride is {self.data.stored_stride}: no phase can have a smaller "

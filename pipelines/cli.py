@@ -39,7 +39,11 @@ COMMANDS = {
     "predict": Command("pipelines.predict", "annotate pictures and videos"),
     "evaluate": Command("pipelines.evaluate", "metrics on 3DPW, SSP-3D or synthetic data"),
     "preprocess-3dpw": Command("pipelines.preprocess_3dpw", "3DPW to crops and labels"),
+    "prepare-backgrounds": Command(
+        "training.prepare_backgrounds", "photographs for training, such as LSUN's"
+    ),
     "train": Command("training.cli", "train a distribution network"),
+    "assess": Command("pipelines.assess", "all figures of the weights' model card"),
     "report": Command("pipelines.report", "one HTML page of a prediction run"),
     "export": Command("pipelines.export", "meshes and parameters for other tools"),
     "inspect": Command("pipelines.inspect", "counts, errors and timings of a run"),

@@ -43,3 +43,13 @@ def test_a_wrong_setting_is_named(word: str, message: str) -> None:
 def test_a_missing_file_is_named() -> None:
     with pytest.raises(FileNotFoundError, match="nowhere.yaml"):
         load_config(TrainConfig, "nowhere.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("seed: [1", "run.yaml is no YAML"), ("- seed", "run.yaml must hold settings")],
+)
+def test_a_file_of_another_kind_is_named(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "run.yaml").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        load_config(TrainConfig, tmp_path / "run.yaml")

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from configs.paper_training import _PUBLISHED, PAPER_RUN, from_paper, load_train_config
+from configs.training import PAPER_KEYPOINT_NOISE, PAPER_STAGE_1, PAPER_STAGE_2, TrainConfig
+
+
+def _nested(flat: dict[str, Any]) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for name, value in flat.items():
+        *sections, key = name.split(".")
+        place = nested
+        for section in sections:
+            place = place.setdefault(section, {})
+        place[key] = value
+    return nested
+
+
+def _write(path: Path, **flat: Any) -> Path:
+    settings = _nested({name.replace("__", "."): value for name, value in flat.items()})
+    path.write_text(yaml.safe_dump(settings))
+    return path
+
+
+def test_the_published_settings_are_our_file_of_the_paper_s_run(tmp_path: Path) -> None:
+    path = tmp_path / "pose_shape_cfg.yaml"
+    path.write_text(yaml.safe_dump(_nested(_PUBLISHED)))
+    assert load_train_config(path) == load_train_config(PAPER_RUN)
+
+
+def test_the_paper_s_run() -> None:
+    config = load_train_config(PAPER_RUN)
+    first, second = config.phases
+    assert (first.epochs, first.num_samples, second.epochs, second.num_samples) == (66, 0, 234, 8)
+    assert (config.input_stride, config.data.stored_stride) == (1, 1)
+    assert (config.optimiser.batch_size, config.optimiser.lr) == (72, 1e-4)
+    assert config.data.keypoint_noise == PAPER_KEYPOINT_NOISE
+    assert (first.loss, second.loss) == (PAPER_STAGE_1, PAPER_STAGE_2)
+    assert config.sign_rule == "paper" and not config.data.recombine_poses
+    # As many steps an epoch as 91,106 poses in batches of 72.
+    assert config.data.num_shards * 1024 // 72 == 91106 // 72
+
+
+def test_what_differs_is_taken_over(tmp_path: Path) -> None:
+    path = _write(
+        tmp_path / "run.yaml",
+        TRAIN__NUM_EPOCHS=100, TRAIN__BATCH_SIZE=8, MODEL__NUM_RESNET_LAYERS=50,
+        LOSS__STAGE_CHANGE_EPOCH=40, LOSS__NUM_SAMPLES=3, LOSS__STAGE1__WEIGHTS__POSE=7.0,
+        LOSS__STAGE1__J2D_LOSS_ON="means+samples",
+        TRAIN__SYNTH_DATA__AUGMENT__CAM__DELTA_Z_RANGE=[-1, 0],
+        TRAIN__SYNTH_DATA__AUGMENT__BBOX__DELTA_SCALE_RANGE=[0.0, 0.4],
+        TRAIN__SYNTH_DATA__AUGMENT__PROXY_REP__REMOVE_PARTS_CLASSES=[3],
+        TRAIN__SYNTH_DATA__AUGMENT__PROXY_REP__REMOVE_PARTS_PROBS=[0.5],
+    )  # fmt: skip
+    config = load_train_config(path, ["data.num_shards=5"])
+    assert config.num_layers == 50 and config.optimiser.batch_size == 8
+    assert [phase.epochs for phase in config.phases] == [40, 60]
+    assert [phase.num_samples for phase in config.phases] == [3, 3]
+    assert config.phases[0].loss.pose == 7.0 and config.phases[1].loss.pose == 10.0
+    synthesis = config.data.synthesis
+    distance = 300 * synthesis.distance_per_focal
+    assert distance * (1 - synthesis.distance_jitter) == pytest.approx(1.5, abs=1e-5)
+    assert distance * (1 + synthesis.distance_jitter) == pytest.approx(2.5, abs=1e-5)
+    assert (synthesis.box_scale, synthesis.box_scale_jitter) == (1.4, 0.2)
+    assert synthesis.missing_parts[2] == 0.5 and sum(synthesis.missing_parts) == 0.5
+    assert config.data.num_shards == 5 and config.data.densepose_uv is not None
+
+
+def test_a_change_of_stage_after_the_end_leaves_one_stage() -> None:
+    phases = from_paper({"TRAIN": {"NUM_EPOCHS": 10}})["phases"]
+    assert [phases[i]["epochs"] for i in (0, 1)] == [10, 0]
+
+
+def test_our_own_files_are_read_as_before() -> None:
+    assert load_train_config(None) == TrainConfig()
+    with pytest.raises(ValueError, match="Did you mean 'optimiser'"):
+        load_train_config(None, ["optimizer.lr=1"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"TRAIN.BATCHSIZE": 72}, "no setting 'TRAIN.BATCHSIZE'. Did you mean 'TRAIN.BATCH_SIZE'"),
+        ({"TRAIN.BATCH_SIZE": "many"}, "TRAIN.BATCH_SIZE must be of the kind of 72, got 'many'"),
+        ({"MODEL.EMBED_DIM": 512}, "MODEL.EMBED_DIM is 256 here and cannot be 512"),
+        ({"LOSS.STAGE2.J2D_LOSS_ON": "samples"}, "must be means or means.samples, got 'samples'"),
+        ({"TRAIN.SYNTH_DATA.AUGMENT.BBOX.DELTA_CENTRE_RANGE": [-5, 9]}, "symmetric"),
+        ({"TRAIN.SYNTH_DATA.AUGMENT.PROXY_REP.JOINTS_TO_SWAP": [[5, 7]]}, "a left and its right"),
+        ({"TRAIN.SYNTH_DATA.AUGMENT.RGB.LIGHT_AMBIENT_RANGE": [0.4]}, "must be a range"),
+        ({"TRAIN.SYNTH_DATA.AUGMENT.PROXY_REP.REMOVE_PARTS_CLASSES": [25]}, "parts 1..24"),
+    ],
+)
+def test_what_cannot_be_followed_is_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        from_paper(_nested(settings))
+
+
+def test_what_has_no_effect_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        from_paper({"TRAIN": {"NUM_WORKERS": 9, "PIN_MEMORY": True}})
+    assert [record.getMessage() for record in caplog.records] == [
+        "the paper's setting TRAIN.NUM_WORKERS has no effect here: 9"
+    ]
