@@ -6,7 +6,7 @@ First, one thread: crop, proxy, network, samples and per-vertex spread of a batc
 pipeline's own stage functions, against the way of the paper's published code: person after person,
 the whole picture as floats, a mask per edge direction, joint after joint, every sample skinned as
 if it were a new person (ports of its loops from the other benchmarks). Both with ResNet-18 of
-random weights, at the paper's 256 px and at the 128 px of our open weights, and with the mean shape
+random weights, at the paper's 256 px and at the 64 px of our open weights, and with the mean shape
 for all samples, as that code does. Then `hierprob3d
 predict` on the bundled demo with one process: people per second and the share of each stage.
 """
@@ -194,7 +194,7 @@ def main() -> None:
     parser.add_argument("--weights", help="weights for OpenBody; default: the bundled ones")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    for input_stride in (1, 2):
+    for input_stride in (1, 4):
         compare_stages(input_stride, args.people, args.samples, args.repeats)
     predict_demo(args.weights)
 

@@ -375,7 +375,8 @@ class TrainConfig:
     device: str = "auto"
     """cpu, cuda, or auto."""
     compile_encoder: bool = False
-    """Whether torch.compile makes the encoder: minutes at the start of each phase, for GPUs."""
+    """Whether torch.compile makes the encoder: minutes at the start of each phase, for GPUs. On a
+    CPU nothing is gained."""
     num_threads: int = 2
     """Threads of a training on CPU."""
     epochs_per_checkpoint: int = 5

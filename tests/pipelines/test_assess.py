@@ -44,7 +44,7 @@ def test_all_figures_are_written(folder: Path) -> None:
     assert figures["people"] == 3
     assert 0 < figures["metrics"]["MPJPE-PA"] < 500
     assert set(figures["best_of"]["PVE-T-SC"]) == {"1", "10", "50", "100"}
-    assert record["pictures"]["stored_stride"] == 2  # the weights' own
+    assert record["pictures"]["stored_stride"] == 4  # the weights' own
     assert record["photographs"]["people"] == 4
     tables = (folder / "assessed" / "assessment.md").read_text()
     assert f"| {figures['metrics']['MPJPE-PA']:.1f} |" in tables
@@ -59,12 +59,20 @@ def test_pictures_that_are_there_give_the_same_figures(folder: Path) -> None:
     assert not (folder / "again" / "pictures").exists()
 
 
+def test_weights_without_a_mean_pose_need_the_training_poses(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.assess.weights_mean_pose", lambda _: None)
+    rendered = f"--rendered={folder / 'assessed' / 'pictures'}"
+    assert main(["assess", "--output", str(folder / "bad"), rendered]) == 2
+    assert "data.train_poses=FILE.npz" in capsys.readouterr().err
+
+
 def test_bad_words_are_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rendered = f"--rendered={folder / 'assessed' / 'pictures'}"
     for words, told in (
         ([rendered, "--num-people=0"], "--num-people"),
         ([rendered, "--poses=poses.npz"], "--rendered pictures have poses"),
-        ([rendered], "data.train_poses=FILE.npz"),
         (["--predictions=nowhere"], "there is no folder nowhere"),
     ):
         assert main(["assess", "--output", str(folder / "bad"), *words]) == 2
