@@ -26,6 +26,7 @@ from model.weight_files import (
     sha256_of,
     write_parts,
     write_tensors,
+    write_torch_checkpoint,
 )
 
 __all__ = [
@@ -161,8 +162,6 @@ def save_paper_checkpoint(
 
     `model.weight_files.read_torch_checkpoint` reads it back whole, to resume a training.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     content = {
         "epoch": epoch,
         "best_epoch": best_epoch,
@@ -172,9 +171,7 @@ def save_paper_checkpoint(
         "optimiser_state_dict": dict(optimiser_state),
         _METADATA: asdict(metadata),
     }
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    torch.save(content, unfinished)
-    os.replace(unfinished, path)
+    write_torch_checkpoint(Path(path), content)
 
 
 def _read_weights(path: Path) -> tuple[dict[str, Tensor], WeightsMetadata]:

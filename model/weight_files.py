@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +49,31 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+@contextmanager
+def whole_files(paths: Sequence[Path]) -> Iterator[list[Path]]:
+    """Names to write to; once all are written they take the places of `paths`, in this order.
+
+    Raises:
+        OSError: writing failed, as on a full disk; what was at `paths` is still there.
+    """
+    unfinished = [path.with_name(f"{path.name}.{os.getpid()}.tmp") for path in paths]
+    try:
+        for path in paths:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        yield unfinished
+        for written, path in zip(unfinished, paths, strict=True):
+            os.replace(written, path)
+    except OSError as error:
+        raise OSError(f"cannot save {paths[-1]}: {error}; what was saved before is kept") from error
+    finally:
+        for path in unfinished:
+            path.unlink(missing_ok=True)
+
+
 def write_tensors(path: Path, tensors: dict[str, Tensor], notes: dict[str, Any]) -> None:
     """Write one safetensors file, whole or not at all; `notes` is stored in it as JSON."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    # `save_file` would make a file that its owner alone may read.
-    unfinished.write_bytes(save(whole, metadata={_NOTES_KEY: json.dumps(notes)}))
-    os.replace(unfinished, path)
+    with whole_files([path]) as [unfinished]:
+        _write_tensors(unfinished, tensors, notes)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -72,16 +91,18 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 def write_parts(
     folder: Path, tensors: dict[str, Tensor], notes: dict[str, Any], max_bytes: int = MAX_PART_BYTES
 ) -> None:
-    """Write safetensors parts of at most `max_bytes` each, then the index that lists them."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write safetensors parts of at most `max_bytes` each and the index that lists them.
+
+    Parts that are there already stay whole until all the new ones are written.
+    """
     parts = list(_split(tensors, max_bytes))
     names = [f"part-{i}-of-{len(parts)}.safetensors" for i in range(1, len(parts) + 1)]
-    for name, part in zip(names, parts, strict=True):
-        write_tensors(folder / name, part, {})
-    index = {"parts": {name: sha256_of(folder / name) for name in names}, _NOTES_KEY: notes}
-    unfinished = folder / f"{INDEX_NAME}.{os.getpid()}.tmp"
-    unfinished.write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
-    os.replace(unfinished, folder / INDEX_NAME)
+    with whole_files([folder / name for name in [*names, INDEX_NAME]]) as [*unfinished, index]:
+        for path, part in zip(unfinished, parts, strict=True):
+            _write_tensors(path, part, {})
+        hashes = dict(zip(names, map(sha256_of, unfinished), strict=True))
+        content = json.dumps({"parts": hashes, _NOTES_KEY: notes}, indent=1)
+        index.write_text(content + "\n", encoding="utf-8")
     for stale in set(folder.glob("part-*-of-*.safetensors")) - {folder / name for name in names}:
         stale.unlink()
 
@@ -107,6 +128,15 @@ def read_parts(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, notes
 
 
+def write_torch_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Write a `torch.save` file, whole or not at all."""
+    # Through memory: on a full disk `torch.save` raises errors that do not say so.
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    with whole_files([path]) as [unfinished]:
+        unfinished.write_bytes(buffer.getbuffer())
+
+
 def read_torch_checkpoint(path: Path) -> dict[str, Any]:
     """The dictionary in a `torch.save` file, on the CPU; runs no code that the file names.
 
@@ -127,6 +157,12 @@ def read_torch_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise WeightsError(f"{path} holds a {type(content).__name__}, not a checkpoint.")
     return content
+
+
+def _write_tensors(path: Path, tensors: dict[str, Tensor], notes: dict[str, Any]) -> None:
+    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    # `save_file` would make a file that its owner alone may read.
+    path.write_bytes(save(whole, metadata={_NOTES_KEY: json.dumps(notes)}))
 
 
 def _split(tensors: dict[str, Tensor], max_bytes: int) -> Iterator[dict[str, Tensor]]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,25 @@ import torch
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 torch.set_num_threads(1)
+
+
+NearlyFullDisk = Callable[[int], AbstractContextManager[None]]
+
+
+@pytest.fixture
+def nearly_full_disk() -> NearlyFullDisk:
+    """Within `nearly_full_disk(n)` every file written takes n bytes only, then says why not."""
+
+    @contextmanager
+    def limited(num_bytes: int) -> Iterator[None]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited
 
 
 def shared_folder(name: str) -> Path:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import argparse
 import logging
-from pathlib import Path
 
-from configs.loading import load_config
-from configs.training import TrainConfig
+from configs.paper_training import load_train_config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,8 +15,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of the run: rendered pictures, state, log.jsonl, weights/",
     )  # fmt: skip
     parser.add_argument(
-        "--config", metavar="FILE", help="YAML with settings that differ from configs/training.py"
+        "--config",
+        metavar="FILE",
+        help="YAML with settings that differ from configs/training.py, or the paper's own",
     )
+    parser.add_argument(
+        "--max-minutes", metavar="M", type=float,
+        help="save and end after so long; the same command goes on",
+    )  # fmt: skip
     parser.add_argument("--render-only", action="store_true", help="render the pictures and stop")
     parser.add_argument(
         "settings", nargs="*", metavar="name=value",
@@ -27,13 +31,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Renders and trains; exit code 0."""
-    from training.train import render_missing, train
+    """Renders and trains; exit code 0 also where the time allowed is over."""
+    from training.distributed import is_first_rank
+    from training.train import train
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    config = load_config(TrainConfig, args.config, args.settings)
-    if args.render_only:
-        render_missing(config, Path(args.experiment))
-    else:
-        train(config, args.experiment)
-    return 0
+    level = logging.INFO if is_first_rank() else logging.WARNING
+    logging.basicConfig(level=level, format="%(asctime)s %(message)s")
+    settings = list(args.settings)
+    if args.max_minutes is not None:
+        settings.append(f"max_minutes={args.max_minutes}")
+    config = load_train_config(args.config, settings)
+    return train(config, args.experiment, args.render_only)

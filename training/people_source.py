@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from configs.training import TrainConfig
+from training.distributed import Ranks
 from training.draws import Draws, seeded_generator
 from training.people_setup import configured_people, describe
 from training.rendered_set import SHARD_SIZE, RenderedSet, load_rendered_set, render_people
@@ -70,26 +71,36 @@ class RenderedSource:
 class EndlessSource:
     """New people at every step, made on the device of their body.
 
+    They are made in blocks, each by one of the processes of a run for all of them, so that more
+    processes make more people and still all see the same.
+
     Args:
         people: where they come from.
         stride: pixels of the crop averaged per stored pixel, in each direction.
         batch_size: people per step.
         num: people per epoch.
         seed: decides all of them.
+        ranks: this process among those of the run.
 
     Raises:
         ValueError: an epoch has not one batch.
     """
 
     def __init__(
-        self, people: SyntheticPeople, stride: int, batch_size: int, num: int, seed: int
+        self,
+        people: SyntheticPeople,
+        stride: int,
+        batch_size: int,
+        num: int,
+        seed: int,
+        ranks: Ranks,
     ) -> None:
         if num < batch_size:
             raise ValueError(f"{num} pictures are fewer than one batch of {batch_size}")
         self.steps_per_epoch = num // batch_size
-        self._source, self._stride, self._seed = people, stride, seed
+        self._source, self._stride, self._seed, self._ranks = people, stride, seed, ranks
         self._batch_size, self._steps_per_block = batch_size, max(1, _BLOCK // batch_size)
-        self._block: tuple[tuple[int, int], RenderedSet] | None = None
+        self._blocks: dict[tuple[int, int], RenderedSet] = {}
 
     @property
     def rotvecs(self) -> Tensor:
@@ -100,9 +111,18 @@ class EndlessSource:
     def batch(self, epoch: int, within: int) -> RenderedSet:
         """People of one step."""
         number, step = divmod(within, self._steps_per_block)
-        if self._block is None or self._block[0] != (epoch, number):
-            self._block = (epoch, number), self._render(epoch, number)
-        return self._block[1][step * self._batch_size :][: self._batch_size]
+        if (epoch, number) not in self._blocks:
+            self._blocks = self._render_for_all(epoch, number - number % self._ranks.size)
+        return self._blocks[epoch, number][step * self._batch_size :][: self._batch_size]
+
+    def _render_for_all(self, epoch: int, first: int) -> dict[tuple[int, int], RenderedSet]:
+        """As many blocks as there are processes, of which each makes one."""
+        own = vars(self._render(epoch, first + self._ranks.rank))
+        gathered = {name: self._ranks.gather(value) for name, value in own.items()}
+        return {
+            (epoch, first + rank): RenderedSet(**{name: v[rank] for name, v in gathered.items()})
+            for rank in range(self._ranks.size)
+        }
 
     def _render(self, epoch: int, number: int) -> RenderedSet:
         generator = seeded_generator(self._source.body.faces.device, self._seed, epoch, number)
@@ -110,13 +130,16 @@ class EndlessSource:
         return render_people(self._source, generator, num, self._stride)
 
 
-def training_source(config: TrainConfig, folder: Path, device: torch.device) -> PeopleSource:
+def training_source(
+    config: TrainConfig, folder: Path, device: torch.device, ranks: Ranks
+) -> PeopleSource:
     """The source of a run's training people.
 
     Args:
         config: the run.
         folder: of the training pictures: shards, or for endless people their description only.
         device: where endless people are made.
+        ranks: this process among those of the run.
 
     Raises:
         FileNotFoundError: there are no shards.
@@ -129,4 +152,4 @@ def training_source(config: TrainConfig, folder: Path, device: torch.device) -> 
     source = configured_people(data, data.train_poses, device)
     describe(folder, source, data, data.train_poses, config.seed)
     num = data.num_shards * SHARD_SIZE
-    return EndlessSource(source, data.stored_stride, batch_size, num, config.seed)
+    return EndlessSource(source, data.stored_stride, batch_size, num, config.seed, ranks)

@@ -1,32 +1,30 @@
-"""What a training run leaves on disk to go on from: the state of a step, and the log."""
+"""What a training run leaves on disk to go on from."""
 
 from __future__ import annotations
 
 import json
 import logging
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor
+
+from model.weight_files import read_torch_checkpoint, write_torch_checkpoint
 
 _logger = logging.getLogger(__name__)
 
 
 class Stateful(Protocol):
-    """A network, optimiser or the like."""
+    """Something whose state can be saved: networks, optimisers."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What it must be given to go on as before."""
-        ...
+        """Its state."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> Any:
-        """Goes on as before."""
-        ...
+        """Takes a state up again."""
 
 
 @dataclass
@@ -37,6 +35,8 @@ class BestWeights:
     score: tuple[float, ...]
     """Lower is better; NaN never gets here, see `is_better`."""
     metrics: dict[str, float]
+    effort: dict[str, float]
+    """Steps, samples and minutes that they took."""
     weights: dict[str, Tensor]
 
 
@@ -48,61 +48,61 @@ def is_better(score: tuple[float, ...], best: BestWeights | None) -> bool:
 
 
 class RunState:
-    """State file and log of a run.
+    """The state file of a run.
 
     Args:
-        path: state file; the log is `log.jsonl` beside it.
+        path: state file.
         config: the run's configuration, which a resumed run must share.
+        learners: what is saved and restored, by name.
     """
 
-    def __init__(self, path: Path, config: dict[str, Any]) -> None:
+    def __init__(
+        self, path: Path, config: dict[str, Any], learners: Mapping[str, Stateful]
+    ) -> None:
         self.path = path
         self.config = json.loads(json.dumps(config))
+        self.learners = learners
         self.best: BestWeights | None = None
+        self.seconds = 0.0
+        """Time that the run had taken when its state was saved."""
 
-    def save(self, step: int, learners: Mapping[str, Stateful]) -> None:
-        """Writes the state whole, then puts it in the place of the last one."""
-        content = {
-            "step": step,
-            "config": self.config,
-            "learners": {name: learner.state_dict() for name, learner in learners.items()},
-            "best": None if self.best is None else vars(self.best),
-        }
-        unfinished = self.path.with_name(f"{self.path.name}.{os.getpid()}.tmp")
-        try:
-            torch.save(content, unfinished)
-            os.replace(unfinished, self.path)
-        except OSError as error:
-            unfinished.unlink(missing_ok=True)
-            raise OSError(f"cannot save {self.path}: {error}; the last state is kept") from error
-
-    def restore(self, learners: Mapping[str, Stateful]) -> int:
-        """Step to go on from, 0 for a new run; loads the state into `learners`.
+    def save(self, step: int, seconds: float) -> None:
+        """Writes the state whole, in place of the last one.
 
         Raises:
-            ValueError: the state belongs to another configuration.
+            OSError: there is no room; the last state is kept.
+        """
+        content = {
+            "step": step,
+            "seconds": seconds,
+            "config": self.config,
+            "learners": {name: one.state_dict() for name, one in self.learners.items()},
+            "best": None if self.best is None else vars(self.best),
+        }
+        write_torch_checkpoint(self.path, content)
+
+    def restore(self) -> int:
+        """Step to go on from, 0 for a new run; the learners are then as they were.
+
+        Raises:
+            ValueError: the state is damaged, or belongs to another configuration.
         """
         if not self.path.exists():
             return 0
-        content = torch.load(self.path, map_location="cpu", weights_only=True)
+        content = read_torch_checkpoint(self.path)
         if content["config"] != self.config:
             raise ValueError(
                 f"{self.path} belongs to a run with another configuration "
                 f"({', '.join(_differences(content['config'], self.config))}); choose another "
                 "--experiment or restore the configuration"
             )
-        for name, learner in learners.items():
+        for name, learner in self.learners.items():
             learner.load_state_dict(content["learners"][name])
-        if content.get("best") is not None:
+        self.seconds = content["seconds"]
+        if content["best"] is not None:
             self.best = BestWeights(**content["best"])
         _logger.info("going on from step %d of %s", content["step"], self.path)
         return int(content["step"])
-
-    def log(self, values: dict[str, Any]) -> None:
-        """Appends a line to log.jsonl and tells it."""
-        with self.path.with_name("log.jsonl").open("a") as file:
-            file.write(json.dumps(values) + "\n")
-        _logger.info(" ".join(f"{name}={value}" for name, value in values.items()))
 
 
 def _differences(old: Any, new: Any, name: str = "") -> list[str]:

@@ -1,241 +1,212 @@
-"""The training loop: rendered people in, weights out, resumable at any step."""
+"""A training run: renders, trains, validates, saves; the same call goes on where it ended."""
 
 from __future__ import annotations
 
 import logging
-import math
 import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
+from itertools import takewhile
 from pathlib import Path
-from typing import cast
 
 import torch
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from configs.training import PhaseConfig, TrainConfig
+from configs.training import DataConfig, TrainConfig
 from model.body import load_body
-from model.checkpoints import save_distribution_net, save_paper_checkpoint
-from model.network import DistributionNet, NetworkConfig
-from training.augmentation import detected_keypoints, mirrored, network_input
-from training.bodies import predicted, true
-from training.losses import LossTerms, pose_shape_loss
-from training.readout import Readout, readout_loss
-from training.rendered_set import RenderedSet, load_rendered_set, render_set
-from training.run_state import BestWeights, RunState, Stateful, is_better
-from training.sparse_body import SparseBody
-from training.validation import Validator, mean_pose, weights_metadata
+from training.batch_parts import check_batch
+from training.distributed import Ranks, joined_ranks, training_device
+from training.epoch_end import EpochEnd
+from training.learner import Learner
+from training.losses import LossTerms
+from training.people_source import PeopleSource, training_source
+from training.pose_file import load_poses
+from training.provenance import code_version
+from training.rendered_set import load_rendered_set, render_set
+from training.run_log import TRAINING, RunLog
+from training.run_state import RunState
+from training.schedule import Schedule
+from training.stopping import StopRequest
+from training.validation import Validator, mean_rotmats
 
-_FREE_ON_RESUME = ("device", "num_threads", "save_every", "log_every", "epochs_per_checkpoint")
+_FREE_ON_RESUME = (
+    "device", "num_threads", "save_every", "log_every", "epochs_per_checkpoint", "max_minutes",
+    "compile_encoder", "log_tensorboard", "contact_sheet_people",
+)  # fmt: skip
 """Settings of which a resumed run may change: they do not decide what is learned."""
-
-_SELECTION_METRIC = "MPJPE-PA"
 
 _logger = logging.getLogger(__name__)
 
 
 class Trainer:
-    """One training run in a folder.
-
-    Order, noise and mirror images of a step are drawn from generators seeded with the step, so a
-    resumed run repeats an undisturbed one without any saved generator.
+    """One training run in a folder, by one of its processes.
 
     Args:
         config: the run.
-        folder: its folder; rendered pictures, states, logs and weights go there.
+        folder: its folder; pictures, states, logs and weights go there.
+        ranks: this process among those of the run.
+        stop: says when to end early.
+
+    Raises:
+        ValueError: the folder holds a run with another configuration, or the configuration does
+            not fit this machine, the number of processes or its initial weights.
     """
 
-    def __init__(self, config: TrainConfig, folder: Path) -> None:
-        self.config, self.folder = config, folder
-        self.device = torch.device(_resolve_device(config.device))
-        self.dtype = torch.bfloat16
-        torch.manual_seed(config.seed)
-        network = NetworkConfig(
-            num_layers=config.num_layers,
-            sign_rule=config.sign_rule,
-            input_stride=config.input_stride,
-            global_spread=config.global_spread,
-        )
-        self.net = DistributionNet(network).to(self.device)
-        self.net.to(memory_format=torch.channels_last)
-        decay = get_ema_multi_avg_fn(config.optimiser.average_decay)
-        self.average = AveragedModel(self.net, multi_avg_fn=decay, use_buffers=True)
-        self.readout = Readout(self.net.fc1.in_features).to(self.device)
-        self.parameters = [*self.net.parameters(), *self.readout.parameters()]
-        self.optimiser = torch.optim.AdamW(
-            self.parameters, config.optimiser.lr, weight_decay=config.optimiser.weight_decay
-        )
-        self.whole_body = load_body(config.data.body_model).to(self.device)
-        self.body = SparseBody(self.whole_body)
+    def __init__(self, config: TrainConfig, folder: Path, ranks: Ranks, stop: StopRequest) -> None:
+        self.config, self.folder, self.ranks, self.stop = config, folder, ranks, stop
+        self.device = training_device(config.device)
+        check_batch(config.optimiser.batch_size, ranks.size, config.optimiser.accumulate)
+        self.body = load_body(config.data.body_model).to(self.device)
+        self.learner = Learner(config, self.body, self.device, ranks)
         identity = {k: v for k, v in asdict(config).items() if k not in _FREE_ON_RESUME}
-        self.state = RunState(folder / "state.pt", identity)
+        self.state = RunState(folder / "state.pt", identity, self.learner.stateful_parts())
+        self.first = self.state.restore()
+        _logger.info("%s", ", ".join(f"{k} {v}" for k, v in code_version().items()))
 
-    def run(self) -> None:
-        """Renders what is missing, trains what is left; writes weights, checkpoints and log."""
-        render_missing(self.config, self.folder, self.device)
-        people = load_rendered_set(self.folder / "train", self.config.data.num_shards)
+    def render(self) -> bool:
+        """Renders this process's share of what is missing; whether there was time for all."""
+        render_missing(self.config, self.folder, self.device, self._own_shards)
+        is_stopped = self._is_stopped()
+        if is_stopped:
+            self._tell_of_stop("while rendering")
+        return not is_stopped
+
+    def train(self) -> None:
+        """Trains what is left; writes weights, checkpoints, log and pictures."""
+        source = training_source(self.config, self.folder / "train", self.device, self.ranks)
+        self.schedule = Schedule(self.config, source.steps_per_epoch)
+        if self.ranks.is_first:
+            self.log = RunLog(self.folder, self.config.log_tensorboard, self.first)
+            self.epoch_end = self._epoch_end(source)
+        self._train(source)
+        self.ranks.wait()  # for the first, which may still validate
+        if self.ranks.is_first:
+            self.log.close()
+
+    def _own_shards(self, num_shards: int) -> Iterator[int]:
+        """Numbers of this process's shards, as long as it is not to stop."""
+        own = range(self.ranks.rank, num_shards, self.ranks.size)
+        return takewhile(lambda _: self.stop.reason is None, own)
+
+    def _train(self, source: PeopleSource) -> None:
+        """All steps that are left, or as many as there is time for."""
+        self._started = time.monotonic()
+        if self.first == len(self.schedule):
+            _logger.info("this run is finished: all %d steps are done", self.first)
+        for step in self.schedule.steps(self.first):
+            if step.begins_phase:
+                self.learner.begin_phase()
+            people = source.batch(step.epoch, step.within)
+            terms = self.learner.learn(people, step, len(self.schedule))
+            done, is_last = step.number + 1, step.number + 1 == len(self.schedule)
+            if done % self.config.log_every == 0:
+                self._log(terms, done)
+            if step.ends_epoch and self.ranks.is_first:
+                self.epoch_end.finish(step, people, self._effort(done), is_last)
+            is_stopped = not is_last and self._is_stopped()
+            if self.ranks.is_first and (
+                is_stopped or is_last or done % self.config.save_every == 0
+            ):
+                self.state.save(done, self._seconds())
+            if is_stopped:
+                self._tell_of_stop(f"after step {done} of {len(self.schedule)}")
+                return
+
+    def _epoch_end(self, source: PeopleSource) -> EpochEnd:
         val_people = load_rendered_set(self.folder / "val", self.config.data.num_val_shards)
-        validator = Validator(self.whole_body, self.config, mean_pose(people))
-        batch_size = self.config.optimiser.batch_size
-        if len(people) < batch_size:
-            raise ValueError(f"{len(people)} pictures are fewer than one batch of {batch_size}")
-        steps_per_epoch = len(people) // batch_size
-        epochs = [phase for phase in self.config.phases for _ in range(phase.epochs)]
-        total = len(epochs) * steps_per_epoch
-        step = self.state.restore(self._learners())
-        started, first = time.monotonic(), step
-        while step < total:
-            epoch, within = divmod(step, steps_per_epoch)
-            if within == 0 and epoch > 0 and epochs[epoch] != epochs[epoch - 1]:
-                self.average.n_averaged.zero_()  # weights of another phase are no part of it
-            if within == 0 or step == first:
-                order = self._order(epoch, len(people))
-            chosen = order[within * batch_size :][:batch_size]
-            terms = self._step(people[chosen], step, total, epochs[epoch])
-            step += 1
-            if step % self.config.log_every == 0:
-                rate = (step - first) / (time.monotonic() - started)
-                self.state.log(_log_line(terms, step, total, rate, batch_size))
-            if step % steps_per_epoch == 0:
-                is_last = step == total
-                self._finish_epoch(epoch, epochs[epoch], validator, val_people, is_last)
-            if step % self.config.save_every == 0 or step == total:
-                self.state.save(step, self._learners())
+        validator = Validator(self.body, self.config, mean_rotmats(source.rotvecs))
+        return EpochEnd(
+            self.config, self.folder, self.body, self.learner, validator, val_people, self.state,
+            self.log,
+        )  # fmt: skip
 
-    def _learners(self) -> dict[str, Stateful]:
-        """All that a resumed run must find as it was."""
-        return {
-            "net": self.net,
-            "readout": self.readout,
-            "average": self.average,
-            "optimiser": self.optimiser,
+    def _is_stopped(self) -> bool:
+        """Whether some process is to end early; the same answer in all."""
+        return self.ranks.any(self.stop.reason is not None)
+
+    def _tell_of_stop(self, place: str) -> None:
+        reason = self.stop.reason or "another process ends"
+        _logger.info("stopped %s (%s): the same command goes on from there", place, reason)
+
+    def _seconds(self) -> float:
+        """Time that training has taken, earlier processes included."""
+        return self.state.seconds + time.monotonic() - self._started
+
+    def _effort(self, done: int) -> dict[str, float]:
+        """What `done` steps took."""
+        samples = done * self.config.optimiser.batch_size
+        return {"steps": done, "samples": samples, "minutes": round(self._seconds() / 60, 1)}
+
+    def _log(self, terms: LossTerms, done: int) -> None:
+        """Logs the losses of the whole batch, of which each process has a share."""
+        values = torch.stack(list(vars(terms).values()))
+        self.ranks.sum_([values])
+        if not self.ranks.is_first:
+            return
+        steps_per_s = (done - self.first) / (time.monotonic() - self._started)
+        line = {
+            "step": done,
+            "of": len(self.schedule),
+            "samples_per_s": round(steps_per_s * self.config.optimiser.batch_size, 1),
+            "minutes_left": round((len(self.schedule) - done) / steps_per_s / 60, 1),
         }
-
-    def _order(self, epoch: int, num: int) -> Tensor:
-        generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + epoch)
-        return torch.randperm(num, generator=generator)
-
-    def _step(self, people: RenderedSet, step: int, total: int, phase: PhaseConfig) -> LossTerms:
-        seed = (self.config.seed + 1) * 1_000_003 + step
-        generator = torch.Generator(self.device).manual_seed(seed)
-        people = people.to(self.device)
-        chosen = torch.rand(len(people), generator=generator, device=self.device) < 0.5
-        people = mirrored(people, chosen)
-        noise = self.config.data.keypoint_noise
-        joints2d, kept = detected_keypoints(people, noise, generator)
-        proxy = network_input(people, joints2d, kept, phase.stride, self.dtype)
-        self.net.train()
-        with torch.autocast(self.device.type, self.dtype):
-            features = self.net.image_encoder(proxy).float()
-        output = self.net.decode(features.detach() if phase.detach_heads else features)
-        prediction = predicted(output, self.body, phase.num_samples, generator)
-        target = true(people, kept & ~people.outside, self.body)
-        terms = pose_shape_loss(prediction, target, phase.loss)
-        loss = terms.total
-        if phase.readout:
-            loss = loss + phase.readout * readout_loss(self.readout(features), target)
-        self._descend(loss, step, total)
-        return terms
-
-    def _descend(self, loss: Tensor, step: int, total: int) -> None:
-        """One step of the optimiser, left out where loss or gradient is not finite."""
-        optimiser = self.config.optimiser
-        warm = min(1.0, (step + 1) / optimiser.warmup_steps)
-        fall = 0.5 * (1 + math.cos(math.pi * step / total))
-        fall = optimiser.final_lr_ratio + (1 - optimiser.final_lr_ratio) * fall
-        for group in self.optimiser.param_groups:
-            group["lr"] = optimiser.lr * warm * fall
-        self.optimiser.zero_grad()
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.parameters, optimiser.max_gradient_norm)
-        if not torch.isfinite(norm):
-            _logger.warning("step %d left out: its gradient is not finite", step)
-            return
-        self.optimiser.step()
-        self.average.update_parameters(self.net)
-
-    def _finish_epoch(
-        self,
-        epoch: int,
-        phase: PhaseConfig,
-        validator: Validator,
-        val_people: RenderedSet,
-        is_last: bool,
-    ) -> None:
-        """Validates the averaged weights and keeps them if they are the best."""
-        averaged = cast(DistributionNet, self.average.module)
-        metrics = validator.validate(averaged, val_people, phase.stride)
-        self.state.log({"epoch": epoch, "stride": phase.stride, **metrics})
-        # A coarser input than the network's own is only a warm-up: finer weights replace it.
-        score = (float(phase.stride), metrics[_SELECTION_METRIC])
-        if is_better(score, self.state.best):
-            weights = {k: v.detach().cpu().clone() for k, v in averaged.state_dict().items()}
-            self.state.best = BestWeights(epoch, score, metrics, weights)
-            metadata = weights_metadata(self.config, self.folder, epoch, metrics)
-            save_distribution_net(averaged, self.folder / "weights", metadata)
-        if (epoch + 1) % self.config.epochs_per_checkpoint == 0 or is_last:
-            self._save_paper_checkpoint(epoch)
-
-    def _save_paper_checkpoint(self, epoch: int) -> None:
-        """Writes checkpoints/epoch_NNN.tar in the layout of the paper's code."""
-        best = self.state.best
-        if best is None:
-            _logger.warning("no checkpoint of epoch %d: every validation gave NaN so far", epoch)
-            return
-        save_paper_checkpoint(
-            self.folder / "checkpoints" / f"epoch_{epoch:03d}.tar",
-            metadata=weights_metadata(self.config, self.folder, best.epoch, best.metrics),
-            epoch=epoch,
-            model_state=self.net.state_dict(),
-            best_epoch=best.epoch,
-            best_metrics=best.metrics,
-            best_state=best.weights,
-            optimiser_state=self.optimiser.state_dict(),
-        )
+        losses = {name: round(v, 4) for name, v in zip(vars(terms), values.tolist(), strict=True)}
+        self.log.write(TRAINING, {**line, **losses})
 
 
-def train(config: TrainConfig, folder: str | Path) -> None:
-    """Runs or resumes the training of `config` in `folder`.
+def train(config: TrainConfig, folder: str | Path, render_only: bool = False) -> int:
+    """Runs or resumes the training of `config` in `folder`, with the other processes of torchrun.
+
+    Args:
+        config: the run.
+        folder: of the run.
+        render_only: end before the first step.
+
+    Returns:
+        Exit code: 0 where it is finished or its time is over, 128 plus the number of the signal
+        that ended it.
 
     Raises:
         ValueError: the folder holds a run with another configuration.
-        FileNotFoundError: poses or backgrounds are missing.
+        FileNotFoundError: poses, backgrounds or initial weights are missing.
+        OSError: a file cannot be written; the last state is kept.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(config.num_threads)
-    Trainer(config, folder).run()
+    with joined_ranks() as ranks, StopRequest(config.max_minutes) as stop:
+        trainer = Trainer(config, Path(folder), ranks, stop)
+        if trainer.render() and not render_only:
+            trainer.train()
+    return stop.exit_code
 
 
-def render_missing(config: TrainConfig, folder: Path, device: torch.device | str = "cpu") -> None:
-    """Renders the shards of both sets that are not there yet."""
+def render_missing(
+    config: TrainConfig,
+    folder: Path,
+    device: torch.device | str = "cpu",
+    turns: Callable[[int], Iterable[int]] = range,
+) -> None:
+    """Renders the shards of both sets that are not there yet.
+
+    Args:
+        config: the run.
+        folder: of the run.
+        device: cpu or cuda.
+        turns: numbers of the shards to render, given how many there are to be.
+    """
     data = config.data
-    validation_seed, training_seed = config.seed + 1, config.seed
-    sets = (
-        ("val", data.val_poses, data.num_val_shards, validation_seed),
-        ("train", data.train_poses, data.num_shards, training_seed),
-    )
-    for name, poses, _, _ in sets:
-        if not Path(poses).is_file():
-            raise FileNotFoundError(
-                f"no pose file {poses!r}; pass data.{name}_poses=FILE.npz with poses (N, 72)"
-            )
-    for name, poses, num_shards, seed in sets:
-        render_set(folder / name, data, poses, num_shards, seed, str(device))
+    sets = [("val", data.for_validation(), data.val_poses, data.num_val_shards, config.seed + 1)]
+    if not data.online:
+        sets.append(("train", data, data.train_poses, data.num_shards, config.seed))
+    for name in ("val", "train"):
+        _check_poses(data, name)
+    for name, look, poses, num_shards, seed in sets:
+        render_set(folder / name, look, poses, turns(num_shards), seed, str(device))
 
 
-def _resolve_device(name: str) -> str:
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return name
-
-
-def _log_line(
-    terms: LossTerms, step: int, total: int, rate: float, batch_size: int
-) -> dict[str, float]:
-    values = {name: round(value.item(), 4) for name, value in vars(terms).items()}
-    remaining = (total - step) / rate / 60
-    return {
-        "step": step, "of": total, "samples_per_s": round(rate * batch_size, 1),
-        "minutes_left": round(remaining, 1), **values,
-    }  # fmt: skip
+def _check_poses(data: DataConfig, name: str) -> None:
+    """Finds out before hours of rendering that the file of the `name` poses cannot be used."""
+    path = getattr(data, f"{name}_poses")
+    if not Path(path).is_file():
+        raise FileNotFoundError(
+            f"no pose file {path!r}; pass data.{name}_poses=FILE.npz with poses (N, 72)"
+        )
+    load_poses(path, data.pose_tiers, data.pose_prefixes)

@@ -47,11 +47,6 @@ class Validator:
         return headline(self.metrics.of_people(net, people, stride, errors, self.config.seed))
 
 
-def mean_pose(people: RenderedSet) -> Tensor:
-    """Rotations (23, 3, 3) nearest to the mean of those of `people`."""
-    return mean_rotmats(people.rotvecs)
-
-
 def mean_rotmats(rotvecs: Tensor) -> Tensor:
     """Rotations (23, 3, 3) nearest to the mean of poses (N, 24, 3), the pelvis left out."""
     return special_procrustes(rotvec_to_rotmat(rotvecs[:, 1:]).mean(0))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +20,10 @@ from model.weight_files import (
     sha256_of,
     write_parts,
     write_tensors,
+    write_torch_checkpoint,
 )
 
+NearlyFullDisk = Callable[[int], AbstractContextManager[None]]
 TENSORS = {
     "a.weight": torch.arange(12.0).view(3, 4),
     "b.weight": torch.arange(6.0).view(2, 3).half(),
@@ -67,6 +71,31 @@ def test_writing_again_leaves_no_stale_parts(tmp_path: Path) -> None:
     write_parts(tmp_path, TENSORS, {}, max_bytes=1000)
     names = sorted(file.name for file in tmp_path.iterdir())
     assert names == ["index.json", "part-1-of-1.safetensors"]
+
+
+def test_a_full_disk_keeps_the_parts_that_were_there(
+    tmp_path: Path, nearly_full_disk: NearlyFullDisk
+) -> None:
+    write_parts(tmp_path, TENSORS, {"step": 3}, max_bytes=50)
+    large = {**TENSORS, "b.weight": torch.zeros(100, 100)}
+    with nearly_full_disk(20_000), pytest.raises(OSError, match="before is kept"):
+        write_parts(tmp_path, large, {"step": 4}, max_bytes=50)
+    tensors, notes = read_parts(tmp_path)
+    assert_same(tensors, TENSORS)
+    assert notes == {"step": 3}
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+@pytest.mark.parametrize("size", [1, 5_000, 50_000])
+def test_a_full_disk_keeps_the_checkpoint_that_was_there(
+    tmp_path: Path, size: int, nearly_full_disk: NearlyFullDisk
+) -> None:
+    path = tmp_path / "new" / "c.tar"
+    write_torch_checkpoint(path, TENSORS)
+    with nearly_full_disk(200), pytest.raises(OSError, match="cannot save .*c.tar: .*is kept"):
+        write_torch_checkpoint(path, {"large": torch.zeros(size)})
+    assert_same(read_torch_checkpoint(path), TENSORS)
+    assert [file.name for file in path.parent.iterdir()] == ["c.tar"]
 
 
 def test_folder_hash_changes_with_any_part(tmp_path: Path) -> None:

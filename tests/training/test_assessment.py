@@ -25,7 +25,7 @@ from training.assessment import CONDITIONS, JOINT_GROUPS, assess, figures, weigh
 from training.assessment_report import markdown
 from training.person_metrics import PersonMetrics, headline, inside_shares
 from training.rendered_set import RenderedSet
-from training.validation import MEAN_POSE, mean_pose
+from training.validation import MEAN_POSE, mean_rotmats
 from transforms.evaluation import EvalItem, Evaluator
 
 CAMERA = torch.tensor([0.9, 0.0, 0.0])
@@ -195,7 +195,8 @@ def test_the_figures_are_those_of_evaluate(body: Body) -> None:
         for index in range(2)
     ]  # fmt: skip
     rows = evaluator.rows(items)
-    columns = PersonMetrics(body, IDENTITIES, num_bodies=20).of_people(net, people, 2, None, 0)
+    metrics = PersonMetrics(body, IDENTITIES, num_bodies=20)
+    columns = metrics.of_people(net, people, net.config.input_stride, None, 0)
     for name in names[:4]:
         torch.testing.assert_close(
             columns[name], 1000 * torch.tensor(rows[name]), rtol=1e-3, atol=0
@@ -211,7 +212,7 @@ def test_the_figures_are_those_of_evaluate(body: Body) -> None:
 
 def test_the_naive_predictor_by_hand(perfect: tuple[NetOutput, RenderedSet], body: Body) -> None:
     output, people = perfect
-    naive_pose = mean_pose(people)
+    naive_pose = mean_rotmats(people.rotvecs)
     columns = PersonMetrics(body, naive_pose, 1).of_people(ToldNet(output), people, 2, None, 0)
     for person in range(len(people)):
         rotmats = rotvec_to_rotmat(people.rotvecs[person])[None]

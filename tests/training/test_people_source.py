@@ -9,6 +9,7 @@ import torch
 
 from configs.training import BackgroundConfig, DataConfig, OptimiserConfig, TrainConfig
 from training import people_source
+from training.distributed import Ranks
 from training.people_source import EndlessSource, RenderedSource, training_source
 from training.rendered_set import RenderedSet
 
@@ -58,7 +59,7 @@ def endless(config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(people_source, "SHARD_SIZE", 2)
     monkeypatch.setattr(people_source, "_BLOCK", 4)
     monkeypatch.setattr(people_source, "_NUM_POSES", 64)
-    source = training_source(config, tmp_path / "train", CPU)
+    source = training_source(config, tmp_path / "train", CPU, Ranks())
     assert isinstance(source, EndlessSource)
     return source
 
@@ -76,6 +77,23 @@ def test_endless_people_are_new_at_every_step_and_the_same_again(endless: Endles
         assert torch.equal(again.joints2d, batches[step].joints2d)
 
 
+def test_each_process_makes_its_blocks_of_the_same_people(
+    endless: EndlessSource, config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = [endless.batch(0, within) for within in range(3)]  # blocks 0, 0 and 1
+    for rank in range(2):
+
+        def gather(self: Ranks, tensor: torch.Tensor) -> list[torch.Tensor]:
+            others = [torch.zeros_like(tensor)] * self.size
+            return [*others[: self.rank], tensor, *others[self.rank + 1 :]]
+
+        monkeypatch.setattr(Ranks, "gather", gather)
+        source = training_source(config, tmp_path / "train", CPU, Ranks(rank, 2))
+        shared = [source.batch(0, within) for within in range(3)]
+        own = [torch.equal(a.joints2d, b.joints2d) for a, b in zip(alone, shared, strict=True)]
+        assert own == ([True, True, False] if rank == 0 else [False, False, True])
+
+
 def test_many_poses_are_known_beforehand(endless: EndlessSource) -> None:
     assert RenderedSource(numbered(11), 3, 0).rotvecs.shape == (11, 24, 3)
     assert len(endless.rotvecs.flatten(1).unique(dim=0)) > 20
@@ -83,9 +101,9 @@ def test_many_poses_are_known_beforehand(endless: EndlessSource) -> None:
 
 
 def test_endless_people_are_described_and_not_mixed(config: TrainConfig, tmp_path: Path) -> None:
-    training_source(config, tmp_path, CPU)
+    training_source(config, tmp_path, CPU, Ranks())
     description = json.loads((tmp_path / "description.json").read_text())
     assert description["online"] and description["textures"] == "drawn"
     assert description["background_look"]["num_drawn"] == 2
     with pytest.raises(ValueError, match="other settings"):
-        training_source(dataclasses.replace(config, seed=4), tmp_path, CPU)
+        training_source(dataclasses.replace(config, seed=4), tmp_path, CPU, Ranks())

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from configs.training import DataConfig, TrainConfig
+from model.checkpoints import default_weights_path, load_distribution_net
+from training.initial_net import initial_net
+
+
+def test_training_goes_on_from_given_weights(tiny_config: TrainConfig, undisturbed: Path) -> None:
+    path = undisturbed / "checkpoints" / "epoch_001.tar"
+    config = dataclasses.replace(tiny_config, initial_weights=str(path), global_spread=True)
+    given, net = load_distribution_net(path).state_dict(), initial_net(config)
+    assert {name for name in net.state_dict() if name not in given} == {
+        "fc_glob_spread.weight", "fc_glob_spread.bias"
+    }  # fmt: skip
+    for name, value in given.items():
+        assert torch.equal(net.state_dict()[name], value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sign_rule": "paper"}, "sign_rule is 'invariant' there and 'paper' in this run"),
+        ({"num_layers": 50}, "num_layers is 18 there and 50 in this run"),
+        ({"data": DataConfig(body_model="SMPL_NEUTRAL.pkl")}, "the body is 'openbody' there"),
+    ],
+)
+def test_initial_weights_of_another_kind_are_refused(changes: dict, message: str) -> None:
+    config = TrainConfig(initial_weights=str(default_weights_path()), **changes)
+    with pytest.raises(ValueError, match=message):
+        initial_net(config)

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from configs.training import TrainConfig
+from model.body import load_body
+from training.distributed import Ranks
+from training.learner import Learner
+from training.losses import LossTerms
+from training.rendered_set import load_rendered_set
+from training.schedule import Schedule, Step
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def first_step(tiny_config: TrainConfig) -> Step:
+    """A step that learns by all terms: the readout, and the heads through the encoder."""
+    step = next(Schedule(tiny_config, 3).steps(0))
+    phase = dataclasses.replace(step.phase, detach_heads=False)
+    return dataclasses.replace(step, phase=phase)
+
+
+def _gradients(config: TrainConfig, people: Any, step: Step) -> tuple[LossTerms, torch.Tensor]:
+    """Losses and all gradients of one step whose BatchNorm is that of evaluation."""
+    learner = Learner(config, load_body("open"), CPU, Ranks())
+    learner.net.eval()
+    learner.net.train = lambda mode=True: learner.net  # type: ignore[method-assign]
+    terms = learner.learn(people, step, 100)
+    gradients = [p.grad.flatten() for p in learner.optimisation.parameters if p.grad is not None]
+    return terms, torch.cat(gradients)
+
+
+@pytest.mark.parametrize("accumulate", [2, 3])
+def test_parts_have_the_losses_and_gradients_of_the_whole_batch(
+    accumulate: int, tiny_config: TrainConfig, rendered: Path, first_step: Step
+) -> None:
+    people = load_rendered_set(rendered / "train")[:7]  # parts of unequal size
+    config = dataclasses.replace(tiny_config, precision="fp32")
+    terms, gradients = _gradients(config, people, first_step)
+    optimiser = dataclasses.replace(config.optimiser, accumulate=accumulate)
+    config = dataclasses.replace(config, optimiser=optimiser)
+    terms_of_parts, gradients_of_parts = _gradients(config, people, first_step)
+    for name, value in vars(terms).items():
+        torch.testing.assert_close(getattr(terms_of_parts, name), value, rtol=1e-4, atol=1e-6)
+    error = (gradients_of_parts - gradients).norm() / gradients.norm()
+    assert error < 1e-4
+
+
+def test_a_compiled_encoder_learns_and_weights_keep_their_names(
+    tiny_config: TrainConfig, rendered: Path, first_step: Step, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def compiled(encoder: torch.nn.Module) -> Any:
+        return lambda proxy: seen.append(proxy.shape) or encoder(proxy)
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    config = dataclasses.replace(tiny_config, compile_encoder=True)
+    learner = Learner(config, load_body("open"), CPU, Ranks())
+    before = {name: value.clone() for name, value in learner.net.state_dict().items()}
+    learner.learn(load_rendered_set(rendered / "train")[:4], first_step, 100)
+    assert seen == [(4, 18, 64, 64)]
+    after = learner.net.state_dict()
+    assert (
+        after.keys()
+        == Learner(tiny_config, load_body("open"), CPU, Ranks()).net.state_dict().keys()
+    )
+    assert not torch.equal(
+        after["image_encoder.conv1.weight"], before["image_encoder.conv1.weight"]
+    )

@@ -1,0 +1,117 @@
+"""What follows each epoch: validation, the best weights, a checkpoint, pictures."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import cast
+
+import torch
+
+from configs.training import TrainConfig
+from model.body import Body
+from model.checkpoints import WeightsMetadata, save_distribution_net, save_paper_checkpoint
+from model.network import DistributionNet
+from training.augmentation import detected_keypoints
+from training.contact_sheet import contact_sheet
+from training.learner import Learner
+from training.loss_plot import plot_log
+from training.provenance import weights_metadata
+from training.rendered_set import RenderedSet
+from training.run_log import VALIDATION, RunLog, read_log
+from training.run_state import BestWeights, RunState, is_better
+from training.schedule import Step
+from training.validation import Validator
+
+_logger = logging.getLogger(__name__)
+
+
+class EpochEnd:
+    """Judges the averaged weights of a run and keeps what is worth it.
+
+    Args:
+        config: the run.
+        folder: of the run; weights/ and checkpoints/ go there.
+        body: the whole body.
+        learner: whose weights to judge.
+        validator: how.
+        val_people: held-back people, of whom the first are shown too.
+        state: holds the best weights so far.
+        log: takes metrics and pictures.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        folder: Path,
+        body: Body,
+        learner: Learner,
+        validator: Validator,
+        val_people: RenderedSet,
+        state: RunState,
+        log: RunLog,
+    ) -> None:
+        self.config, self.folder, self.body, self.learner = config, folder, body, learner
+        self.validator, self.val_people, self.state, self.log = validator, val_people, state, log
+
+    def finish(
+        self, step: Step, train_people: RenderedSet, effort: dict[str, float], is_last: bool
+    ) -> None:
+        """Does all that follows the last step of an epoch.
+
+        Args:
+            step: that step.
+            train_people: its batch, of which the first are shown.
+            effort: what the run took so far.
+            is_last: whether no epoch follows.
+        """
+        net = cast(DistributionNet, self.learner.average.module)
+        metrics = self.validator.validate(net, self.val_people, step.phase.stride)
+        line = {"step": step.number + 1, "epoch": step.epoch, "stride": step.phase.stride}
+        self.log.write(VALIDATION, {**line, **metrics})
+        # A coarser input than the network's own is only a warm-up: finer weights replace it.
+        score = (float(step.phase.stride), metrics[self.config.selection_metric])
+        if is_better(score, self.state.best):
+            weights = {k: v.detach().cpu().clone() for k, v in net.state_dict().items()}
+            self.state.best = BestWeights(step.epoch, score, metrics, effort, weights)
+            save_distribution_net(net, self.folder / "weights", self._metadata(self.state.best))
+        if (step.epoch + 1) % self.config.epochs_per_checkpoint == 0 or is_last:
+            self._save_paper_checkpoint(step.epoch)
+        self._draw(net, step, train_people)
+
+    def _metadata(self, best: BestWeights) -> WeightsMetadata:
+        return weights_metadata(
+            self.config, self.folder, best.epoch, best.metrics, best.effort,
+            self.validator.mean_pose,
+        )  # fmt: skip
+
+    def _save_paper_checkpoint(self, epoch: int) -> None:
+        """Writes checkpoints/epoch_NNN.tar in the layout of the paper's code."""
+        best = self.state.best
+        if best is None:
+            _logger.warning("no checkpoint of epoch %d: every validation gave NaN so far", epoch)
+            return
+        save_paper_checkpoint(
+            self.folder / "checkpoints" / f"epoch_{epoch:03d}.tar",
+            metadata=self._metadata(best),
+            epoch=epoch,
+            model_state=self.learner.net.state_dict(),
+            best_epoch=best.epoch,
+            best_metrics=best.metrics,
+            best_state=best.weights,
+            optimiser_state=self.learner.optimisation.optimiser.state_dict(),
+        )
+
+    def _draw(self, net: DistributionNet, step: Step, train_people: RenderedSet) -> None:
+        """Draws the whole log, and some people in training and as many held back."""
+        self.log.picture("losses", plot_log(read_log(self.log.path)), step.number + 1)
+        num = self.config.contact_sheet_people // 2
+        if num == 0:
+            return
+        device = self.learner.device
+        shown = [some[:num].to(device) for some in (train_people, self.val_people)]
+        people = RenderedSet.joined(shown)
+        generator = torch.Generator(device).manual_seed(self.config.seed)
+        given = detected_keypoints(people, self.config.data.keypoint_noise, generator)
+        sheet = contact_sheet(net, self.body, people, *given, step.phase.stride)
+        self.log.picture(f"people/epoch_{step.epoch:03d}", sheet, step.number + 1)

@@ -1,0 +1,107 @@
+"""What weights carry of where they come from: code, data, configuration, effort."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import json
+import subprocess
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from configs.training import TrainConfig
+from model.checkpoints import WeightsMetadata, sha256_of
+from model.rotations import rotmat_to_rotvec
+from training.initial_net import body_family
+from training.validation import MEAN_POSE
+
+_FILES = (
+    "train_poses", "val_poses", "backgrounds", "val_backgrounds", "textures", "val_textures",
+    "densepose_uv", "body_model",
+)  # fmt: skip
+"""Settings of the data that name files or folders."""
+
+
+def weights_metadata(
+    config: TrainConfig,
+    folder: Path,
+    epoch: int,
+    metrics: dict[str, float],
+    effort: dict[str, float],
+    mean_pose: Tensor,
+) -> WeightsMetadata:
+    """What weights carry of where they come from; names of files, but no paths.
+
+    Args:
+        config: the run.
+        folder: its folder.
+        epoch: epoch of the weights.
+        metrics: their validation.
+        effort: steps, samples and minutes that they took.
+        mean_pose: (23, 3, 3) mean training pose, against which `hierprob3d assess` measures them.
+    """
+    description = json.loads((folder / "train" / "description.json").read_text())
+    provenance = {
+        "code": code_version(),
+        "config": _settings(config),
+        "data": description,
+        "epoch": epoch,
+        "effort": effort,
+        "validation": metrics,
+        MEAN_POSE: [round(value, 4) for value in rotmat_to_rotvec(mean_pose).flatten().tolist()],
+    }
+    if config.initial_weights is not None:
+        provenance["initial_weights_sha256"] = sha256_of(config.initial_weights)
+    return WeightsMetadata(
+        body_family=body_family(config),
+        sign_rule=config.sign_rule,
+        input_stride=config.input_stride,
+        num_layers=config.num_layers,
+        global_spread=config.global_spread,
+        keypoint_visibility="confidence above 0.3 of MoveNet thunder; none is drawn regardless",
+        provenance=provenance,
+    )
+
+
+@functools.cache
+def code_version() -> dict[str, str]:
+    """Versions of torch and of this code: its commit, or the number of an installed package.
+
+    They are those of the first call: the source tree may change while a run goes on.
+    """
+    return {"torch": str(torch.__version__), **_source_version(Path(__file__))}
+
+
+def _settings(config: TrainConfig) -> dict[str, Any]:
+    """The configuration, of files and folders their names only."""
+    settings = json.loads(json.dumps(asdict(config)))
+    for group, name in ((settings, "initial_weights"), *((settings["data"], n) for n in _FILES)):
+        group[name] = group[name] and Path(group[name]).name
+    return settings
+
+
+def _source_version(file: Path) -> dict[str, str]:
+    """Commit of the source tree that tracks `file`; one with changes ends in -dirty."""
+    tracked = _git(file, "ls-files", "--error-unmatch", file.name)
+    commit = _git(file, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    if tracked and commit:
+        return {"commit": commit}
+    try:
+        return {"version": importlib.metadata.version("hierprob3d")}
+    except importlib.metadata.PackageNotFoundError:
+        return {"version": "a source tree without git"}
+
+
+def _git(file: Path, *words: str) -> str:
+    """What git answers in the folder of `file`, empty where it fails or is not there."""
+    try:
+        answer = subprocess.run(
+            ["git", *words], cwd=file.parent, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return answer.stdout.strip()

@@ -1,0 +1,65 @@
+"""The steps of a run: in which epoch and phase each is, and with which seed it draws."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from configs.training import PhaseConfig, TrainConfig
+
+_SEEDS = 1_000_003
+"""Steps between the seeds of two runs: runs whose seeds are neighbours share no noise."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the optimiser.
+
+    Attributes:
+        number: counted from 0 over the whole run.
+        epoch: counted likewise.
+        within: number of the step in its epoch.
+        phase: of the epoch.
+        seed: of mirror images, noise and samples.
+        begins_phase: whether the step before, if any, was of another phase.
+        ends_epoch: whether it is the last of its epoch.
+    """
+
+    number: int
+    epoch: int
+    within: int
+    phase: PhaseConfig
+    seed: int
+    begins_phase: bool
+    ends_epoch: bool
+
+
+class Schedule:
+    """All steps of a run.
+
+    Args:
+        config: the run.
+        steps_per_epoch: batches of an epoch.
+    """
+
+    def __init__(self, config: TrainConfig, steps_per_epoch: int) -> None:
+        self._seed, self._steps_per_epoch = config.seed, steps_per_epoch
+        self._epochs = [phase for phase in config.phases for _ in range(phase.epochs)]
+
+    def __len__(self) -> int:
+        return self._steps_per_epoch * len(self._epochs)
+
+    def steps(self, first: int) -> Iterator[Step]:
+        """Steps from number `first` to the last."""
+        for number in range(first, len(self)):
+            epoch, within = divmod(number, self._steps_per_epoch)
+            phase, previous = self._epochs[epoch], self._epochs[max(epoch - 1, 0)]
+            yield Step(
+                number=number,
+                epoch=epoch,
+                within=within,
+                phase=phase,
+                seed=(self._seed + 1) * _SEEDS + number,
+                begins_phase=within == 0 and phase != previous,
+                ends_epoch=within == self._steps_per_epoch - 1,
+            )
