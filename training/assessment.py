@@ -21,6 +21,7 @@ from model.network import DistributionNet
 from model.rotations import rotvec_to_rotmat
 from model.skeleton import BODY_JOINT_NAMES, NUM_BODY_JOINTS
 from training.draws import Draws
+from training.people_setup import pose_sampler
 from training.person_metrics import (
     ALIGNED_METRICS,
     NUM_DRAWS,
@@ -30,7 +31,6 @@ from training.person_metrics import (
     headline,
     inside_shares,
 )
-from training.poses import PoseSampler, PoseSamplerConfig
 from training.rendered_set import RenderedSet
 from training.validation import MEAN_POSE, mean_rotmats
 
@@ -153,11 +153,8 @@ def drawn_mean_pose(poses: str | Path, data: DataConfig) -> Tensor:
     Raises:
         FileNotFoundError, ValueError: see PoseSampler.
     """
-    config = PoseSamplerConfig(
-        tiers=data.pose_tiers, prefixes=data.pose_prefixes, recombine=data.recombine_poses
-    )
     draws = Draws(torch.Generator().manual_seed(0))
-    return mean_rotmats(PoseSampler(poses, config).sample(draws, _POSES_OF_THE_MEAN))
+    return mean_rotmats(pose_sampler(data, poses).sample(draws, _POSES_OF_THE_MEAN))
 
 
 def _best_of(errors: Tensor) -> dict[str, float]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
@@ -11,6 +9,7 @@ from torch.nn.functional import avg_pool2d
 from configs.training import KeypointNoiseConfig
 from model.proxy import HEATMAP_STD, PROXY_SIZE
 from model.skeleton import COCO_FLIP, SMPL_JOINT_NAMES
+from training.draws import Draws
 from training.rendered_set import RenderedSet
 
 _LIMB_ENDS = ((7, 9), (8, 10), (13, 15), (14, 16))
@@ -50,59 +49,50 @@ def detected_keypoints(
     Returns:
         (N, 17, 2) px of the 256 crop and (N, 17) bool kept.
     """
-    joints2d = _exchanged(people.joints2d, config, generator)
-    joints2d = joints2d + _displacements(people, config, generator)
-    return joints2d, _kept(people, config, generator)
+    draws = Draws(generator)
+    joints2d = _exchanged(people.joints2d, config, draws)
+    joints2d = joints2d + _displacements(people, config, draws)
+    return joints2d, _kept(people, config, draws)
 
 
-def _exchanged(joints2d: Tensor, config: KeypointNoiseConfig, generator: torch.Generator) -> Tensor:
+def _exchanged(joints2d: Tensor, config: KeypointNoiseConfig, draws: Draws) -> Tensor:
     """Keypoints, left and right exchanged in some people."""
     joints2d = joints2d.clone()
     for left in config.swap_groups:
         group = list(left) + [COCO_FLIP[joint] for joint in left]
-        swapped = _chance(config.swap_probability, (len(joints2d), 1, 1), generator)
+        swapped = draws.chance(config.swap_probability, len(joints2d), 1, 1)
         mirrored_group = joints2d[:, [COCO_FLIP[joint] for joint in group]]
         joints2d[:, group] = torch.where(swapped, mirrored_group, joints2d[:, group])
     if config.swap_all:
-        swapped = _chance(config.swap_all, (len(joints2d), 1, 1), generator)
+        swapped = draws.chance(config.swap_all, len(joints2d), 1, 1)
         joints2d = torch.where(swapped, joints2d[:, list(COCO_FLIP)], joints2d)
     return joints2d
 
 
-def _displacements(
-    people: RenderedSet, config: KeypointNoiseConfig, generator: torch.Generator
-) -> Tensor:
+def _displacements(people: RenderedSet, config: KeypointNoiseConfig, draws: Draws) -> Tensor:
     """Errors (N, 17, 2) px."""
-    shape, device = people.joints2d.shape, people.joints2d.device
+    shape = people.joints2d.shape
     scale = people.joints2d.new_tensor(config.per_keypoint).repeat(len(people), 1)
     scale[people.hidden | people.outside] *= config.hidden_scale
     if config.person_spread:
-        person = torch.randn(len(people), 1, generator=generator, device=device)
-        scale = scale * (config.person_spread * person).exp()
+        scale = scale * draws.normal(config.person_spread, len(people), 1).exp()
     if config.uniform_range:
-        noise = 2 * torch.rand(shape, generator=generator, device=device) - 1
-        return noise * (config.uniform_range * scale)[..., None]
+        return draws.uniform(-1, 1, *shape) * (config.uniform_range * scale)[..., None]
     scale = config.deviation * scale
-    scale[_chance(config.outlier_probability, shape[:2], generator)] = config.outlier_deviation
-    noise = torch.randn(shape, generator=generator, device=device)
-    return noise * scale[..., None]
+    scale[draws.chance(config.outlier_probability, *shape[:2])] = config.outlier_deviation
+    return draws.normal(1.0, *shape) * scale[..., None]
 
 
-def _kept(people: RenderedSet, config: KeypointNoiseConfig, generator: torch.Generator) -> Tensor:
+def _kept(people: RenderedSet, config: KeypointNoiseConfig, draws: Draws) -> Tensor:
     """(N, 17) bool keypoints that are not lost."""
     shape, device = people.hidden.shape, people.hidden.device
     visible, hidden = torch.tensor([config.drop_visible, config.drop_hidden], device=device)
     drop = torch.where(people.hidden, hidden, visible)
     drop[people.outside] = config.drop_outside
-    kept = torch.rand(shape, generator=generator, device=device) >= drop
+    kept = draws.uniform(0, 1, *shape) >= drop
     for limb in _LIMB_ENDS:
-        kept[:, list(limb)] &= ~_chance(config.drop_limbs, (len(people), 1), generator)
+        kept[:, list(limb)] &= ~draws.chance(config.drop_limbs, len(people), 1)
     return kept
-
-
-def _chance(probability: float, shape: Sequence[int], generator: torch.Generator) -> Tensor:
-    """Booleans of a shape, true with a probability."""
-    return torch.rand(*shape, generator=generator, device=generator.device) < probability
 
 
 def network_input(

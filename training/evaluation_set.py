@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from model.cameras import half_turn_x
 from model.crops import BOX_SCALE_FACTOR
 from model.proxy import PROXY_SIZE
 from model.rotations import rotmat_to_rotvec, rotvec_to_rotmat
+from model.weight_files import whole_files
 from training.backgrounds import Backgrounds
 from training.draws import Draws, seeded_generator
 from training.poses import PoseSampler
@@ -66,9 +66,8 @@ def make_evaluation_set(folder: str | Path, num: int = NUM_PICTURES, seed: int =
     ]
     arrays = {name: np.concatenate([label[name] for label in labels]) for name in labels[0]}
     (folder / "description.json").write_text(json.dumps(description, indent=2))
-    temporary = folder / f".labels.{os.getpid()}.npz"
-    np.savez(temporary, allow_pickle=False, **arrays)
-    temporary.replace(folder / "labels.npz")
+    with whole_files([folder / "labels.npz"]) as [unfinished], unfinished.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
     return folder
 
 

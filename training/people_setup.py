@@ -32,6 +32,20 @@ def configured_people(
     Raises:
         FileNotFoundError, ValueError: a file is missing, or is not what it should be.
     """
+    body, textures = _dressed_body(data, device)
+    return SyntheticPeople(
+        body.to(device),
+        pose_sampler(data, poses, device),
+        Backgrounds(data.backgrounds, data.background_look, device),
+        data.synthesis,
+        textures,
+    )
+
+
+def pose_sampler(
+    data: DataConfig, poses: str | Path, device: torch.device | str = "cpu"
+) -> PoseSampler:
+    """Poses of the people alone; arguments and errors as of `configured_people`."""
     config = PoseSamplerConfig(
         tiers=data.pose_tiers,
         prefixes=data.pose_prefixes,
@@ -39,14 +53,7 @@ def configured_people(
         camera_pitch_std=data.synthesis.camera_pitch_std,
         camera_roll_std=data.synthesis.camera_roll_std,
     )
-    body, textures = _dressed_body(data, device)
-    return SyntheticPeople(
-        body.to(device),
-        PoseSampler(poses, config, device),
-        Backgrounds(data.backgrounds, data.background_look, device),
-        data.synthesis,
-        textures,
-    )
+    return PoseSampler(poses, config, device)
 
 
 def describe(

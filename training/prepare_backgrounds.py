@@ -24,6 +24,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from model.person_detectors import MoveNetDetector
+from model.weight_files import whole_files
 from training.backgrounds import EXTENSIONS
 
 KEPT, UNREADABLE, TOO_SMALL, PEOPLE = "kept", "unreadable", "too small", "with people"
@@ -147,9 +148,8 @@ class _Record:
         outcome = result if isinstance(result, str) else KEPT
         if not isinstance(result, str):
             path = self.path.with_name(f"{self.counts[KEPT]:06d}.jpg")
-            temporary = path.with_suffix(".tmp")
-            result.save(temporary, "JPEG", quality=_QUALITY)
-            temporary.replace(path)
+            with whole_files([path]) as [unfinished]:
+                result.save(unfinished, "JPEG", quality=_QUALITY)
         with self.path.open("a") as file:
             file.write(json.dumps([source, outcome]) + "\n")
         self.outcomes[source] = outcome
