@@ -39,7 +39,7 @@ from training.draws import seeded_generator
 from training.evaluation_set import HELDBACK_POSES
 from training.learner import Learner
 from training.optimisation import DTYPES
-from training.people_setup import configured_people
+from training.people_setup import PoseChoice, configured_people
 from training.rendered_set import render_people
 from training.schedule import Schedule
 
@@ -110,7 +110,7 @@ def encoder_work(encoder: nn.Module, proxy: Tensor) -> tuple[float, float]:
 
 def report(args: argparse.Namespace, stride: int, machine: Machine) -> None:
     config, device = config_of(args, stride), torch.device(args.device)
-    people = configured_people(config.data, config.data.train_poses, device)
+    people = configured_people(config.data, PoseChoice.for_training(config.data), device)
     learner = Learner(config, people.body, device, Ranks())
     generator = seeded_generator(device, 0)
     step = next(Schedule(config, 1_000_000).steps(0))

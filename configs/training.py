@@ -296,7 +296,10 @@ class DataConfig:
     train_poses: str = ""
     """npz of training poses."""
     val_poses: str = ""
-    """npz of held-back poses."""
+    """npz of held-back poses, for validation; none: the clips of `held_back_every`."""
+    held_back_every: int = 0
+    """Every so-many-th clip of `train_poses` is kept out of training, and validation uses these
+    clips: so the choice of an epoch leaves another file for the final figures. 0: none."""
     backgrounds: str | None = None
     """Folder of photographs without people; None draws every background."""
     val_backgrounds: str | None = None
@@ -329,6 +332,14 @@ class DataConfig:
     synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
     background_look: BackgroundConfig = field(default_factory=BackgroundConfig)
     keypoint_noise: KeypointNoiseConfig = field(default_factory=KeypointNoiseConfig)
+
+    def __post_init__(self) -> None:
+        if self.held_back_every == 1 or self.held_back_every < 0:
+            raise ValueError(
+                f"data.held_back_every must be 0, or 2 or more, got {self.held_back_every}"
+            )
+        if self.held_back_every and self.val_poses:
+            raise ValueError("data.val_poses and data.held_back_every: give one of the two")
 
     def for_validation(self) -> DataConfig:
         """The same with the validation's own textures and backgrounds, where they are given."""

@@ -8,6 +8,7 @@ Nothing is differentiable.  pytorch3d, where installed, serves as a second backe
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -67,9 +68,14 @@ def rasterize(
     if backend != "torch":
         raise ValueError(f"unknown rasterizer backend {backend!r}; choose from {BACKENDS}")
     corners = vertices[:, faces].flatten(0, 1).float()  # (B*F, 3 corners, xyz)
+    boxes = _pixel_boxes(corners, height, width, cull_back_faces)
+    drawn = boxes.counts.nonzero()[:, 0]  # most faces of a small picture meet no pixel centre
+    corners = corners[drawn]
     planes = _face_planes(corners, perspective)
-    keys = _depth_buffer(corners, planes, len(faces), (height, width), perspective, cull_back_faces)
-    return _resolve(keys, planes, corners[..., 2], len(faces), perspective)
+    picture = torch.div(drawn, len(faces), rounding_mode="floor")
+    size = (len(vertices), height, width)
+    keys = _depth_buffer(boxes[drawn], planes, picture, size)
+    return _resolve(keys, planes, corners[..., 2], drawn % len(faces), perspective)
 
 
 def interpolate(fragments: Fragments, faces: Tensor, attributes: Tensor) -> Tensor:
@@ -118,16 +124,21 @@ def _face_planes(corners: Tensor, perspective: bool) -> Tensor:
     return torch.where(usable[:, None, None], planes, outside)
 
 
-def _depth_buffer(
-    corners: Tensor,
-    planes: Tensor,
-    num_faces: int,
-    size: tuple[int, int],
-    perspective: bool,
-    cull_back_faces: bool,
-) -> Tensor:
-    """(B, H, W) int64 keys: ordered depth in the high half, face in the low half; max if empty."""
-    height, width = size
+@dataclass(frozen=True)
+class _PixelBoxes:
+    """Bounding boxes of F faces in pixels: first column and row, columns, number of pixels."""
+
+    x0: Tensor
+    y0: Tensor
+    columns: Tensor
+    counts: Tensor
+
+    def __getitem__(self, faces: Tensor) -> _PixelBoxes:
+        return _PixelBoxes(self.x0[faces], self.y0[faces], self.columns[faces], self.counts[faces])
+
+
+def _pixel_boxes(corners: Tensor, height: int, width: int, cull_back_faces: bool) -> _PixelBoxes:
+    """Boxes of faces (F, 3, 3); those of faces that are not to be drawn hold no pixel."""
     x, y = corners[..., 0], corners[..., 1]
     x0 = _first_centre(x.amin(-1), width)
     y0 = _first_centre(y.amin(-1), height)
@@ -136,28 +147,40 @@ def _depth_buffer(
     counts = columns * rows
     if cull_back_faces:
         counts = counts * (_signed_area(x, y) < 0)
+    return _PixelBoxes(x0, y0, columns, counts)
+
+
+def _depth_buffer(
+    boxes: _PixelBoxes, planes: Tensor, picture: Tensor, size: tuple[int, int, int]
+) -> Tensor:
+    """(B, H, W) int64 keys: ordered depth in the high half, face in the low half; max if empty.
+
+    Args:
+        boxes: of the F faces drawn.
+        planes: (F, 3, 3) of these.
+        picture: (F,) of these, 0..B-1.
+        size: B, H and W.
+    """
+    _, height, width = size
     keys = torch.full(
-        (len(corners) // num_faces * height * width,), torch.iinfo(torch.int64).max,
-        dtype=torch.int64, device=corners.device,
-    )  # fmt: skip
-    drawn = counts.nonzero()[:, 0]
-    for chunk in _chunks(drawn, counts):
-        count = counts[chunk]
+        (math.prod(size),), torch.iinfo(torch.int64).max, dtype=torch.int64, device=planes.device
+    )
+    for chunk in _chunks(boxes.counts):
+        count = boxes.counts[chunk]
         owner = chunk.repeat_interleave(count)
         start = (count.cumsum(0) - count).repeat_interleave(count)
         index = torch.arange(len(owner), device=owner.device) - start
-        row = torch.div(index, columns[owner], rounding_mode="floor")
-        column = index - row * columns[owner] + x0[owner]
-        row = row + y0[owner]
+        row = torch.div(index, boxes.columns[owner], rounding_mode="floor")
+        column = index - row * boxes.columns[owner] + boxes.x0[owner]
+        row = row + boxes.y0[owner]
         plane = planes[owner]  # (N, 3, abc)
         values = plane[..., 0] * (column + 0.5)[:, None] + plane[..., 1] * (row + 0.5)[:, None]
         values = values + plane[..., 2]
         inside = (values[:, 0] >= 0) & (values[:, 1] >= 0) & (values[:, 0] + values[:, 1] <= 1)
-        picture = torch.div(owner, num_faces, rounding_mode="floor")
-        pixel = (picture * height + row) * width + column
-        key = (_ordered_bits(values[:, 2]) << 32) | (owner - picture * num_faces)
+        pixel = (picture[owner] * height + row) * width + column
+        key = (_ordered_bits(values[:, 2]) << 32) | owner
         keys.scatter_reduce_(0, pixel[inside], key[inside], "amin")
-    return keys.view(-1, height, width)
+    return keys.view(size)
 
 
 def _first_centre(coordinate: Tensor, limit: int) -> Tensor:
@@ -171,12 +194,12 @@ def _signed_area(x: Tensor, y: Tensor) -> Tensor:
     return (x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0]) - (x[:, 2] - x[:, 0]) * (y[:, 1] - y[:, 0])
 
 
-def _chunks(faces: Tensor, counts: Tensor) -> list[Tensor]:
-    """`faces` split so that no part (but one of a single huge face) exceeds MAX_CANDIDATES."""
-    total = counts[faces].cumsum(0)
+def _chunks(counts: Tensor) -> list[Tensor]:
+    """Faces split so that no part (but one of a single huge face) exceeds MAX_CANDIDATES pixels."""
+    faces = torch.arange(len(counts), device=counts.device)
     if len(faces) == 0:
         return []
-    part = torch.div(total - counts[faces], MAX_CANDIDATES, rounding_mode="floor")
+    part = torch.div(counts.cumsum(0) - counts, MAX_CANDIDATES, rounding_mode="floor")
     sizes = torch.unique_consecutive(part, return_counts=True)[1]
     return list(faces.split(sizes.tolist()))
 
@@ -188,14 +211,12 @@ def _ordered_bits(depth: Tensor) -> Tensor:
 
 
 def _resolve(
-    keys: Tensor, planes: Tensor, corner_depth: Tensor, num_faces: int, perspective: bool
+    keys: Tensor, planes: Tensor, corner_depth: Tensor, face_ids: Tensor, perspective: bool
 ) -> Fragments:
-    """Fragments of the winning faces."""
-    batch, height, width = keys.shape
+    """Fragments of the winning faces, of which the keys hold the places in the other tensors."""
     seen = keys != torch.iinfo(torch.int64).max
-    face_ids = torch.where(seen, keys & 0xFFFFFFFF, -1)
-    picture, row, column = seen.nonzero(as_tuple=True)
-    owner = picture * num_faces + face_ids[seen]
+    _, row, column = seen.nonzero(as_tuple=True)
+    owner = keys[seen] & 0xFFFFFFFF
     plane = planes[owner]
     values = plane[..., 0] * (column + 0.5)[:, None] + plane[..., 1] * (row + 0.5)[:, None]
     values = values + plane[..., 2]
@@ -204,11 +225,13 @@ def _resolve(
     if perspective:
         distance = -1 / distance
         weights = weights / corner_depth[owner] * distance[:, None]
-    barycentrics = planes.new_zeros(batch, height, width, 3)
+    winners = torch.full_like(keys, -1)
+    winners[seen] = face_ids[owner]
+    barycentrics = planes.new_zeros(*keys.shape, 3)
     barycentrics[seen] = weights
-    depth = planes.new_full((batch, height, width), torch.inf)
+    depth = planes.new_full(keys.shape, torch.inf)
     depth[seen] = distance
-    return Fragments(face_ids, barycentrics, depth)
+    return Fragments(winners, barycentrics, depth)
 
 
 def _rasterize_pytorch3d(

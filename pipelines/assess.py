@@ -23,6 +23,7 @@ from training import rendered_set
 from training.assessment import assess, drawn_mean_pose, weights_mean_pose
 from training.assessment_report import markdown
 from training.evaluation_set import HELDBACK_POSES
+from training.people_setup import PoseChoice
 from transforms.models import resolve_device
 
 RECORD_FILE, MARKDOWN_FILE = "assessment.json", "assessment.md"
@@ -117,6 +118,7 @@ def _data(args: argparse.Namespace) -> DataConfig:
     return replace(
         data,
         val_poses=args.poses or data.val_poses or str(HELDBACK_POSES),
+        held_back_every=0,
         val_backgrounds=args.backgrounds or data.val_backgrounds,
     )
 
@@ -130,7 +132,7 @@ def _mean_pose(net: DistributionNet, data: DataConfig) -> Tensor:
             "these weights do not carry the mean training pose, which the naive predictor needs: "
             "give the training poses as data.train_poses=FILE.npz."
         )
-    return drawn_mean_pose(data.train_poses, data)
+    return drawn_mean_pose(data)
 
 
 def _render(
@@ -140,7 +142,8 @@ def _render(
     data = replace(data.for_validation(), stored_stride=net.config.input_stride)
     folder = Path(args.output) / PICTURES
     num_shards = -(-args.num_people // rendered_set.SHARD_SIZE)
-    rendered_set.render_set(folder, data, data.val_poses, range(num_shards), args.seed, str(device))
+    poses = PoseChoice.for_validation(data)
+    rendered_set.render_set(folder, data, poses, range(num_shards), args.seed, str(device))
     return folder
 
 

@@ -7,7 +7,6 @@ sets of people, all of them or those in full view.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,7 +20,7 @@ from model.network import DistributionNet
 from model.rotations import rotvec_to_rotmat
 from model.skeleton import BODY_JOINT_NAMES, NUM_BODY_JOINTS
 from training.draws import Draws
-from training.people_setup import pose_sampler
+from training.people_setup import PoseChoice, pose_sampler
 from training.person_metrics import (
     ALIGNED_METRICS,
     NUM_DRAWS,
@@ -147,14 +146,15 @@ def weights_mean_pose(metadata: WeightsMetadata | None) -> Tensor | None:
     return rotvec_to_rotmat(torch.tensor(recorded).view(NUM_BODY_JOINTS, 3))
 
 
-def drawn_mean_pose(poses: str | Path, data: DataConfig) -> Tensor:
-    """Mean (23, 3, 3) of poses drawn from a file as training draws them.
+def drawn_mean_pose(data: DataConfig) -> Tensor:
+    """Mean (23, 3, 3) of poses drawn as training draws them.
 
     Raises:
         FileNotFoundError, ValueError: see PoseSampler.
     """
     draws = Draws(torch.Generator().manual_seed(0))
-    return mean_rotmats(pose_sampler(data, poses).sample(draws, _POSES_OF_THE_MEAN))
+    poses = pose_sampler(data, PoseChoice.for_training(data))
+    return mean_rotmats(poses.sample(draws, _POSES_OF_THE_MEAN))
 
 
 def _best_of(errors: Tensor) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -19,14 +19,41 @@ from training.texture_maps import load_densepose_uv, own_texture_map, with_dense
 from training.textures import Textures
 
 
+@dataclass(frozen=True)
+class PoseChoice:
+    """Which poses people have.
+
+    Attributes:
+        path: npz to draw from.
+        every: every so-many-th clip is held back; 0: none.
+        only_held_back: draw from these alone.
+    """
+
+    path: str
+    every: int = 0
+    only_held_back: bool = False
+
+    @classmethod
+    def for_training(cls, data: DataConfig) -> PoseChoice:
+        """Poses of the training pictures."""
+        return cls(data.train_poses, data.held_back_every)
+
+    @classmethod
+    def for_validation(cls, data: DataConfig) -> PoseChoice:
+        """Poses of the validation pictures, of the same file or another."""
+        if data.held_back_every:
+            return cls(data.train_poses, data.held_back_every, only_held_back=True)
+        return cls(data.val_poses)
+
+
 def configured_people(
-    data: DataConfig, poses: str | Path, device: torch.device | str
+    data: DataConfig, poses: PoseChoice, device: torch.device | str
 ) -> SyntheticPeople:
     """Synthetic people, made on `device`.
 
     Args:
         data: body, textures, backgrounds and look.
-        poses: npz of poses to draw from.
+        poses: those to draw from.
         device: cpu or cuda.
 
     Raises:
@@ -43,21 +70,23 @@ def configured_people(
 
 
 def pose_sampler(
-    data: DataConfig, poses: str | Path, device: torch.device | str = "cpu"
+    data: DataConfig, poses: PoseChoice, device: torch.device | str = "cpu"
 ) -> PoseSampler:
     """Poses of the people alone; arguments and errors as of `configured_people`."""
     config = PoseSamplerConfig(
         tiers=data.pose_tiers,
         prefixes=data.pose_prefixes,
+        held_back_every=poses.every,
+        only_held_back=poses.only_held_back,
         recombine=data.recombine_poses,
         camera_pitch_std=data.synthesis.camera_pitch_std,
         camera_roll_std=data.synthesis.camera_roll_std,
     )
-    return PoseSampler(poses, config, device)
+    return PoseSampler(poses.path, config, device)
 
 
 def describe(
-    folder: Path, people: SyntheticPeople, data: DataConfig, poses: str | Path, seed: int
+    folder: Path, people: SyntheticPeople, data: DataConfig, poses: PoseChoice, seed: int
 ) -> None:
     """Writes description.json of the pictures of a folder, or checks that its own says the same.
 
@@ -65,9 +94,11 @@ def describe(
         ValueError: the folder's pictures were made with other settings.
     """
     description = {
-        "poses_sha256": hashlib.sha256(Path(poses).read_bytes()).hexdigest(),
+        "poses_sha256": hashlib.sha256(Path(poses.path).read_bytes()).hexdigest(),
         "pose_tiers": data.pose_tiers,
         "pose_prefixes": list(data.pose_prefixes),
+        "held_back_every": poses.every,
+        "only_held_back": poses.only_held_back,
         "recombine_poses": data.recombine_poses,
         "body_sha256": people.body.sha256,
         "textures": "drawn" if people.textures is None else people.textures.digest,

@@ -14,7 +14,7 @@ from torch import Tensor
 from configs.training import TrainConfig
 from training.distributed import Ranks
 from training.draws import Draws, seeded_generator
-from training.people_setup import configured_people, describe
+from training.people_setup import PoseChoice, configured_people, describe
 from training.rendered_set import SHARD_SIZE, RenderedSet, load_rendered_set, render_people
 from training.synthetic import SyntheticPeople
 
@@ -149,7 +149,8 @@ def training_source(
     if not data.online:
         people = load_rendered_set(folder, data.num_shards)
         return RenderedSource(people, batch_size, config.seed)
-    source = configured_people(data, data.train_poses, device)
-    describe(folder, source, data, data.train_poses, config.seed)
+    poses = PoseChoice.for_training(data)
+    source = configured_people(data, poses, device)
+    describe(folder, source, data, poses, config.seed)
     num = data.num_shards * SHARD_SIZE
     return EndlessSource(source, data.stored_stride, batch_size, num, config.seed, ranks)

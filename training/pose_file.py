@@ -53,6 +53,21 @@ def load_poses(
     return poses, clips
 
 
+def held_back(clips: NDArray[np.int64], every: int) -> NDArray[np.bool_]:
+    """(N,) whether poses of clips (N,) are of every `every`-th clip, the clips in order.
+
+    Raises:
+        ValueError: there are fewer clips.
+    """
+    names, number = np.unique(clips, return_inverse=True)
+    if len(names) < every:
+        raise ValueError(
+            f"data.held_back_every={every} holds back no clip of {len(names)}; choose a smaller "
+            "number, or poses with more clips"
+        )
+    return number % every == every - 1
+
+
 def camera_to_upright(pelvis: NDArray[np.float64]) -> NDArray[np.float64]:
     """Pelvis rotation vectors (N, 3) of the paper's pose files in the y-up frame.
 

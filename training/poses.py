@@ -18,7 +18,7 @@ from model.rotations import rotmat_to_rotvec, rotmat_to_unitquat, rotvec_to_rotm
 from model.skeleton import SMPL_JOINT_NAMES
 from training.draws import Draws
 from training.joint_limits import HIGHEST, LOWEST, NOISE, TWIST_AXES
-from training.pose_file import load_poses
+from training.pose_file import held_back, load_poses
 from training.self_intersection import penetration_depth
 
 _UPPER_BODY = [3, 6, 9, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23]
@@ -37,6 +37,10 @@ class PoseSamplerConfig:
     """Source tiers to draw from; only tier A may stand behind published weights."""
     prefixes: tuple[str, ...] = ()
     """Beginnings of the names (array `fnames`) of the poses to draw from; none: all."""
+    held_back_every: int = 0
+    """Every so-many-th clip is not drawn from; 0: none."""
+    only_held_back: bool = False
+    """Draw from these clips alone."""
     recombine: bool = True
     """Recombine, perturb and turn the recorded poses; else draw them as they are, as the paper."""
     clip_weight: float = 0.5
@@ -81,6 +85,9 @@ class PoseSampler:
     ) -> None:
         self.config = config or PoseSamplerConfig()
         poses, clips = load_poses(path, self.config.tiers, self.config.prefixes)
+        if self.config.held_back_every:
+            wanted = held_back(clips, self.config.held_back_every) == self.config.only_held_back
+            poses, clips = poses[wanted], clips[wanted]
         self.poses = torch.from_numpy(poses).float().to(device)
         self.clips = torch.from_numpy(clips).to(device)
         if not self.config.recombine:

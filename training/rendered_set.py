@@ -22,7 +22,7 @@ from configs.training import DataConfig
 from model.proxy import PROXY_SIZE, paper_edge_detector
 from model.weight_files import whole_files
 from training.draws import seeded_generator
-from training.people_setup import configured_people, describe
+from training.people_setup import PoseChoice, configured_people, describe
 from training.synthetic import SyntheticBatch, SyntheticPeople
 
 SHARD_SIZE = 1024
@@ -86,7 +86,7 @@ class RenderedSet:
 def render_set(
     folder: str | Path,
     data: DataConfig,
-    poses: str,
+    poses: PoseChoice,
     numbers: Iterable[int],
     seed: int,
     device: str,
@@ -96,7 +96,7 @@ def render_set(
     Args:
         folder: where shard_00000.npz and so on go, with description.json beside them.
         data: body, backgrounds and look of the pictures.
-        poses: npz of poses to draw from.
+        poses: those to draw from.
         numbers: of the shards wanted, of SHARD_SIZE pictures each.
         seed: seed of the whole set.
         device: cpu or cuda.

@@ -18,8 +18,9 @@ from training.distributed import Ranks, joined_ranks, training_device
 from training.epoch_end import EpochEnd
 from training.learner import Learner
 from training.losses import LossTerms
+from training.people_setup import PoseChoice
 from training.people_source import PeopleSource, training_source
-from training.pose_file import load_poses
+from training.pose_file import held_back, load_poses
 from training.provenance import code_version
 from training.rendered_set import load_rendered_set, render_set
 from training.run_log import TRAINING, RunLog
@@ -193,20 +194,22 @@ def render_missing(
         turns: numbers of the shards to render, given how many there are to be.
     """
     data = config.data
-    sets = [("val", data.for_validation(), data.val_poses, data.num_val_shards, config.seed + 1)]
+    train_poses, val_poses = PoseChoice.for_training(data), PoseChoice.for_validation(data)
+    sets = [("val", data.for_validation(), val_poses, data.num_val_shards, config.seed + 1)]
     if not data.online:
-        sets.append(("train", data, data.train_poses, data.num_shards, config.seed))
-    for name in ("val", "train"):
-        _check_poses(data, name)
+        sets.append(("train", data, train_poses, data.num_shards, config.seed))
+    for name, poses in (("val", val_poses), ("train", train_poses)):
+        _check_poses(data, poses, name)
     for name, look, poses, num_shards, seed in sets:
         render_set(folder / name, look, poses, turns(num_shards), seed, str(device))
 
 
-def _check_poses(data: DataConfig, name: str) -> None:
-    """Finds out before hours of rendering that the file of the `name` poses cannot be used."""
-    path = getattr(data, f"{name}_poses")
-    if not Path(path).is_file():
+def _check_poses(data: DataConfig, poses: PoseChoice, name: str) -> None:
+    """Finds out before hours of rendering that the `name` poses cannot be used."""
+    if not Path(poses.path).is_file():
         raise FileNotFoundError(
-            f"no pose file {path!r}; pass data.{name}_poses=FILE.npz with poses (N, 72)"
+            f"no pose file {poses.path!r}; pass data.{name}_poses=FILE.npz with poses (N, 72)"
         )
-    load_poses(path, data.pose_tiers, data.pose_prefixes)
+    _, clips = load_poses(poses.path, data.pose_tiers, data.pose_prefixes)
+    if poses.every:
+        held_back(clips, poses.every)

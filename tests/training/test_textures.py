@@ -15,7 +15,7 @@ from model.body import Body, load_body
 from model.cameras import half_turn_x
 from model.rasterizer import rasterize
 from training.draws import Draws
-from training.people_setup import configured_people
+from training.people_setup import PoseChoice, configured_people
 from training.surface import SurfacePixels
 from training.texture_maps import (
     TextureMap,
@@ -166,7 +166,7 @@ def test_the_paper_s_files_make_pictures(
         f"data.textures={tmp_path}/smpl_train_textures.npz", f"data.backgrounds={tmp_path}",
         f"data.densepose_uv={tmp_path}/UV_Processed.mat",
     ]).data  # fmt: skip
-    people = configured_people(data, data.train_poses, "cpu")
+    people = configured_people(data, PoseChoice.for_training(data), "cpu")
     batch = people.sample(torch.Generator().manual_seed(0), 8)
     nose, ankles = batch.joints2d[:, 0, 1], batch.joints2d[:, 15:, 1].mean(1)
     assert (nose < ankles).all()
