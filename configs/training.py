@@ -249,12 +249,17 @@ class PhaseConfig:
     """Bodies sampled per person for the keypoint loss, beside the mode (the paper's stage 2: 8)."""
     readout: float = 0.0
     """Weight of the regression of the truth from the encoder's features (the paper: none)."""
+    bare_people: int = 0
+    """People of each step, on top of the batch, of whom only keypoints are given: they are made
+    anew for a tenth of the time of a picture, and teach many more poses (the paper: none)."""
     detach_heads: bool = False
     """The heads learn without changing the encoder, which then learns by its readout alone."""
 
     def __post_init__(self) -> None:
         if self.stride not in (1, 2, 4):
             raise ValueError(f"phases.stride must be 1, 2 or 4, got {self.stride}")
+        if self.bare_people < 0:
+            raise ValueError(f"phases.bare_people must not be negative, got {self.bare_people}")
         if self.detach_heads and not self.readout:
             raise ValueError(
                 "phases.detach_heads needs phases.readout: the encoder has nothing else to learn by"

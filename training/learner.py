@@ -83,7 +83,7 @@ class Learner:
         """This process's share of the losses of a batch; the network has learnt from all of it.
 
         Args:
-            people: the whole batch, the same in every process.
+            people: the whole batch, rendered and bare, the same in every process.
             step: its phase, number and seed.
             num_steps: of the whole run.
         """

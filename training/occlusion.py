@@ -1,4 +1,6 @@
-"""What hides a person in a synthetic picture, as masks (B, 256, 256) made for all pictures at once.
+"""What hides a person in a synthetic picture, as masks (B, S, S) made for all pictures at once.
+
+Masks are of the 256 px crop, of as many pixels S a side as asked for.
 
 Three kinds: objects stand before the person; the frame ends and leaves black; parts of the person
 are missing, and the background shows in their place (the paper's).
@@ -41,7 +43,9 @@ class MissingPerson:
     keypoints: Tensor
 
 
-def random_objects(draws: Draws, num: int, config: SynthesisConfig) -> Tensor:
+def random_objects(
+    draws: Draws, num: int, config: SynthesisConfig, size: int = PROXY_SIZE
+) -> Tensor:
     """Where an object stands before the person: one or two tilted ellipses or boxes."""
     shape = (num, _MAX_OBJECTS, 1, 1)
     there = draws.chance(config.occluder_probability, num, 1, 1, 1).repeat(1, _MAX_OBJECTS, 1, 1)
@@ -49,7 +53,7 @@ def random_objects(draws: Draws, num: int, config: SynthesisConfig) -> Tensor:
     x, y = (draws.uniform(1 / 6, 5 / 6, *shape) * PROXY_SIZE for _ in range(2))
     width, height = (draws.uniform(0.04, 0.18, *shape) * PROXY_SIZE for _ in range(2))
     angle = draws.uniform(0, math.pi, *shape)
-    columns = _centres(draws)
+    columns = _centres(draws, size)
     right, down = columns - x, columns[:, None] - y
     along = (angle.cos() * right + angle.sin() * down) / width
     across = (angle.cos() * down - angle.sin() * right) / height
@@ -59,23 +63,25 @@ def random_objects(draws: Draws, num: int, config: SynthesisConfig) -> Tensor:
     return covered.any(1)
 
 
-def random_frames(draws: Draws, num: int, config: SynthesisConfig) -> Tensor:
+def random_frames(
+    draws: Draws, num: int, config: SynthesisConfig, size: int = PROXY_SIZE
+) -> Tensor:
     """Where the picture is: the content of the crop, sometimes cut by the picture's border."""
     margin = round(PROXY_SIZE * (1 - config.box_aspect) / 2)
-    centres = _centres(draws)
+    centres = _centres(draws, size)
     content = (centres > margin) & (centres < PROXY_SIZE - margin)
     cut = draws.chance(config.truncation_probability, num)
     side = draws.choice(_TRUNCATED_SIDES, num)
     share = torch.where(side < 2, draws.uniform(0.02, 0.45, num), draws.uniform(0.02, 0.35, num))
     depth = torch.where(cut, share * PROXY_SIZE, 0.0)
     frames = content & ~_border(side, depth, centres)
-    return frames & ~random_halves(draws, num, config.black_halves)
+    return frames & ~random_halves(draws, num, config.black_halves, size)
 
 
-def random_halves(draws: Draws, num: int, config: HalvesConfig) -> Tensor:
+def random_halves(draws: Draws, num: int, config: HalvesConfig, size: int = PROXY_SIZE) -> Tensor:
     """Halves of pictures, true where they are lost (the paper's, which may come together)."""
-    centres = _centres(draws)
-    lost = torch.zeros(num, PROXY_SIZE, PROXY_SIZE, dtype=torch.bool, device=draws.device)
+    centres = _centres(draws, size)
+    lost = torch.zeros(num, size, size, dtype=torch.bool, device=draws.device)
     left_or_right = 2 + draws.below(2, num)
     kinds = (
         (config.bottom, left_or_right * 0, 1 / 5),
@@ -101,8 +107,7 @@ def missing_person(
         num: people.
         config: see SynthesisConfig.
     """
-    chances = torch.tensor((0.0, *config.missing_parts), device=draws.device)
-    gone = draws.uniform(0, 1, num, len(chances)) < chances  # (B, 25)
+    gone = _missing_parts(draws, num, config)
     boxed = draws.chance(config.missing_box, num)
     middle = PROXY_SIZE * draws.uniform(*_BOX_MIDDLE, num, 2)
     half_side = torch.where(boxed, config.missing_box_side / 2, 0.0)[pixels.person]
@@ -117,6 +122,17 @@ def missing_person(
     )
 
 
+def missing_keypoints(draws: Draws, num: int, config: SynthesisConfig) -> Tensor:
+    """(B, 17) keypoints lost with missing parts, of people without a picture."""
+    return _lost_keypoints(draws, _missing_parts(draws, num, config), config.missing_part_hides)
+
+
+def _missing_parts(draws: Draws, num: int, config: SynthesisConfig) -> Tensor:
+    """(B, 25) DensePose parts that are missing; 0 is none."""
+    chances = torch.tensor((0.0, *config.missing_parts), device=draws.device)
+    return draws.uniform(0, 1, num, len(chances)) < chances
+
+
 def _lost_keypoints(draws: Draws, gone: Tensor, probability: float) -> Tensor:
     """(B, 17) keypoints lost with a limb, each missing part (B, 25) giving one chance."""
     lost = torch.zeros(len(gone), NUM_KEYPOINTS, dtype=torch.bool, device=gone.device)
@@ -127,15 +143,15 @@ def _lost_keypoints(draws: Draws, gone: Tensor, probability: float) -> Tensor:
 
 
 def _border(side: Tensor, depth: Tensor, centres: Tensor) -> Tensor:
-    """(B, 256, 256) the outermost `depth` (B,) pixels of the bottom, top, left or right (B,)."""
+    """(B, S, S) the outermost `depth` (B,) pixels of the bottom, top, left or right (B,)."""
     from_side = torch.where(
         (side == 0) | (side == 3), PROXY_SIZE - centres[:, None], centres[:, None]
     )
-    within = (from_side < depth).T  # (B, 256)
+    within = (from_side < depth).T  # (B, S)
     vertical = (side < 2)[:, None, None]
     return torch.where(vertical, within[:, :, None], within[:, None])
 
 
-def _centres(draws: Draws) -> Tensor:
-    """(256,) centres of the pixels."""
-    return torch.arange(PROXY_SIZE, device=draws.device) + 0.5
+def _centres(draws: Draws, size: int) -> Tensor:
+    """(S,) centres of the pixels, px of the 256 crop."""
+    return (torch.arange(size, device=draws.device) + 0.5) * (PROXY_SIZE / size)

@@ -13,9 +13,15 @@ from configs.training import DataConfig
 from model.body import Body, load_body
 from model.weight_files import whole_files
 from training.backgrounds import Backgrounds
+from training.posed_people import PosedPeopleSampler
 from training.poses import PoseSampler, PoseSamplerConfig
 from training.synthetic import SyntheticPeople
-from training.texture_maps import load_densepose_uv, own_texture_map, with_densepose_parts
+from training.texture_maps import (
+    TextureMap,
+    load_densepose_uv,
+    own_texture_map,
+    with_densepose_parts,
+)
 from training.textures import Textures
 
 
@@ -67,6 +73,14 @@ def configured_people(
         data.synthesis,
         textures,
     )
+
+
+def posed_people(
+    data: DataConfig, poses: PoseChoice, device: torch.device | str
+) -> PosedPeopleSampler:
+    """The same people without what only pictures need; arguments and errors likewise."""
+    body, _ = _body_with_parts(data)
+    return PosedPeopleSampler(body.to(device), pose_sampler(data, poses, device), data.synthesis)
 
 
 def pose_sampler(
@@ -121,11 +135,17 @@ def describe(
 
 
 def _dressed_body(data: DataConfig, device: torch.device | str) -> tuple[Body, Textures | None]:
-    """The body, with DensePose's faces and parts where their file is given, and its textures."""
-    body = load_body(data.body_model)
-    densepose = load_densepose_uv(data.densepose_uv, body) if data.densepose_uv else None
-    if densepose is not None:
-        body = with_densepose_parts(body, densepose)
+    """The body and its textures."""
+    body, densepose = _body_with_parts(data)
     if data.textures is None:
         return body, None
     return body, Textures(data.textures, densepose or own_texture_map(body), device)
+
+
+def _body_with_parts(data: DataConfig) -> tuple[Body, TextureMap | None]:
+    """The body, and DensePose's faces where their file is given."""
+    body = load_body(data.body_model)
+    if data.densepose_uv is None:
+        return body, None
+    densepose = load_densepose_uv(data.densepose_uv, body)
+    return with_densepose_parts(body, densepose), densepose

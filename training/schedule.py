@@ -44,10 +44,19 @@ class Schedule:
 
     def __init__(self, config: TrainConfig, steps_per_epoch: int) -> None:
         self._seed, self._steps_per_epoch = config.seed, steps_per_epoch
+        self._batch_size = config.optimiser.batch_size
         self._epochs = [phase for phase in config.phases for _ in range(phase.epochs)]
 
     def __len__(self) -> int:
         return self._steps_per_epoch * len(self._epochs)
+
+    def people(self, num_steps: int) -> tuple[int, int]:
+        """Pictures, and people without one, that the first `num_steps` steps learn from."""
+        epochs, rest = divmod(num_steps, self._steps_per_epoch)
+        bare = [phase.bare_people * self._steps_per_epoch for phase in self._epochs[:epochs]]
+        if rest:
+            bare.append(self._epochs[epochs].bare_people * rest)
+        return num_steps * self._batch_size, sum(bare)
 
     def steps(self, first: int) -> Iterator[Step]:
         """Steps from number `first` to the last."""

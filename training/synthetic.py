@@ -14,17 +14,13 @@ from torch import Tensor
 
 from configs.training import SynthesisConfig
 from model.body import Body
-from model.cameras import half_turn_x
-from model.proxy import PROXY_SIZE, unoccluded_mask
-from model.rasterizer import Fragments, rasterize
-from model.rotations import rotvec_to_rotmat
-from model.skeleton import NUM_BETAS
+from model.proxy import PROXY_SIZE
 from training.backgrounds import Backgrounds
 from training.clothing import face_regions, pixel_albedo, pixel_folds, random_wardrobe
 from training.draws import Draws
-from training.framing import boxed_vertices, frame_people
 from training.lighting import lit, random_lights
 from training.occlusion import MissingPerson, missing_person, random_frames, random_objects
+from training.posed_people import PosedPeopleSampler, at_keypoints
 from training.poses import PoseSampler
 from training.surface import SurfacePixels, VertexNormals
 from training.textures import Textures
@@ -72,17 +68,10 @@ class SyntheticPeople:
         config: SynthesisConfig | None = None,
         textures: Textures | None = None,
     ) -> None:
-        if body.face_parts is None or body.vertex_parts is None:
-            raise ValueError(
-                "synthetic pictures need the body's parts: set data.densepose_uv for SMPL; the "
-                "bundled OpenBody has them"
-            )
         self.body, self.poses, self.backgrounds = body, poses, backgrounds
         self.config, self.textures = config or SynthesisConfig(), textures
-        device = body.faces.device
-        self._face_parts = torch.as_tensor(body.face_parts, device=device).long()
-        self._regions = face_regions(body.v_template, body.faces, self._face_parts)
-        self._boxed = boxed_vertices(torch.as_tensor(body.vertex_parts, device=device))
+        self._people = PosedPeopleSampler(body, poses, self.config)
+        self._regions = face_regions(body.v_template, body.faces, self._people.face_parts)
         self._vertex_normals = VertexNormals(body.faces, body.num_vertices)
 
     @torch.no_grad()
@@ -94,39 +83,29 @@ class SyntheticPeople:
             num: pictures, all made at once.
         """
         draws, config = Draws(generator), self.config
-        rotvecs = self.poses.sample(draws, num)
-        betas = random_betas(draws, num, config)
-        vertices, keypoints = self._bodies(rotvecs, betas)
-        framed = frame_people(draws, vertices, keypoints, self._boxed, config)
-        fragments = rasterize(
-            framed.vertices, self.body.faces, PROXY_SIZE, PROXY_SIZE, cull_back_faces=True
-        )
+        people = self._people.sample(draws, num)
+        keypoints = people.framed.keypoints
+        fragments = self._people.rasterized(people)
         pixels = SurfacePixels.of(fragments, self.body.faces)
-        colours = self._colours(draws, pixels, vertices, framed.eye)
-        missing = missing_person(draws, pixels, self._face_parts[pixels.face], num, config)
+        colours = self._colours(draws, pixels, people.vertices, people.framed.eye)
+        parts = self._people.face_parts[pixels.face]
+        missing = missing_person(draws, pixels, parts, num, config)
         covered = random_objects(draws, num, config)
         frame = random_frames(draws, num, config)
         rgb = self._compose(draws, pixels, colours, missing, covered)
-        outside = ~_at_keypoints(frame, framed.keypoints)
-        hidden = self._hidden_by_body(fragments, framed.keypoints) | missing.keypoints
+        outside = ~at_keypoints(frame, keypoints)
+        hidden = self._people.hidden_by_body(fragments, keypoints) | missing.keypoints
         for mask in (missing.halves, covered):
-            hidden |= _at_keypoints(mask, framed.keypoints)
+            hidden |= at_keypoints(mask, keypoints)
         return SyntheticBatch(
             rgb=_photograph(draws, rgb, config) * frame[:, None],
-            joints2d=framed.keypoints[..., :2],
+            joints2d=keypoints[..., :2],
             outside=outside,
             hidden=hidden & ~outside,
-            rotvecs=rotvecs,
-            betas=betas,
+            rotvecs=people.rotvecs,
+            betas=people.betas,
             silhouette=fragments.mask,
         )
-
-    def _bodies(self, rotvecs: Tensor, betas: Tensor) -> tuple[Tensor, Tensor]:
-        """Vertices (B, V, 3) and keypoints (B, 17, 3), metres, y down, z away from the camera."""
-        rotmats = rotvec_to_rotmat(rotvecs)
-        vertices, joints = self.body(betas, rotmats[:, 1:], rotmats[:, 0])
-        keypoints = self.body.coco_joints(vertices, joints)
-        return half_turn_x(vertices), half_turn_x(keypoints)
 
     def _colours(
         self, draws: Draws, pixels: SurfacePixels, vertices: Tensor, eye: Tensor
@@ -159,38 +138,6 @@ class SyntheticPeople:
         rgb[seen] = torch.where(missing.pixels[:, None], rgb[seen], colours)
         rgb = torch.where(covered[..., None], objects, rgb)
         return rgb.permute(0, 3, 1, 2).contiguous()
-
-    def _hidden_by_body(self, fragments: Fragments, keypoints: Tensor) -> Tensor:
-        """(B, 17) keypoints that the body hides, by the configured rule."""
-        if self.config.hidden_rule == "parts":
-            parts = torch.where(fragments.mask, self._face_parts[fragments.face_ids], 0)
-            everywhere = torch.ones_like(keypoints[..., 0], dtype=torch.bool)
-            return ~unoccluded_mask(parts, everywhere)
-        surface = _look_up(fragments.depth, keypoints, outside=torch.inf)
-        return keypoints[..., 2] > surface + self.config.hidden_depth
-
-
-def random_betas(draws: Draws, num: int, config: SynthesisConfig) -> Tensor:
-    """(num, 10) betas of the clipped normal prior."""
-    betas = draws.normal(config.shape_std, num, NUM_BETAS)
-    betas = betas.clamp(-config.shape_clip, config.shape_clip)
-    betas[:, 1] = betas[:, 1].clamp(min=config.lowest_second_beta)
-    return betas
-
-
-def _look_up(image: Tensor, points: Tensor, outside: float) -> Tensor:
-    """Values (B, N) of an image (B, H, W) at the pixels of points (B, N, 2 or more)."""
-    pixel = points[..., :2].floor().long()
-    size = image.shape[-1]
-    within = ((pixel >= 0) & (pixel < size)).all(-1)
-    column, row = pixel.clamp(0, size - 1).unbind(-1)
-    picture = torch.arange(len(image), device=image.device)[:, None]
-    return torch.where(within, image[picture, row, column], outside)
-
-
-def _at_keypoints(mask: Tensor, keypoints: Tensor) -> Tensor:
-    """(B, 17) whether keypoints (B, 17, 2 or more) lie on a mask (B, 256, 256)."""
-    return _look_up(mask, keypoints, outside=False)
 
 
 def _photograph(draws: Draws, rgb: Tensor, config: SynthesisConfig) -> Tensor:

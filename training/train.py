@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -13,19 +14,21 @@ import torch
 
 from configs.training import DataConfig, TrainConfig
 from model.body import load_body
+from training.bare_people import BarePeople
 from training.batch_parts import check_batch
 from training.distributed import Ranks, joined_ranks, training_device
+from training.draws import seeded_generator
 from training.epoch_end import EpochEnd
 from training.learner import Learner
 from training.losses import LossTerms
-from training.people_setup import PoseChoice
+from training.people_setup import PoseChoice, posed_people
 from training.people_source import PeopleSource, training_source
 from training.pose_file import held_back, load_poses
 from training.provenance import code_version
-from training.rendered_set import load_rendered_set, render_set
+from training.rendered_set import RenderedSet, load_rendered_set, render_set
 from training.run_log import TRAINING, RunLog
 from training.run_state import RunState
-from training.schedule import Schedule
+from training.schedule import Schedule, Step
 from training.stopping import StopRequest
 from training.validation import Validator, mean_rotmats
 
@@ -96,13 +99,13 @@ class Trainer:
         for step in self.schedule.steps(self.first):
             if step.begins_phase:
                 self.learner.begin_phase()
-            people = source.batch(step.epoch, step.within)
-            terms = self.learner.learn(people, step, len(self.schedule))
+            pictures = source.batch(step.epoch, step.within)
+            terms = self.learner.learn(self._whole(pictures, step), step, len(self.schedule))
             done, is_last = step.number + 1, step.number + 1 == len(self.schedule)
             if done % self.config.log_every == 0:
                 self._log(terms, done)
             if step.ends_epoch and self.ranks.is_first:
-                self.epoch_end.finish(step, people, self._effort(done), is_last)
+                self.epoch_end.finish(step, pictures, self._effort(done), is_last)
             is_stopped = not is_last and self._is_stopped()
             if self.ranks.is_first and (
                 is_stopped or is_last or done % self.config.save_every == 0
@@ -111,6 +114,19 @@ class Trainer:
             if is_stopped:
                 self._tell_of_stop(f"after step {done} of {len(self.schedule)}")
                 return
+
+    def _whole(self, pictures: RenderedSet, step: Step) -> RenderedSet:
+        """The batch of a step: its pictures, and the bare people of its phase."""
+        pictures = pictures.to(self.device)
+        if not step.phase.bare_people:
+            return pictures
+        generator = seeded_generator(self.device, step.seed)
+        return self._bare_people.added_to(pictures, generator, step.phase.bare_people)
+
+    @functools.cached_property
+    def _bare_people(self) -> BarePeople:
+        data = self.config.data
+        return BarePeople(posed_people(data, PoseChoice.for_training(data), self.device))
 
     def _epoch_end(self, source: PeopleSource) -> EpochEnd:
         val_people = load_rendered_set(self.folder / "val", self.config.data.num_val_shards)
@@ -134,8 +150,10 @@ class Trainer:
 
     def _effort(self, done: int) -> dict[str, float]:
         """What `done` steps took."""
-        samples = done * self.config.optimiser.batch_size
-        return {"steps": done, "samples": samples, "minutes": round(self._seconds() / 60, 1)}
+        pictures, bare_people = self.schedule.people(done)
+        minutes = round(self._seconds() / 60, 1)
+        effort = {"steps": done, "samples": pictures + bare_people, "minutes": minutes}
+        return {**effort, "bare_people": bare_people} if bare_people else effort
 
     def _log(self, terms: LossTerms, done: int) -> None:
         """Logs the losses of the whole batch, of which each process has a share."""
@@ -143,11 +161,13 @@ class Trainer:
         self.ranks.sum_([values])
         if not self.ranks.is_first:
             return
-        steps_per_s = (done - self.first) / (time.monotonic() - self._started)
+        seconds = time.monotonic() - self._started
+        steps_per_s = (done - self.first) / seconds
+        samples = sum(self.schedule.people(done)) - sum(self.schedule.people(self.first))
         line = {
             "step": done,
             "of": len(self.schedule),
-            "samples_per_s": round(steps_per_s * self.config.optimiser.batch_size, 1),
+            "samples_per_s": round(samples / seconds, 1),
             "minutes_left": round((len(self.schedule) - done) / steps_per_s / 60, 1),
         }
         losses = {name: round(v, 4) for name, v in zip(vars(terms), values.tolist(), strict=True)}

@@ -39,7 +39,8 @@ def pose_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_config(pose_file: Path) -> TrainConfig:
-    """Six steps of four people: three to learn by the readout, three with samples in the loss."""
+    """Six steps of four people: three to learn by the readout, three with samples in the loss
+    and two bare people on top."""
     poses = str(pose_file)
     return TrainConfig(
         data=DataConfig(
@@ -48,7 +49,7 @@ def tiny_config(pose_file: Path) -> TrainConfig:
         ),
         phases=(
             PhaseConfig(epochs=1, stride=4, readout=1.0, detach_heads=True),
-            PhaseConfig(epochs=1, stride=4, num_samples=2),
+            PhaseConfig(epochs=1, stride=4, num_samples=2, bare_people=2),
         ),
         optimiser=OptimiserConfig(batch_size=4, warmup_steps=2),
         device="cpu", num_threads=1, save_every=3, log_every=1, log_tensorboard=False,

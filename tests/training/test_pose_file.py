@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from model.rotations import rotvec_to_rotmat
 from training.draws import Draws
-from training.pose_file import load_poses
+from training.pose_file import held_back, load_poses
 from training.poses import PoseSampler, PoseSamplerConfig
 
 
@@ -112,3 +112,23 @@ def test_missing_and_torn_files_are_named(paper_file: Path, tmp_path: Path) -> N
     np.save(tmp_path / "single.npy", np.zeros((3, 72)))
     with pytest.raises(ValueError, match="single.npy is no npz of plain arrays"):
         load_poses(tmp_path / "single.npy")
+
+
+def test_every_so_many_clips_are_held_back_whole() -> None:
+    clips = np.array([7, 7, 2, 2, 9, 4, 4, 30])  # in order: 2 4 7 9 30
+    assert held_back(clips, 2).tolist() == [False, False, False, False, True, True, True, False]
+    assert held_back(clips, 5).tolist() == [False] * 7 + [True]
+    with pytest.raises(ValueError, match="holds back no clip of 5"):
+        held_back(clips, 6)
+
+
+def test_training_and_validation_draw_from_different_clips(pose_file: Path) -> None:
+    def sampler(only_held_back: bool) -> PoseSampler:
+        config = PoseSamplerConfig(
+            tiers="AB", held_back_every=2, only_held_back=only_held_back, recombine=False
+        )
+        return PoseSampler(pose_file, config)
+
+    training, validation = sampler(False), sampler(True)
+    assert len(training.poses) == len(validation.poses) == 20  # clips 0, 2 and 1, 3 of ten each
+    assert not (training.poses[:, None] == validation.poses).flatten(2).all(-1).any()

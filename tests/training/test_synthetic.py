@@ -11,8 +11,9 @@ from configs.training import BackgroundConfig, HalvesConfig, SynthesisConfig
 from model.body import load_body
 from training.backgrounds import Backgrounds
 from training.draws import Draws, seeded_generator
+from training.posed_people import random_betas
 from training.poses import PoseSampler
-from training.synthetic import SyntheticBatch, SyntheticPeople, blur_taps, random_betas
+from training.synthetic import SyntheticBatch, SyntheticPeople, blur_taps
 
 PLAIN = SynthesisConfig(
     extreme_crop_probability=0, truncation_probability=0, occluder_probability=0,

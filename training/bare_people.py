@@ -1,0 +1,69 @@
+"""People of whom only keypoints are given: new poses at a small part of the price of a picture.
+
+A picture with edges takes far longer to make than the network takes to learn from it, so rendered
+pictures must be seen many times. What a pose looks like in keypoints can be learnt from these.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from model.proxy import PROXY_SIZE
+from training.draws import Draws
+from training.occlusion import missing_keypoints, random_frames, random_halves, random_objects
+from training.posed_people import PosedPeopleSampler, at_keypoints
+from training.rendered_set import RenderedSet
+
+_MASK_SIZE = 64
+"""Pixels a side of the masks that keypoints are looked up in: enough for the depth of a body."""
+
+
+class BarePeople:
+    """Source of endless people without pictures.
+
+    Args:
+        people: where bodies and cameras come from.
+    """
+
+    def __init__(self, people: PosedPeopleSampler) -> None:
+        self._people, self._config = people, people.config
+        counts_pixels = self._config.hidden_rule == "parts"
+        self._size = PROXY_SIZE if counts_pixels else _MASK_SIZE
+
+    def added_to(self, people: RenderedSet, generator: torch.Generator, num: int) -> RenderedSet:
+        """Rendered people and `num` bare ones, mixed, so that every part of a batch has both.
+
+        Args:
+            people: on the device of the generator.
+            generator: decides the bare people and the order.
+            num: bare people.
+        """
+        joined = RenderedSet.joined([people, self.sample(generator, num, people.edges.shape[-1])])
+        order = torch.randperm(len(joined), generator=generator, device=generator.device)
+        return joined[order]
+
+    @torch.no_grad()
+    def sample(self, generator: torch.Generator, num: int, edges_size: int) -> RenderedSet:
+        """`num` people whose edges (num, edges_size, edges_size) are empty.
+
+        Args:
+            generator: on the device of the body; the same state gives the same people.
+            num: people, all made at once.
+            edges_size: pixels a side of the empty edges.
+        """
+        draws, config, size = Draws(generator), self._config, self._size
+        people = self._people.sample(draws, num)
+        keypoints = people.framed.keypoints
+        outside = ~at_keypoints(random_frames(draws, num, config, size), keypoints)
+        hidden = self._people.hidden_by_body(self._people.rasterized(people, size), keypoints)
+        hidden |= missing_keypoints(draws, num, config)
+        hidden |= at_keypoints(random_halves(draws, num, config.missing_halves, size), keypoints)
+        hidden |= at_keypoints(random_objects(draws, num, config, size), keypoints)
+        return RenderedSet(
+            edges=torch.zeros(num, edges_size, edges_size, dtype=torch.uint8, device=draws.device),
+            joints2d=keypoints[..., :2],
+            outside=outside,
+            hidden=hidden & ~outside,
+            rotvecs=people.rotvecs,
+            betas=people.betas,
+        )

@@ -1,0 +1,110 @@
+"""Random bodies before random cameras: what people with and without a picture begin with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from configs.training import SynthesisConfig
+from model.body import Body
+from model.cameras import half_turn_x
+from model.proxy import PROXY_SIZE, unoccluded_mask
+from model.rasterizer import Fragments, rasterize
+from model.rotations import rotvec_to_rotmat
+from model.skeleton import NUM_BETAS
+from training.draws import Draws
+from training.framing import FramedPeople, boxed_vertices, frame_people
+from training.poses import PoseSampler
+
+
+@dataclass(frozen=True)
+class PosedPeople:
+    """B people.
+
+    Attributes:
+        rotvecs: (B, 24, 3) pose, the pelvis first.
+        betas: (B, 10).
+        vertices: (B, V, 3) metres, y down, z away from the camera.
+        framed: vertices and COCO keypoints on the screen of the 256 px crop.
+    """
+
+    rotvecs: Tensor
+    betas: Tensor
+    vertices: Tensor
+    framed: FramedPeople
+
+
+class PosedPeopleSampler:
+    """Draws poses, shapes and cameras, and tells which keypoints the bodies hide.
+
+    Args:
+        body: the body model; needs DensePose-like parts per face.
+        poses: where poses come from.
+        config: see SynthesisConfig.
+    """
+
+    def __init__(self, body: Body, poses: PoseSampler, config: SynthesisConfig) -> None:
+        if body.face_parts is None or body.vertex_parts is None:
+            raise ValueError(
+                "synthetic people need the body's parts: set data.densepose_uv for SMPL; the "
+                "bundled OpenBody has them"
+            )
+        self.body, self.poses, self.config = body, poses, config
+        device = body.faces.device
+        self.face_parts = torch.as_tensor(body.face_parts, device=device).long()
+        self._boxed = boxed_vertices(torch.as_tensor(body.vertex_parts, device=device))
+
+    def sample(self, draws: Draws, num: int) -> PosedPeople:
+        """`num` people, all made at once."""
+        rotvecs = self.poses.sample(draws, num)
+        betas = random_betas(draws, num, self.config)
+        vertices, keypoints = self._bodies(rotvecs, betas)
+        framed = frame_people(draws, vertices, keypoints, self._boxed, self.config)
+        return PosedPeople(rotvecs, betas, vertices, framed)
+
+    def rasterized(self, people: PosedPeople, size: int = PROXY_SIZE) -> Fragments:
+        """What the pixels of crops of size x size see."""
+        scale = people.vertices.new_tensor([size / PROXY_SIZE, size / PROXY_SIZE, 1.0])
+        vertices = people.framed.vertices * scale
+        return rasterize(vertices, self.body.faces, size, size, cull_back_faces=True)
+
+    def hidden_by_body(self, fragments: Fragments, keypoints: Tensor) -> Tensor:
+        """(B, 17) keypoints (B, 17, 3) that the body hides, by the configured rule."""
+        if self.config.hidden_rule == "parts":
+            parts = torch.where(fragments.mask, self.face_parts[fragments.face_ids], 0)
+            everywhere = torch.ones_like(keypoints[..., 0], dtype=torch.bool)
+            return ~unoccluded_mask(parts, everywhere)
+        surface = _look_up(fragments.depth, keypoints, outside=torch.inf)
+        return keypoints[..., 2] > surface + self.config.hidden_depth
+
+    def _bodies(self, rotvecs: Tensor, betas: Tensor) -> tuple[Tensor, Tensor]:
+        """Vertices (B, V, 3) and keypoints (B, 17, 3), metres, y down, z away from the camera."""
+        rotmats = rotvec_to_rotmat(rotvecs)
+        vertices, joints = self.body(betas, rotmats[:, 1:], rotmats[:, 0])
+        keypoints = self.body.coco_joints(vertices, joints)
+        return half_turn_x(vertices), half_turn_x(keypoints)
+
+
+def random_betas(draws: Draws, num: int, config: SynthesisConfig) -> Tensor:
+    """(num, 10) betas of the clipped normal prior."""
+    betas = draws.normal(config.shape_std, num, NUM_BETAS)
+    betas = betas.clamp(-config.shape_clip, config.shape_clip)
+    betas[:, 1] = betas[:, 1].clamp(min=config.lowest_second_beta)
+    return betas
+
+
+def at_keypoints(mask: Tensor, keypoints: Tensor) -> Tensor:
+    """(B, 17) whether keypoints (B, 17, 2 or more), px of the 256 crop, lie on a mask (B, S, S)."""
+    return _look_up(mask, keypoints, outside=False)
+
+
+def _look_up(image: Tensor, points: Tensor, outside: float) -> Tensor:
+    """Values (B, N) of a crop (B, S, S) at points (B, N, 2 or more), px of the 256 crop."""
+    size = image.shape[-1]
+    pixel = (points[..., :2] * (size / PROXY_SIZE)).floor().long()
+    within = ((pixel >= 0) & (pixel < size)).all(-1)
+    column, row = pixel.clamp(0, size - 1).unbind(-1)
+    picture = torch.arange(len(image), device=image.device)[:, None]
+    return torch.where(within, image[picture, row, column], outside)
