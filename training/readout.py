@@ -41,6 +41,9 @@ class ReadTruth:
 class Readout(nn.Module):
     """One linear map from features to the truth.
 
+    It begins at zero, and so pushes the encoder nowhere before it has learnt what to read: an
+    encoder that was trained before keeps what it knows.
+
     Args:
         num_features: 512 for a ResNet-18, 2048 for a ResNet-50.
     """
@@ -48,6 +51,8 @@ class Readout(nn.Module):
     def __init__(self, num_features: int) -> None:
         super().__init__()
         self.linear = nn.Linear(num_features, sum(_SIZES))
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
 
     def forward(self, features: Tensor) -> ReadTruth:
         """What features (B, num_features) say."""
