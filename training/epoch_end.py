@@ -81,7 +81,7 @@ class EpochEnd:
 
     def _metadata(self, best: BestWeights) -> WeightsMetadata:
         return weights_metadata(
-            self.config, self.folder, best.epoch, best.metrics, best.effort,
+            self.config, self.folder, self.body.family, best.epoch, best.metrics, best.effort,
             self.validator.mean_pose,
         )  # fmt: skip
 

@@ -9,16 +9,15 @@ from model.checkpoints import load_distribution_net
 from model.network import DistributionNet, NetworkConfig
 
 
-def body_family(config: TrainConfig) -> str:
-    """Family of the body that a run trains with: openbody or smpl."""
-    return "openbody" if config.data.body_model == "open" else "smpl"
-
-
-def initial_net(config: TrainConfig) -> DistributionNet:
+def initial_net(config: TrainConfig, body_family: str) -> DistributionNet:
     """The network of a run before its first step, on the CPU.
 
     Initial weights may have been trained at another stride, and may lack the layer of
     `global_spread`, which is then new; in all else they must fit.
+
+    Args:
+        config: the run.
+        body_family: family of its body, openbody or smpl.
 
     Raises:
         FileNotFoundError: there are no such initial weights.
@@ -35,16 +34,16 @@ def initial_net(config: TrainConfig) -> DistributionNet:
     )
     if config.initial_weights is not None:
         weights = load_distribution_net(config.initial_weights)
-        _check_fit(config, weights)
+        _check_fit(config, body_family, weights)
         net.load_state_dict(weights.state_dict(), strict=False)
     return net
 
 
-def _check_fit(config: TrainConfig, weights: DistributionNet) -> None:
+def _check_fit(config: TrainConfig, body_family: str, weights: DistributionNet) -> None:
     """Raises ValueError where weights do not fit a run."""
     theirs = weights.config
     pairs = {
-        "the body": (weights.body_family, body_family(config)),
+        "the body": (weights.body_family, body_family),
         "sign_rule": (theirs.sign_rule, config.sign_rule),
         "num_layers": (theirs.num_layers, config.num_layers),
     }

@@ -56,7 +56,7 @@ class Learner:
         self.body = SparseBody(body)
         self.dtype = DTYPES[config.precision]
         torch.backends.cudnn.benchmark = True  # pictures of a phase are all of one size
-        self.net = initial_net(config).to(device).to(memory_format=torch.channels_last)
+        self.net = initial_net(config, body.family).to(device).to(memory_format=torch.channels_last)
         decay = get_ema_multi_avg_fn(config.optimiser.average_decay)
         self.average = AveragedModel(self.net, multi_avg_fn=decay, use_buffers=True)
         self.readout = Readout(self.net.fc1.in_features).to(device)

@@ -16,7 +16,6 @@ from torch import Tensor
 from configs.training import TrainConfig
 from model.checkpoints import WeightsMetadata, sha256_of
 from model.rotations import rotmat_to_rotvec
-from training.initial_net import body_family
 from training.validation import MEAN_POSE
 
 _FILES = (
@@ -29,6 +28,7 @@ _FILES = (
 def weights_metadata(
     config: TrainConfig,
     folder: Path,
+    body_family: str,
     epoch: int,
     metrics: dict[str, float],
     effort: dict[str, float],
@@ -39,6 +39,7 @@ def weights_metadata(
     Args:
         config: the run.
         folder: its folder.
+        body_family: family of its body, openbody or smpl.
         epoch: epoch of the weights.
         metrics: their validation.
         effort: steps, samples and minutes that they took.
@@ -57,7 +58,7 @@ def weights_metadata(
     if config.initial_weights is not None:
         provenance["initial_weights_sha256"] = sha256_of(config.initial_weights)
     return WeightsMetadata(
-        body_family=body_family(config),
+        body_family=body_family,
         sign_rule=config.sign_rule,
         input_stride=config.input_stride,
         num_layers=config.num_layers,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from configs.training import DataConfig, TrainConfig
+from configs.training import TrainConfig
 from model.checkpoints import default_weights_path, load_distribution_net
 from training.initial_net import initial_net
 
@@ -14,7 +14,7 @@ from training.initial_net import initial_net
 def test_training_goes_on_from_given_weights(tiny_config: TrainConfig, undisturbed: Path) -> None:
     path = undisturbed / "checkpoints" / "epoch_001.tar"
     config = dataclasses.replace(tiny_config, initial_weights=str(path), global_spread=True)
-    given, net = load_distribution_net(path).state_dict(), initial_net(config)
+    given, net = load_distribution_net(path).state_dict(), initial_net(config, "openbody")
     assert {name for name in net.state_dict() if name not in given} == {
         "fc_glob_spread.weight", "fc_glob_spread.bias"
     }  # fmt: skip
@@ -23,14 +23,20 @@ def test_training_goes_on_from_given_weights(tiny_config: TrainConfig, undisturb
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("changes", "family", "message"),
     [
-        ({"sign_rule": "paper"}, "sign_rule is 'invariant' there and 'paper' in this run"),
-        ({"num_layers": 50}, "num_layers is 18 there and 50 in this run"),
-        ({"data": DataConfig(body_model="SMPL_NEUTRAL.pkl")}, "the body is 'openbody' there"),
+        (
+            {"sign_rule": "paper"},
+            "openbody",
+            "sign_rule is 'invariant' there and 'paper' in this run",
+        ),
+        ({"num_layers": 50}, "openbody", "num_layers is 18 there and 50 in this run"),
+        ({}, "smpl", "the body is 'openbody' there"),
     ],
 )
-def test_initial_weights_of_another_kind_are_refused(changes: dict, message: str) -> None:
+def test_initial_weights_of_another_kind_are_refused(
+    changes: dict, family: str, message: str
+) -> None:
     config = TrainConfig(initial_weights=str(default_weights_path()), **changes)
     with pytest.raises(ValueError, match=message):
-        initial_net(config)
+        initial_net(config, family)
