@@ -22,7 +22,8 @@ def load_config(
 
     Args:
         cls: a dataclass whose fields are numbers, texts, other such dataclasses or tuples of them.
-        path: YAML file with some of the fields.
+        path: YAML file with some of the fields. In place of the fields of a dataclass with
+            PRESETS may stand the name of one.
         overrides: words such as `optimiser.lr=1e-3` or `phases.0.epochs=2`; values are YAML.
 
     Raises:
@@ -54,12 +55,12 @@ def build_config(
     """As `load_config`, of the settings of several layers, the later ones before the earlier."""
     values: Any = dataclasses.asdict(cls())  # type: ignore[call-overload]
     for layer in layers:
-        values = _merge(values, layer, "")
+        values = _merge(cls, values, layer, "")
     for word in overrides:
         name, separator, text = word.partition("=")
         if not separator:
             raise ValueError(f"{word!r} is not of the form name=value")
-        values = _merge(values, _nested(name.split("."), _parse(text, f"{word!r}")), "")
+        values = _merge(cls, values, _nested(name.split("."), _parse(text, f"{word!r}")), "")
     return typing.cast(Config, _build(cls, values, ""))
 
 
@@ -76,19 +77,35 @@ def _nested(names: list[str], value: Any) -> Any:
     return value
 
 
-def _merge(old: Any, new: Any, name: str) -> Any:
-    """`old` with what `new` says; a mapping with numeric keys changes single items of a list."""
+def _merge(kind: Any, old: Any, new: Any, name: str) -> Any:
+    """`old` with what `new` says, both of a kind.
+
+    A mapping with numeric keys changes single items of a list; the name of a preset stands for it.
+    """
+    if isinstance(new, str) and hasattr(kind, "PRESETS"):
+        return _preset(kind, new, name)
     if isinstance(old, Mapping) and isinstance(new, Mapping):
-        changed = {key: _merge(old.get(key), new[key], _join(name, key)) for key in new}
+        kinds = typing.get_type_hints(kind) if dataclasses.is_dataclass(kind) else {}
+        changed = {
+            key: _merge(kinds.get(key), old.get(key), new[key], _join(name, key)) for key in new
+        }
         return {**old, **changed}
     if isinstance(old, (list, tuple)) and isinstance(new, Mapping):
         items = list(old)
         for key, value in new.items():
             if not str(key).isdigit() or int(key) >= len(items):
                 raise ValueError(f"{_join(name, key)!r}: {name} has items 0..{len(items) - 1}")
-            items[int(key)] = _merge(items[int(key)], value, _join(name, key))
+            item_kind = typing.get_args(kind)[0]  # lists of mappings are tuples of one kind
+            items[int(key)] = _merge(item_kind, items[int(key)], value, _join(name, key))
         return items
     return new
+
+
+def _preset(kind: Any, preset: str, name: str) -> dict[str, Any]:
+    """The settings of a preset of a dataclass."""
+    if preset not in kind.PRESETS:
+        raise ValueError(f"{name} must be settings or one of {list(kind.PRESETS)}, got {preset!r}")
+    return dataclasses.asdict(kind.PRESETS[preset])
 
 
 def _build(kind: Any, value: Any, name: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,9 +137,11 @@ class BackgroundConfig:
 class KeypointNoiseConfig:
     """Errors given to the true keypoints, each picture anew; pixels of the 256 px crop.
 
-    Tuples of 17 follow COCO's order. `MOVENET_KEYPOINT_NOISE` and `PAPER_KEYPOINT_NOISE` are
-    choices of all of them.
+    Tuples of 17 follow COCO's order. In a file or on the command line the name of one of PRESETS
+    stands for all of them: `data.keypoint_noise=movenet`.
     """
+
+    PRESETS: ClassVar[dict[str, KeypointNoiseConfig]] = {}
 
     deviation: float = 4.0
     """Standard deviation of each keypoint."""
@@ -210,6 +213,10 @@ PAPER_KEYPOINT_NOISE = KeypointNoiseConfig(
 )
 """The paper's errors: shoulders and hips are exchanged, elbows, wrists, knees and ankles are lost.
 What it calls hidden is `SynthesisConfig.hidden_rule` "parts"."""
+
+KeypointNoiseConfig.PRESETS.update(
+    default=KeypointNoiseConfig(), movenet=MOVENET_KEYPOINT_NOISE, paper=PAPER_KEYPOINT_NOISE
+)
 
 
 @dataclass(frozen=True, kw_only=True)

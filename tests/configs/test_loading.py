@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from configs.loading import load_config
-from configs.training import TrainConfig
+from configs.training import MOVENET_KEYPOINT_NOISE, TrainConfig
 
 
 def test_nothing_given_is_the_defaults() -> None:
@@ -24,6 +25,17 @@ def test_overrides_win_over_the_file(tmp_path: Path) -> None:
     assert len(config.phases) == 1 and config.phases[0].loss.pose == 7.0
 
 
+def test_a_preset_s_name_stands_for_its_settings(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("data: {keypoint_noise: movenet}\n")
+    assert load_config(TrainConfig, file).data.keypoint_noise == MOVENET_KEYPOINT_NOISE
+    changed = load_config(TrainConfig, file, ["data.keypoint_noise.deviation=3"])
+    expected = dataclasses.replace(MOVENET_KEYPOINT_NOISE, deviation=3.0)
+    assert changed.data.keypoint_noise == expected
+    back = load_config(TrainConfig, file, ["data.keypoint_noise=default"])
+    assert back == TrainConfig()
+
+
 @pytest.mark.parametrize(
     ("word", "message"),
     [
@@ -31,6 +43,7 @@ def test_overrides_win_over_the_file(tmp_path: Path) -> None:
         ("num_layers=many", "num_layers must be of type int"),
         ("phases.9.epochs=1", "items 0..2"),
         ("data.synthesis.ambient=[1]", "data.synthesis.ambient must have 2 items"),
+        ("data.keypoint_noise=hrnet", r"one of \['default', 'movenet', 'paper'\], got 'hrnet'"),
         ("seed", "name=value"),
         ("phases.0.stride=3", "stride must be 1, 2 or 4"),
     ],
