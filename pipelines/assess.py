@@ -23,7 +23,7 @@ from training import rendered_set
 from training.assessment import assess, drawn_mean_pose, weights_mean_pose
 from training.assessment_report import markdown
 from training.evaluation_set import HELDBACK_POSES
-from training.people_setup import PoseChoice
+from training.people_setup import DESCRIPTION_FILE, PoseChoice
 from transforms.models import resolve_device
 
 RECORD_FILE, MARKDOWN_FILE = "assessment.json", "assessment.md"
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
     mean_pose = _mean_pose(net, data)
     folder = Path(args.rendered) if args.rendered else _render(args, data, net, device)
     people = rendered_set.load_rendered_set(folder)[: args.num_people]
-    record["pictures"] = json.loads((folder / "description.json").read_text())
+    record["pictures"] = json.loads((folder / DESCRIPTION_FILE).read_text())
     body = load_body(data.body_model).to(device)
     record["conditions"] = assess(net, body, people, mean_pose, data.keypoint_noise, args.seed)
     _write(Path(args.output), record)

@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -23,6 +24,8 @@ from training.texture_maps import (
     with_densepose_parts,
 )
 from training.textures import Textures
+
+DESCRIPTION_FILE = "description.json"
 
 
 @dataclass(frozen=True)
@@ -108,29 +111,54 @@ def describe(
         ValueError: the folder's pictures were made with other settings.
     """
     description = {
+        **_settings(data, poses, seed),
+        "body_sha256": people.body.sha256,
+        "textures": "drawn" if people.textures is None else people.textures.digest,
+        "backgrounds": people.backgrounds.digest,
+    }
+    path = folder / DESCRIPTION_FILE
+    if path.exists():
+        _check_same(folder, description)
+        return
+    with whole_files([path]) as [unfinished]:  # other processes may be about to read it
+        unfinished.write_text(json.dumps(description, indent=2))
+
+
+def check_described(folder: Path, data: DataConfig, poses: PoseChoice, seed: int) -> None:
+    """As `describe` for pictures that are all there: what they were made of need not be.
+
+    Raises:
+        FileNotFoundError: the folder has no description.
+        ValueError: its pictures were made with other settings.
+    """
+    _check_same(folder, _settings(data, poses, seed))
+
+
+def _settings(data: DataConfig, poses: PoseChoice, seed: int) -> dict[str, Any]:
+    """What decides how pictures look, but for the files of bodies, textures and backgrounds."""
+    return {
         "poses_sha256": hashlib.sha256(Path(poses.path).read_bytes()).hexdigest(),
         "pose_tiers": data.pose_tiers,
         "pose_prefixes": list(data.pose_prefixes),
         "held_back_every": poses.every,
         "only_held_back": poses.only_held_back,
         "recombine_poses": data.recombine_poses,
-        "body_sha256": people.body.sha256,
-        "textures": "drawn" if people.textures is None else people.textures.digest,
-        "backgrounds": people.backgrounds.digest,
         "background_look": json.loads(json.dumps(asdict(data.background_look))),
         "synthesis": json.loads(json.dumps(asdict(data.synthesis))),
         "stored_stride": data.stored_stride,
         "seed": seed,
         "online": data.online,
     }
-    path = folder / "description.json"
-    if not path.exists():
-        with whole_files([path]) as [unfinished]:  # other processes may be about to read it
-            unfinished.write_text(json.dumps(description, indent=2))
-    elif json.loads(path.read_text()) != description:
+
+
+def _check_same(folder: Path, expected: dict[str, Any]) -> None:
+    """Raises ValueError where the folder's description says something else."""
+    found = json.loads((folder / DESCRIPTION_FILE).read_text())
+    different = [name for name, value in expected.items() if found.get(name) != value]
+    if different:
         raise ValueError(
-            f"{folder} holds pictures made with other settings (see its description.json); "
-            "choose another --experiment or remove the folder"
+            f"{folder} holds pictures made with other settings ({', '.join(different)}; see its "
+            f"{DESCRIPTION_FILE}); choose another --experiment or remove the folder"
         )
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from configs.training import TrainConfig
 from model.checkpoints import WeightsMetadata, sha256_of
 from model.rotations import rotmat_to_rotvec
+from training.people_setup import DESCRIPTION_FILE
 from training.validation import MEAN_POSE
 
 _FILES = (
@@ -45,7 +46,7 @@ def weights_metadata(
         effort: steps, samples and minutes that they took.
         mean_pose: (23, 3, 3) mean training pose, against which `hierprob3d assess` measures them.
     """
-    description = json.loads((folder / "train" / "description.json").read_text())
+    description = json.loads((folder / "train" / DESCRIPTION_FILE).read_text())
     provenance = {
         "code": code_version(),
         "config": _settings(config),

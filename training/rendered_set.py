@@ -22,7 +22,13 @@ from configs.training import DataConfig
 from model.proxy import PROXY_SIZE, paper_edge_detector
 from model.weight_files import whole_files
 from training.draws import seeded_generator
-from training.people_setup import PoseChoice, configured_people, describe
+from training.people_setup import (
+    DESCRIPTION_FILE,
+    PoseChoice,
+    check_described,
+    configured_people,
+    describe,
+)
 from training.synthetic import SyntheticBatch, SyntheticPeople
 
 SHARD_SIZE = 1024
@@ -105,20 +111,29 @@ def render_set(
         ValueError: the folder holds a set made with other settings.
     """
     folder = Path(folder)
-    people = configured_people(data, poses, device)
-    describe(folder, people, data, poses, seed)
+    people = None  # what they are made of may take minutes to load: not for sets that are all there
     for number in numbers:
         path = folder / f"shard_{number:05d}.npz"
         if path.exists():
             continue
-        start = time.monotonic()
-        generator = seeded_generator(device, seed, number)
-        shard = render_people(people, generator, SHARD_SIZE, data.stored_stride)
-        arrays = {name: value.cpu().numpy() for name, value in vars(shard).items()}
-        with whole_files([path]) as [unfinished], unfinished.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
-        rate = SHARD_SIZE / (time.monotonic() - start)
-        _logger.info("rendered %s/%s, %.0f pictures/s", folder.name, path.name, rate)
+        if people is None:
+            people = configured_people(data, poses, device)
+            describe(folder, people, data, poses, seed)
+        _render_shard(path, people, seeded_generator(device, seed, number), data.stored_stride)
+    if people is None and (folder / DESCRIPTION_FILE).exists():
+        check_described(folder, data, poses, seed)
+
+
+def _render_shard(
+    path: Path, people: SyntheticPeople, generator: torch.Generator, stride: int
+) -> None:
+    start = time.monotonic()
+    shard = render_people(people, generator, SHARD_SIZE, stride)
+    arrays = {name: value.cpu().numpy() for name, value in vars(shard).items()}
+    with whole_files([path]) as [unfinished], unfinished.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+    rate = SHARD_SIZE / (time.monotonic() - start)
+    _logger.info("rendered %s/%s, %.0f pictures/s", path.parent.name, path.name, rate)
 
 
 def load_rendered_set(folder: str | Path, limit: int | None = None) -> RenderedSet:

@@ -113,3 +113,10 @@ def test_rendering_goes_on_where_it_stopped(
     render_missing(tiny_config, folder)
     after = load_rendered_set(folder / "train")
     assert torch.equal(before.edges, after.edges) and torch.equal(before.betas, after.betas)
+
+
+def test_a_set_that_is_all_there_needs_no_backgrounds(
+    tiny_config: TrainConfig, rendered: Path
+) -> None:
+    gone = dataclasses.replace(tiny_config.data, backgrounds="no such folder")
+    render_missing(dataclasses.replace(tiny_config, data=gone), rendered)
