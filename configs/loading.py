@@ -95,7 +95,7 @@ def _merge(kind: Any, old: Any, new: Any, name: str) -> Any:
         for key, value in new.items():
             if not str(key).isdigit() or int(key) >= len(items):
                 raise ValueError(f"{_join(name, key)!r}: {name} has items 0..{len(items) - 1}")
-            item_kind = typing.get_args(kind)[0]  # lists of mappings are tuples of one kind
+            item_kind = next(iter(typing.get_args(kind)), None)  # of tuples with items of one kind
             items[int(key)] = _merge(item_kind, items[int(key)], value, _join(name, key))
         return items
     return new

@@ -278,7 +278,7 @@ class OptimiserConfig:
     """AdamW with a warm-up and a cosine descent over all phases."""
 
     batch_size: int = 64
-    """People per step, of all processes together (the paper: 72)."""
+    """Pictures per step, of all processes together (the paper: 72)."""
     accumulate: int = 1
     """Parts that a batch is computed in, one after the other, for batches that do not fit into
     memory at once. Their gradients add up to those of the whole batch; BatchNorm sees parts."""
@@ -311,7 +311,8 @@ class DataConfig:
     """npz of held-back poses, for validation; none: the clips of `held_back_every`."""
     held_back_every: int = 0
     """Every so-many-th clip of `train_poses` is kept out of training, and validation uses these
-    clips: so the choice of an epoch leaves another file for the final figures. 0: none."""
+    clips: so the choice of an epoch leaves another file for the final figures. Needs a file with
+    `clip`, and weights to go on from that did not see them. 0: none."""
     backgrounds: str | None = None
     """Folder of photographs without people; None draws every background."""
     val_backgrounds: str | None = None
@@ -351,7 +352,10 @@ class DataConfig:
                 f"data.held_back_every must be 0, or 2 or more, got {self.held_back_every}"
             )
         if self.held_back_every and self.val_poses:
-            raise ValueError("data.val_poses and data.held_back_every: give one of the two")
+            raise ValueError(
+                "data.val_poses and data.held_back_every exclude each other: leave one of the two, "
+                "or switch the second off with data.held_back_every=0"
+            )
 
     def for_validation(self) -> DataConfig:
         """The same with the validation's own textures and backgrounds, where they are given."""

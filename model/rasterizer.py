@@ -101,18 +101,18 @@ def interpolate(fragments: Fragments, faces: Tensor, attributes: Tensor) -> Tens
 
 
 def _face_planes(corners: Tensor, perspective: bool) -> Tensor:
-    """Coefficients a, b, c of w = a x + b y + c for two barycentrics and the depth.  (B*F, 3, 3).
+    """Coefficients a, b, c of w = a x + b y + c for two barycentrics and the depth.  (F, 3, 3).
 
     The third plane is z, or -1/z under perspective: both are linear on the screen and grow with
     distance.  Degenerate faces get planes that no pixel passes.
     """
-    x, y, z = corners.unbind(-1)  # (B*F, 3) each
+    x, y, z = corners.unbind(-1)  # (F, 3) each
     next_x, next_y = x.roll(-1, -1), y.roll(-1, -1)
     last_x, last_y = x.roll(-2, -1), y.roll(-2, -1)
     area = _signed_area(x, y)
     edges = torch.stack(
         [next_y - last_y, last_x - next_x, next_x * last_y - last_x * next_y], dim=-1
-    )  # (B*F, 3 barycentrics, abc)
+    )  # (F, 3 barycentrics, abc)
     weights = edges / area[:, None, None]
     distance = -1 / z if perspective else z
     depth = torch.einsum("fk,fkc->fc", distance, weights)

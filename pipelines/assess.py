@@ -76,7 +76,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--num-people must be 1 or more, got {args.num_people}.")
     if args.rendered and (args.poses or args.backgrounds):
         raise UsageError("--rendered pictures have poses and backgrounds: give no others.")
-    data = _data(args)
+    training = load_train_config(args.config, args.settings).data
+    data = _held_back(args, training)
     weights = Path(args.weights) if args.weights else default_weights_path()
     device = resolve_device(args.device)
     net = load_distribution_net(weights, device)
@@ -88,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
     if args.predictions:  # first: it takes a moment, the rest minutes
         fits = person_fits(RunFolder(args.predictions), record["weights"]["sha256"])
         record["photographs"] = photo_figures(fits)
-    mean_pose = _mean_pose(net, data)
+    mean_pose = _mean_pose(net, training)
     folder = Path(args.rendered) if args.rendered else _render(args, data, net, device)
     people = rendered_set.load_rendered_set(folder)[: args.num_people]
     record["pictures"] = json.loads((folder / DESCRIPTION_FILE).read_text())
@@ -112,14 +113,13 @@ def report(record: dict[str, Any]) -> str:
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
-def _data(args: argparse.Namespace) -> DataConfig:
-    """Settings of the held-back pictures and their keypoints."""
-    data = load_train_config(args.config, args.settings).data
+def _held_back(args: argparse.Namespace, training: DataConfig) -> DataConfig:
+    """Settings of the held-back pictures and their keypoints, by those of the training."""
     return replace(
-        data,
-        val_poses=args.poses or data.val_poses or str(HELDBACK_POSES),
+        training,
+        val_poses=args.poses or training.val_poses or str(HELDBACK_POSES),
         held_back_every=0,
-        val_backgrounds=args.backgrounds or data.val_backgrounds,
+        val_backgrounds=args.backgrounds or training.val_backgrounds,
     )
 
 

@@ -24,6 +24,8 @@ _LONGEST_SIDE = 900
 _DRAWN_SIZE = 320
 _DRAWN_CROP = (0.6, 1.0)
 """Range of the side of the square cut from a drawn picture, over its side."""
+DRAWN = "drawn"
+"""Stands in descriptions for the digest of files where there are none."""
 _SEED = 0
 """Seed of the drawn pictures, and of the choice from a folder that does not fit."""
 
@@ -53,7 +55,7 @@ class Backgrounds:
         self._num_photographs = len(photographs)
         self._drawn_share = self.config.drawn_share if photographs else 1.0
         self.digest = _digest(photographs)
-        """How many photographs there are and the SHA-256 of their pixels, or "drawn"."""
+        """How many photographs there are and the SHA-256 of their pixels, or DRAWN."""
         drawn = _drawn_rooms(self.config.num_drawn) if self._drawn_share else []
         self._bank = PictureBank([*photographs, *drawn], device)
 
@@ -131,7 +133,7 @@ def _drawn_rooms(num: int) -> list[Image]:
 
 def _digest(photographs: list[Image]) -> str:
     if not photographs:
-        return "drawn"
+        return DRAWN
     digest = hashlib.sha256()
     for photograph in photographs:
         digest.update(photograph.tobytes())

@@ -31,16 +31,18 @@ class BarePeople:
         self._size = PROXY_SIZE if counts_pixels else _MASK_SIZE
 
     def added_to(self, people: RenderedSet, generator: torch.Generator, num: int) -> RenderedSet:
-        """Rendered people and `num` bare ones, mixed, so that every part of a batch has both.
+        """Rendered people and `num` bare ones, mixed, so that parts of a batch are alike.
 
         Args:
             people: on the device of the generator.
             generator: decides the bare people and the order.
             num: bare people.
         """
-        joined = RenderedSet.joined([people, self.sample(generator, num, people.edges.shape[-1])])
-        order = torch.randperm(len(joined), generator=generator, device=generator.device)
-        return joined[order]
+        # The order first: how many numbers the people draw may hang on a rounding error, and
+        # all processes of a run must agree on who is where.
+        order = torch.randperm(len(people) + num, generator=generator, device=generator.device)
+        bare = self.sample(generator, num, people.edges.shape[-1])
+        return RenderedSet.joined([people, bare])[order]
 
     @torch.no_grad()
     def sample(self, generator: torch.Generator, num: int, edges_size: int) -> RenderedSet:

@@ -13,7 +13,7 @@ import torch
 from configs.training import DataConfig
 from model.body import Body, load_body
 from model.weight_files import whole_files
-from training.backgrounds import Backgrounds
+from training.backgrounds import DRAWN, Backgrounds
 from training.posed_people import PosedPeopleSampler
 from training.poses import PoseSampler, PoseSamplerConfig
 from training.synthetic import SyntheticPeople
@@ -113,25 +113,31 @@ def describe(
     description = {
         **_settings(data, poses, seed),
         "body_sha256": people.body.sha256,
-        "textures": "drawn" if people.textures is None else people.textures.digest,
+        "textures": DRAWN if people.textures is None else people.textures.digest,
         "backgrounds": people.backgrounds.digest,
     }
     path = folder / DESCRIPTION_FILE
     if path.exists():
-        _check_same(folder, description)
+        _check_same(folder, description, _description(folder))
         return
     with whole_files([path]) as [unfinished]:  # other processes may be about to read it
         unfinished.write_text(json.dumps(description, indent=2))
 
 
 def check_described(folder: Path, data: DataConfig, poses: PoseChoice, seed: int) -> None:
-    """As `describe` for pictures that are all there: what they were made of need not be.
+    """As `describe` for pictures that are all there: their backgrounds and textures need not be.
 
     Raises:
-        FileNotFoundError: the folder has no description.
+        FileNotFoundError: the folder has no description, or the body is missing.
         ValueError: its pictures were made with other settings.
     """
-    _check_same(folder, _settings(data, poses, seed))
+    body, _ = _body_with_parts(data)
+    expected = {**_settings(data, poses, seed), "body_sha256": body.sha256}
+    found = _description(folder)
+    for name in ("textures", "backgrounds"):
+        expected[name] = getattr(data, name) is None
+        found[name] = found[name] == DRAWN
+    _check_same(folder, expected, found)
 
 
 def _settings(data: DataConfig, poses: PoseChoice, seed: int) -> dict[str, Any]:
@@ -151,9 +157,18 @@ def _settings(data: DataConfig, poses: PoseChoice, seed: int) -> dict[str, Any]:
     }
 
 
-def _check_same(folder: Path, expected: dict[str, Any]) -> None:
-    """Raises ValueError where the folder's description says something else."""
-    found = json.loads((folder / DESCRIPTION_FILE).read_text())
+def _description(folder: Path) -> dict[str, Any]:
+    """What is written down of a folder's pictures; older ones do not mention held-back clips."""
+    path = folder / DESCRIPTION_FILE
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{folder} has pictures but no {DESCRIPTION_FILE}: restore it, or remove the folder"
+        )
+    return {"held_back_every": 0, "only_held_back": False, **json.loads(path.read_text())}
+
+
+def _check_same(folder: Path, expected: dict[str, Any], found: dict[str, Any]) -> None:
+    """Raises ValueError where a folder's description says something else."""
     different = [name for name, value in expected.items() if found.get(name) != value]
     if different:
         raise ValueError(

@@ -57,9 +57,15 @@ def held_back(clips: NDArray[np.int64], every: int) -> NDArray[np.bool_]:
     """(N,) whether poses of clips (N,) are of every `every`-th clip, the clips in order.
 
     Raises:
-        ValueError: there are fewer clips.
+        ValueError: there are fewer clips, or each pose is a clip of its own, as in a file without
+            `clip`: the poses next to those held back would be trained on.
     """
     names, number = np.unique(clips, return_inverse=True)
+    if len(names) == len(clips):
+        raise ValueError(
+            "data.held_back_every needs poses that belong to clips (array `clip`), but each is a "
+            "clip of its own; give other poses for validation as data.val_poses"
+        )
     if len(names) < every:
         raise ValueError(
             f"data.held_back_every={every} holds back no clip of {len(names)}; choose a smaller "

@@ -43,7 +43,7 @@ def weights_metadata(
         body_family: family of its body, openbody or smpl.
         epoch: epoch of the weights.
         metrics: their validation.
-        effort: steps, samples and minutes that they took.
+        effort: steps, samples (bare people among them) and minutes that they took.
         mean_pose: (23, 3, 3) mean training pose, against which `hierprob3d assess` measures them.
     """
     description = json.loads((folder / "train" / DESCRIPTION_FILE).read_text())

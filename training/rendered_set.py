@@ -22,13 +22,7 @@ from configs.training import DataConfig
 from model.proxy import PROXY_SIZE, paper_edge_detector
 from model.weight_files import whole_files
 from training.draws import seeded_generator
-from training.people_setup import (
-    DESCRIPTION_FILE,
-    PoseChoice,
-    check_described,
-    configured_people,
-    describe,
-)
+from training.people_setup import PoseChoice, check_described, configured_people, describe
 from training.synthetic import SyntheticBatch, SyntheticPeople
 
 SHARD_SIZE = 1024
@@ -96,6 +90,7 @@ def render_set(
     numbers: Iterable[int],
     seed: int,
     device: str,
+    check_sources: bool = True,
 ) -> None:
     """Writes those of some shards of `folder` that are not there yet.
 
@@ -106,12 +101,15 @@ def render_set(
         numbers: of the shards wanted, of SHARD_SIZE pictures each.
         seed: seed of the whole set.
         device: cpu or cuda.
+        check_sources: compare backgrounds and textures with those of the shards, where none is
+            missing; to load them may take minutes.
 
     Raises:
+        FileNotFoundError: shards have no description, or something to make them of is missing.
         ValueError: the folder holds a set made with other settings.
     """
     folder = Path(folder)
-    people = None  # what they are made of may take minutes to load: not for sets that are all there
+    people = None
     for number in numbers:
         path = folder / f"shard_{number:05d}.npz"
         if path.exists():
@@ -120,8 +118,11 @@ def render_set(
             people = configured_people(data, poses, device)
             describe(folder, people, data, poses, seed)
         _render_shard(path, people, seeded_generator(device, seed, number), data.stored_stride)
-    if people is None and (folder / DESCRIPTION_FILE).exists():
-        check_described(folder, data, poses, seed)
+    if people is None and any(folder.glob("shard_*.npz")):
+        if check_sources:
+            describe(folder, configured_people(data, poses, device), data, poses, seed)
+        else:
+            check_described(folder, data, poses, seed)
 
 
 def _render_shard(

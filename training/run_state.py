@@ -36,7 +36,7 @@ class BestWeights:
     """Lower is better; NaN never gets here, see `is_better`."""
     metrics: dict[str, float]
     effort: dict[str, float]
-    """Steps, samples and minutes that they took."""
+    """Steps, samples (bare people among them) and minutes that they took."""
     weights: dict[str, Tensor]
 
 

@@ -20,7 +20,7 @@ class Step:
         epoch: counted likewise.
         within: number of the step in its epoch.
         phase: of the epoch.
-        seed: of mirror images, noise and samples.
+        seed: of bare people, mirror images, noise and samples.
         begins_phase: whether the step before, if any, was of another phase.
         ends_epoch: whether it is the last of its epoch.
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -78,6 +77,7 @@ class Trainer:
         """Trains what is left; writes weights, checkpoints, log and pictures."""
         source = training_source(self.config, self.folder / "train", self.device, self.ranks)
         self.schedule = Schedule(self.config, source.steps_per_epoch)
+        self.bare_people = self._bare_source()
         if self.ranks.is_first:
             self.log = RunLog(self.folder, self.config.log_tensorboard, self.first)
             self.epoch_end = self._epoch_end(source)
@@ -118,14 +118,16 @@ class Trainer:
     def _whole(self, pictures: RenderedSet, step: Step) -> RenderedSet:
         """The batch of a step: its pictures, and the bare people of its phase."""
         pictures = pictures.to(self.device)
-        if not step.phase.bare_people:
+        if self.bare_people is None or not step.phase.bare_people:
             return pictures
         generator = seeded_generator(self.device, step.seed)
-        return self._bare_people.added_to(pictures, generator, step.phase.bare_people)
+        return self.bare_people.added_to(pictures, generator, step.phase.bare_people)
 
-    @functools.cached_property
-    def _bare_people(self) -> BarePeople:
+    def _bare_source(self) -> BarePeople | None:
+        """Where bare people come from, if some phase wants any."""
         data = self.config.data
+        if not any(phase.bare_people for phase in self.config.phases):
+            return None
         return BarePeople(posed_people(data, PoseChoice.for_training(data), self.device))
 
     def _epoch_end(self, source: PeopleSource) -> EpochEnd:
@@ -218,18 +220,20 @@ def render_missing(
     sets = [("val", data.for_validation(), val_poses, data.num_val_shards, config.seed + 1)]
     if not data.online:
         sets.append(("train", data, train_poses, data.num_shards, config.seed))
-    for name, poses in (("val", val_poses), ("train", train_poses)):
-        _check_poses(data, poses, name)
+    for poses in (val_poses, train_poses):
+        _check_poses(data, poses)
     for name, look, poses, num_shards, seed in sets:
-        render_set(folder / name, look, poses, turns(num_shards), seed, str(device))
+        numbers = turns(num_shards)
+        render_set(folder / name, look, poses, numbers, seed, str(device), check_sources=False)
 
 
-def _check_poses(data: DataConfig, poses: PoseChoice, name: str) -> None:
-    """Finds out before hours of rendering that the `name` poses cannot be used."""
+def _check_poses(data: DataConfig, poses: PoseChoice) -> None:
+    """Finds out before hours of rendering that poses cannot be used."""
     if not Path(poses.path).is_file():
-        raise FileNotFoundError(
-            f"no pose file {poses.path!r}; pass data.{name}_poses=FILE.npz with poses (N, 72)"
-        )
+        mend = "data.train_poses=FILE.npz with poses (N, 72)"
+        if poses == PoseChoice.for_validation(data) and not poses.every:
+            mend = "data.val_poses=FILE.npz with poses (N, 72), or data.held_back_every=16"
+        raise FileNotFoundError(f"no pose file {poses.path!r}; pass {mend}")
     _, clips = load_poses(poses.path, data.pose_tiers, data.pose_prefixes)
     if poses.every:
         held_back(clips, poses.every)

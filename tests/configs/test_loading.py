@@ -53,6 +53,13 @@ def test_a_wrong_setting_is_named(word: str, message: str) -> None:
         load_config(TrainConfig, None, [word])
 
 
+def test_an_item_of_a_list_that_is_no_setting_is_named() -> None:
+    with pytest.raises(ValueError, match="Did you mean 'phases'"):
+        load_config(TrainConfig, None, ["phase=[{epochs: 2}]", "phase.0.epochs=1"])
+    with pytest.raises(ValueError, match="num_layers must be of type int"):
+        load_config(TrainConfig, None, ["num_layers=[1]", "num_layers.0=3"])
+
+
 def test_a_missing_file_is_named() -> None:
     with pytest.raises(FileNotFoundError, match="nowhere.yaml"):
         load_config(TrainConfig, "nowhere.yaml")

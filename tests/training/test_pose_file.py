@@ -8,8 +8,10 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
+from configs.training import DataConfig
 from model.rotations import rotvec_to_rotmat
 from training.draws import Draws
+from training.people_setup import PoseChoice, pose_sampler
 from training.pose_file import held_back, load_poses
 from training.poses import PoseSampler, PoseSamplerConfig
 
@@ -120,15 +122,19 @@ def test_every_so_many_clips_are_held_back_whole() -> None:
     assert held_back(clips, 5).tolist() == [False] * 7 + [True]
     with pytest.raises(ValueError, match="holds back no clip of 5"):
         held_back(clips, 6)
+    with pytest.raises(ValueError, match="each is a clip of its own"):
+        held_back(np.arange(40), 6)
 
 
 def test_training_and_validation_draw_from_different_clips(pose_file: Path) -> None:
-    def sampler(only_held_back: bool) -> PoseSampler:
-        config = PoseSamplerConfig(
-            tiers="AB", held_back_every=2, only_held_back=only_held_back, recombine=False
-        )
-        return PoseSampler(pose_file, config)
-
-    training, validation = sampler(False), sampler(True)
-    assert len(training.poses) == len(validation.poses) == 20  # clips 0, 2 and 1, 3 of ten each
-    assert not (training.poses[:, None] == validation.poses).flatten(2).all(-1).any()
+    data = DataConfig(
+        train_poses=str(pose_file), pose_tiers="AB", held_back_every=2, recombine_poses=False
+    )
+    training, validation = (
+        pose_sampler(data, choice).poses
+        for choice in (PoseChoice.for_training(data), PoseChoice.for_validation(data))
+    )
+    assert len(training) == len(validation) == 20  # clips 0, 2 and 1, 3 of ten poses each
+    assert not (training[:, None] == validation).flatten(2).all(-1).any()
+    other = DataConfig(train_poses=str(pose_file), val_poses="val.npz")
+    assert PoseChoice.for_validation(other) == PoseChoice("val.npz")

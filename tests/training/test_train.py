@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -50,7 +51,8 @@ def test_weights_say_where_they_come_from(undisturbed: Path) -> None:
     assert set(provenance["validation"]) >= {"MPJPE-PA", "PVE-T-SC", "inside-80%"}
     assert provenance["code"]["torch"] == torch.__version__
     assert {"commit", "version"} & set(provenance["code"])
-    assert provenance["effort"]["samples"] == 4 * provenance["effort"]["steps"]
+    effort = provenance["effort"]
+    assert effort["samples"] == 4 * effort["steps"] + effort.get("bare_people", 0)
     assert provenance["data"]["poses_sha256"] and len(provenance["mean_pose"]) == 69
 
 
@@ -116,7 +118,38 @@ def test_rendering_goes_on_where_it_stopped(
 
 
 def test_a_set_that_is_all_there_needs_no_backgrounds(
-    tiny_config: TrainConfig, rendered: Path
+    tiny_config: TrainConfig, rendered: Path, tmp_path: Path
 ) -> None:
+    folder = Path(shutil.copytree(rendered, tmp_path / "run"))
+    for name in ("train", "val"):
+        path = folder / name / "description.json"
+        path.write_text(path.read_text().replace('"backgrounds": "drawn', '"backgrounds": "9 files'))
     gone = dataclasses.replace(tiny_config.data, backgrounds="no such folder")
-    render_missing(dataclasses.replace(tiny_config, data=gone), rendered)
+    render_missing(dataclasses.replace(tiny_config, data=gone), folder)
+    with pytest.raises(ValueError, match=r"other settings \(backgrounds; see"):
+        render_missing(tiny_config, folder)  # drawn ones are not what they were made of
+
+
+def test_a_set_of_another_body_or_without_description_is_refused(
+    tiny_config: TrainConfig, rendered: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(rendered, tmp_path / "run"))
+    path = folder / "val" / "description.json"
+    path.write_text(path.read_text().replace('"body_sha256": "', '"body_sha256": "0'))
+    with pytest.raises(ValueError, match=r"other settings \(body_sha256; see"):
+        render_missing(tiny_config, folder)
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match=r"val has pictures but no description\.json"):
+        render_missing(tiny_config, folder)
+
+
+def test_bare_people_that_cannot_be_made_end_a_run_before_its_first_step(
+    tiny_config: TrainConfig, run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*_: object) -> None:
+        raise FileNotFoundError("no UV_Processed.mat")
+
+    monkeypatch.setattr("training.train.posed_people", missing)
+    with pytest.raises(FileNotFoundError, match="UV_Processed"):
+        train(tiny_config, run_folder)
+    assert not (run_folder / "state.pt").exists()

@@ -55,7 +55,7 @@ def foreign_files(tmp_path: Path) -> Path:
         (["device=tpu"], "device 'tpu'"),
         (["precision=fp8"], "precision must be one of"),
         (["selection_metric=loss"], "selection_metric must be one of"),
-        (["data.held_back_every=2"], "give one of the two"),
+        (["data.held_back_every=2"], "exclude each other"),
         (['data.val_poses=""', "data.held_back_every=1"], "must be 0, or 2 or more"),
         (['data.val_poses=""', "data.held_back_every=9"], "holds back no clip of 2"),
         (['data.val_poses=""'], "data.val_poses=FILE.npz"),
