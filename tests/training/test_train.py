@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -123,7 +122,8 @@ def test_a_set_that_is_all_there_needs_no_backgrounds(
     folder = Path(shutil.copytree(rendered, tmp_path / "run"))
     for name in ("train", "val"):
         path = folder / name / "description.json"
-        path.write_text(path.read_text().replace('"backgrounds": "drawn', '"backgrounds": "9 files'))
+        text = path.read_text().replace('"backgrounds": "drawn"', '"backgrounds": "9 files"')
+        path.write_text(text)
     gone = dataclasses.replace(tiny_config.data, backgrounds="no such folder")
     render_missing(dataclasses.replace(tiny_config, data=gone), folder)
     with pytest.raises(ValueError, match=r"other settings \(backgrounds; see"):
