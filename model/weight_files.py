@@ -40,7 +40,7 @@ class WeightsError(ValueError):
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a weights file, hexadecimal; of a folder, that of its index.
+    """SHA-256 of a file, hexadecimal; of a folder of weights, that of its index.
 
     The index names the SHA-256 of every part, so it stands for the parts too.
     """

@@ -23,7 +23,8 @@ from training import rendered_set
 from training.assessment import assess, drawn_mean_pose, weights_mean_pose
 from training.assessment_report import markdown
 from training.evaluation_set import HELDBACK_POSES
-from training.people_setup import DESCRIPTION_FILE, PoseChoice
+from training.people_description import DESCRIPTION_FILE
+from training.people_setup import PoseChoice
 from transforms.models import resolve_device
 
 RECORD_FILE, MARKDOWN_FILE = "assessment.json", "assessment.md"

@@ -1,19 +1,14 @@
-"""The synthetic people that a configuration describes, and what is written down about them."""
+"""The synthetic people that a configuration describes."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 
 from configs.training import DataConfig
 from model.body import Body, load_body
-from model.weight_files import whole_files
-from training.backgrounds import DRAWN, Backgrounds
+from training.backgrounds import Backgrounds
 from training.posed_people import PosedPeopleSampler
 from training.poses import PoseSampler, PoseSamplerConfig
 from training.synthetic import SyntheticPeople
@@ -24,8 +19,6 @@ from training.texture_maps import (
     with_densepose_parts,
 )
 from training.textures import Textures
-
-DESCRIPTION_FILE = "description.json"
 
 
 @dataclass(frozen=True)
@@ -82,7 +75,7 @@ def posed_people(
     data: DataConfig, poses: PoseChoice, device: torch.device | str
 ) -> PosedPeopleSampler:
     """The same people without what only pictures need; arguments and errors likewise."""
-    body, _ = _body_with_parts(data)
+    body, _ = body_with_parts(data)
     return PosedPeopleSampler(body.to(device), pose_sampler(data, poses, device), data.synthesis)
 
 
@@ -102,91 +95,16 @@ def pose_sampler(
     return PoseSampler(poses.path, config, device)
 
 
-def describe(
-    folder: Path, people: SyntheticPeople, data: DataConfig, poses: PoseChoice, seed: int
-) -> None:
-    """Writes description.json of the pictures of a folder, or checks that its own says the same.
-
-    Raises:
-        ValueError: the folder's pictures were made with other settings.
-    """
-    description = {
-        **_settings(data, poses, seed),
-        "body_sha256": people.body.sha256,
-        "textures": DRAWN if people.textures is None else people.textures.digest,
-        "backgrounds": people.backgrounds.digest,
-    }
-    path = folder / DESCRIPTION_FILE
-    if path.exists():
-        _check_same(folder, description, _description(folder))
-        return
-    with whole_files([path]) as [unfinished]:  # other processes may be about to read it
-        unfinished.write_text(json.dumps(description, indent=2))
-
-
-def check_described(folder: Path, data: DataConfig, poses: PoseChoice, seed: int) -> None:
-    """As `describe` for pictures that are all there: their backgrounds and textures need not be.
-
-    Raises:
-        FileNotFoundError: the folder has no description, or the body is missing.
-        ValueError: its pictures were made with other settings.
-    """
-    body, _ = _body_with_parts(data)
-    expected = {**_settings(data, poses, seed), "body_sha256": body.sha256}
-    found = _description(folder)
-    for name in ("textures", "backgrounds"):
-        expected[name] = getattr(data, name) is None
-        found[name] = found[name] == DRAWN
-    _check_same(folder, expected, found)
-
-
-def _settings(data: DataConfig, poses: PoseChoice, seed: int) -> dict[str, Any]:
-    """What decides how pictures look, but for the files of bodies, textures and backgrounds."""
-    return {
-        "poses_sha256": hashlib.sha256(Path(poses.path).read_bytes()).hexdigest(),
-        "pose_tiers": data.pose_tiers,
-        "pose_prefixes": list(data.pose_prefixes),
-        "held_back_every": poses.every,
-        "only_held_back": poses.only_held_back,
-        "recombine_poses": data.recombine_poses,
-        "background_look": json.loads(json.dumps(asdict(data.background_look))),
-        "synthesis": json.loads(json.dumps(asdict(data.synthesis))),
-        "stored_stride": data.stored_stride,
-        "seed": seed,
-        "online": data.online,
-    }
-
-
-def _description(folder: Path) -> dict[str, Any]:
-    """What is written down of a folder's pictures; older ones do not mention held-back clips."""
-    path = folder / DESCRIPTION_FILE
-    if not path.exists():
-        raise FileNotFoundError(
-            f"{folder} has pictures but no {DESCRIPTION_FILE}: restore it, or remove the folder"
-        )
-    return {"held_back_every": 0, "only_held_back": False, **json.loads(path.read_text())}
-
-
-def _check_same(folder: Path, expected: dict[str, Any], found: dict[str, Any]) -> None:
-    """Raises ValueError where a folder's description says something else."""
-    different = [name for name, value in expected.items() if found.get(name) != value]
-    if different:
-        raise ValueError(
-            f"{folder} holds pictures made with other settings ({', '.join(different)}; see its "
-            f"{DESCRIPTION_FILE}); choose another --experiment or remove the folder"
-        )
-
-
 def _dressed_body(data: DataConfig, device: torch.device | str) -> tuple[Body, Textures | None]:
     """The body and its textures."""
-    body, densepose = _body_with_parts(data)
+    body, densepose = body_with_parts(data)
     if data.textures is None:
         return body, None
     return body, Textures(data.textures, densepose or own_texture_map(body), device)
 
 
-def _body_with_parts(data: DataConfig) -> tuple[Body, TextureMap | None]:
-    """The body, and DensePose's faces where their file is given."""
+def body_with_parts(data: DataConfig) -> tuple[Body, TextureMap | None]:
+    """The body, and DensePose's faces where their file is given; errors as above."""
     body = load_body(data.body_model)
     if data.densepose_uv is None:
         return body, None

@@ -16,7 +16,7 @@ from torch import Tensor
 from configs.training import TrainConfig
 from model.checkpoints import WeightsMetadata, sha256_of
 from model.rotations import rotmat_to_rotvec
-from training.people_setup import DESCRIPTION_FILE
+from training.people_description import DESCRIPTION_FILE
 from training.validation import MEAN_POSE
 
 _FILES = (

@@ -22,7 +22,8 @@ from configs.training import DataConfig
 from model.proxy import PROXY_SIZE, paper_edge_detector
 from model.weight_files import whole_files
 from training.draws import seeded_generator
-from training.people_setup import PoseChoice, check_described, configured_people, describe
+from training.people_description import check_described, describe
+from training.people_setup import PoseChoice, configured_people
 from training.synthetic import SyntheticBatch, SyntheticPeople
 
 SHARD_SIZE = 1024
