@@ -5,19 +5,20 @@ from pathlib import Path
 
 import pytest
 
+import configs
 from configs.loading import load_config
-from configs.paper_training import PAPER_RUN, load_train_config
+from configs.paper_training import load_train_config
 from configs.training import MOVENET_KEYPOINT_NOISE, TrainConfig
 
-CONFIGS = PAPER_RUN.parent
+CONFIGS = Path(configs.__file__).parent
 
 
 def test_nothing_given_is_the_defaults() -> None:
     assert load_config(TrainConfig) == TrainConfig()
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.name)
-def test_files_of_the_repository_load(path: Path) -> None:
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("open_net*.yaml")), ids=lambda path: path.name)
+def test_trainings_of_the_open_weights_load(path: Path) -> None:
     config = load_train_config(path)
     assert config != TrainConfig() and config.input_stride in (1, 2, 4)
 
