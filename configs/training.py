@@ -258,7 +258,7 @@ class PhaseConfig:
     """Weight of the regression of the truth from the encoder's features (the paper: none)."""
     bare_people: int = 0
     """People of each step, on top of the batch, of whom only keypoints are given: they are made
-    anew for a tenth of the time of a picture, and teach many more poses (the paper: none)."""
+    anew for a seventh of the time of a picture, and teach many more poses (the paper: none)."""
     detach_heads: bool = False
     """The heads learn without changing the encoder, which then learns by its readout alone."""
 
