@@ -62,7 +62,7 @@ def _settings(data: DataConfig, poses: PoseChoice, seed: int) -> dict[str, Any]:
         "poses_sha256": sha256_of(poses.path),
         "pose_tiers": data.pose_tiers,
         "pose_prefixes": list(data.pose_prefixes),
-        "held_back_every": poses.every,
+        "held_back_every": poses.held_back_every,
         "only_held_back": poses.only_held_back,
         "recombine_poses": data.recombine_poses,
         "densepose_sha256": sha256_of(data.densepose_uv) if data.densepose_uv else None,

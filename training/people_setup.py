@@ -27,12 +27,12 @@ class PoseChoice:
 
     Attributes:
         path: npz to draw from.
-        every: every so-many-th clip is held back; 0: none.
+        held_back_every: every so-many-th clip is held back; 0: none.
         only_held_back: draw from these alone.
     """
 
     path: str
-    every: int = 0
+    held_back_every: int = 0
     only_held_back: bool = False
 
     @classmethod
@@ -86,7 +86,7 @@ def pose_sampler(
     config = PoseSamplerConfig(
         tiers=data.pose_tiers,
         prefixes=data.pose_prefixes,
-        held_back_every=poses.every,
+        held_back_every=poses.held_back_every,
         only_held_back=poses.only_held_back,
         recombine=data.recombine_poses,
         camera_pitch_std=data.synthesis.camera_pitch_std,

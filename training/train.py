@@ -231,9 +231,9 @@ def _check_poses(data: DataConfig, poses: PoseChoice) -> None:
     """Finds out before hours of rendering that poses cannot be used."""
     if not Path(poses.path).is_file():
         mend = "data.train_poses=FILE.npz with poses (N, 72)"
-        if poses == PoseChoice.for_validation(data) and not poses.every:
+        if poses == PoseChoice.for_validation(data) and not poses.held_back_every:
             mend = "data.val_poses=FILE.npz with poses (N, 72), or data.held_back_every=16"
         raise FileNotFoundError(f"no pose file {poses.path!r}; pass {mend}")
     _, clips = load_poses(poses.path, data.pose_tiers, data.pose_prefixes)
-    if poses.every:
-        held_back(clips, poses.every)
+    if poses.held_back_every:
+        held_back(clips, poses.held_back_every)
