@@ -43,6 +43,12 @@ class SynthesisConfig:
     below (recombined poses only: recorded ones keep their view)."""
     camera_roll_std: float = 0.08
     """Deviation of its roll, radians (likewise)."""
+    tumbled: float = 0.0
+    """Share of people turned every way up, each as likely: who lie, dive, turn cartwheels or are
+    seen from above are rare among recordings (recombined poses only)."""
+    contorted: float = 0.0
+    """Share of people whose joints are moved part of the way to anywhere within their limits
+    (likewise)."""
     camera_xy_std: float = 0.0
     """Deviation of the person from the optical axis, metres in each direction (the paper: 0.05)."""
     box_aspect: float = 0.75

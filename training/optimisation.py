@@ -36,7 +36,7 @@ class Optimisation:
     ) -> None:
         self.config, self.parameters = config, list(parameters)
         self.optimiser = torch.optim.AdamW(
-            self.parameters, config.lr, weight_decay=config.weight_decay
+            self.parameters, config.lr, weight_decay=config.weight_decay, fused=True
         )
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
 

@@ -91,6 +91,8 @@ def pose_sampler(
         recombine=data.recombine_poses,
         camera_pitch_std=data.synthesis.camera_pitch_std,
         camera_roll_std=data.synthesis.camera_roll_std,
+        tumbled=data.synthesis.tumbled,
+        contorted=data.synthesis.contorted,
     )
     return PoseSampler(poses.path, config, device)
 

@@ -13,8 +13,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from model.rotations import rotmat_to_rotvec, rotmat_to_unitquat, rotvec_to_rotmat
+from model.rotations import (
+    rotmat_to_rotvec,
+    rotmat_to_unitquat,
+    rotvec_to_rotmat,
+    unitquat_to_rotmat,
+)
 from model.skeleton import SMPL_JOINT_NAMES
 from training.draws import Draws
 from training.joint_limits import HIGHEST, LOWEST, NOISE, TWIST_AXES
@@ -57,9 +63,13 @@ class PoseSamplerConfig:
     """Deviation of the camera's pitch, radians."""
     camera_roll_std: float = 0.08
     """Deviation of its roll, radians."""
+    tumbled: float = 0.0
+    """Share of people turned every way up, each as likely."""
+    contorted: float = 0.0
+    """Share of poses moved part of the way to one drawn evenly within the anatomical limits."""
 
     def __post_init__(self) -> None:
-        for name in ("clip_weight", "upper_body_swap", "arm_swap"):
+        for name in ("clip_weight", "upper_body_swap", "arm_swap", "tumbled", "contorted"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"poses.{name} must lie in 0..1, got {getattr(self, name)}")
 
@@ -111,6 +121,10 @@ class PoseSampler:
         pelvis = rotvec_to_rotmat(poses[:, _PELVIS])
         for angle, axis in ((heading, 1), (pitch, 0), (roll, 2)):
             pelvis = _turn_about(angle, axis) @ pelvis
+        if self.config.tumbled:
+            turned = unitquat_to_rotmat(functional.normalize(draws.normal(1.0, num, 4), dim=-1))
+            is_turned = draws.chance(self.config.tumbled, num)
+            pelvis = torch.where(is_turned[:, None, None], turned, pelvis)
         poses[:, _PELVIS] = rotmat_to_rotvec(pelvis)
         return poses
 
@@ -156,7 +170,19 @@ class PoseSampler:
         moved = swing_twist + draws.normal(1.0, *poses.shape) * deviation * scale
         moved = torch.maximum(moved, torch.minimum(lowest, swing_twist))
         moved = torch.minimum(moved, torch.maximum(highest, swing_twist))
-        return torch.where(scale > 0, swing_twist_to_rotvec(moved), poses)
+        poses = torch.where(scale > 0, swing_twist_to_rotvec(moved), poses)
+        return self._contort(draws, poses) if self.config.contorted else poses
+
+    def _contort(self, draws: Draws, poses: Tensor) -> Tensor:
+        """Poses of which some are moved up to the whole way to one drawn evenly within limits."""
+        lowest, highest = (poses.new_tensor(a) for a in (LOWEST, HIGHEST))
+        anywhere = lowest + (highest - lowest) * draws.uniform(0, 1, *poses.shape)
+        swing_twist = rotvec_to_swing_twist(poses)
+        way = draws.uniform(0, 1, len(poses), 1, 1)
+        moved = swing_twist_to_rotvec(swing_twist + way * (anywhere - swing_twist))
+        moved[:, _PELVIS] = poses[:, _PELVIS]
+        is_moved = draws.chance(self.config.contorted, len(poses))
+        return torch.where(is_moved[:, None, None], moved, poses)
 
 
 def rotvec_to_swing_twist(poses: Tensor) -> Tensor:

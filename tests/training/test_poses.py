@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
+from model.rotations import rotvec_to_rotmat
 from training.draws import Draws, seeded_generator
 from training.joint_limits import HIGHEST, LOWEST, TWIST_AXES
 from training.poses import (
@@ -122,3 +123,31 @@ def test_wrong_files_are_named(tmp_path: Path) -> None:
     np.savez(tmp_path / "wrong.npz", poses=np.zeros((3, 63)))
     with pytest.raises(ValueError, match=r"\(N, 72\)"):
         PoseSampler(tmp_path / "wrong.npz")
+
+
+def test_tumbled_people_are_turned_every_way_up(pose_file: Path) -> None:
+    sampler = PoseSampler(pose_file, PoseSamplerConfig(tumbled=1.0))
+    up = rotvec_to_rotmat(sampler.sample(draws(3), 4000)[:, 0])[:, :, 1]
+    assert up.mean(0).abs().max() < 0.05  # no direction is favoured
+    assert (up.square().mean(0) - 1 / 3).abs().max() < 0.03  # nor any axis: on the sphere 1/3 each
+
+
+def test_contorted_poses_go_further_and_stay_within_limits(pose_file: Path) -> None:
+    def swing_twist(contorted: float) -> np.ndarray:
+        sampler = PoseSampler(pose_file, PoseSamplerConfig(contorted=contorted))
+        return rotvec_to_swing_twist(sampler.sample(draws(4), 400).double())[:, 1:].numpy()
+
+    usual, far = swing_twist(0.0), swing_twist(1.0)
+    assert far.std(0).mean() > 1.2 * usual.std(0).mean()
+    assert (far >= LOWEST[1:] - 1e-5).all() and (far <= HIGHEST[1:] + 1e-5).all()
+
+
+def test_shares_of_tumbled_and_contorted_people_are_honoured(pose_file: Path) -> None:
+    usual, some = (
+        PoseSampler(pose_file, PoseSamplerConfig(noise=0.0, upper_body_swap=0, arm_swap=0, **share))
+        for share in ({}, {"contorted": 0.25})
+    )
+    recorded = rotvec_to_rotmat(usual.poses[:, 1:])
+    drawn = rotvec_to_rotmat(some.sample(draws(5), 400)[:, 1:])
+    apart = (drawn[:, None] - recorded[None]).abs().amax((2, 3, 4)).amin(1)
+    assert 0.1 < (apart > 1e-3).double().mean() < 0.3
