@@ -220,19 +220,17 @@ def render_missing(
     sets = [("val", data.for_validation(), val_poses, data.num_val_shards, config.seed + 1)]
     if not data.online:
         sets.append(("train", data, train_poses, data.num_shards, config.seed))
-    for poses in (val_poses, train_poses):
-        _check_poses(data, poses)
+    _check_poses(data, train_poses, "data.train_poses=FILE.npz with poses (N, 72)")
+    val_mend = "data.val_poses=FILE.npz with poses (N, 72), or data.held_back_every=16"
+    _check_poses(data, val_poses, val_mend)
     for name, look, poses, num_shards, seed in sets:
         numbers = turns(num_shards)
         render_set(folder / name, look, poses, numbers, seed, str(device), check_sources=False)
 
 
-def _check_poses(data: DataConfig, poses: PoseChoice) -> None:
-    """Finds out before hours of rendering that poses cannot be used."""
+def _check_poses(data: DataConfig, poses: PoseChoice, mend: str) -> None:
+    """Finds out before hours of rendering that poses cannot be used, and says what to pass."""
     if not Path(poses.path).is_file():
-        mend = "data.train_poses=FILE.npz with poses (N, 72)"
-        if poses == PoseChoice.for_validation(data) and not poses.held_back_every:
-            mend = "data.val_poses=FILE.npz with poses (N, 72), or data.held_back_every=16"
         raise FileNotFoundError(f"no pose file {poses.path!r}; pass {mend}")
     _, clips = load_poses(poses.path, data.pose_tiers, data.pose_prefixes)
     if poses.held_back_every:
