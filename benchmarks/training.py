@@ -62,6 +62,7 @@ def config_of(args: argparse.Namespace, stride: int) -> TrainConfig:
     return TrainConfig(
         data=data, phases=(phase,), num_layers=args.layers, device=args.device,
         optimiser=OptimiserConfig(batch_size=args.batch), compile_encoder=args.compile,
+        precision=args.precision,
     )  # fmt: skip
 
 
@@ -149,16 +150,17 @@ def main() -> None:
     parser.add_argument("--strides", type=int, nargs="+", default=[4, 2, 1])
     parser.add_argument("--samples", type=int, default=8, help="bodies sampled in the loss")
     parser.add_argument("--layers", type=int, default=18, help="18 or 50")
+    parser.add_argument("--precision", default=TrainConfig().precision, choices=DTYPES)
     parser.add_argument("--compile", action="store_true", help="compile the encoder")
     parser.add_argument("--repeats", type=int, default=1)
     args = parser.parse_args()
     if args.device == "cpu":
         torch.set_num_threads(1)
-    precision = TrainConfig().precision
-    machine = measured_machine(torch.device(args.device), DTYPES[precision], args.repeats)
+    machine = measured_machine(torch.device(args.device), DTYPES[args.precision], args.repeats)
     print(
-        f"{args.batch} people, ResNet-{args.layers}, {precision}, {args.device}: matrix product "
-        f"{machine.operations_per_s / 1e12:.3f} TFLOP/s, copy {machine.bytes_per_s / 1e9:.1f} GB/s"
+        f"{args.batch} people, ResNet-{args.layers}, {args.precision}, {args.device}: "
+        f"matrix product {machine.operations_per_s / 1e12:.3f} TFLOP/s, "
+        f"copy {machine.bytes_per_s / 1e9:.1f} GB/s"
     )
     for stride in args.strides:
         report(args, stride, machine)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -62,6 +63,23 @@ def build_config(
             raise ValueError(f"{word!r} is not of the form name=value")
         values = _merge(cls, values, _nested(name.split("."), _parse(text, f"{word!r}")), "")
     return typing.cast(Config, _build(cls, values, ""))
+
+
+def stored_settings(config: Any) -> dict[str, Any]:
+    """All settings of a configuration as a JSON file gives them back."""
+    settings: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
+    return settings
+
+
+def completed(cls: type, stored: dict[str, Any]) -> dict[str, Any]:
+    """Settings stored by this or an older version: those it did not know have their defaults.
+
+    Where a setting is no longer known, or its value no longer allowed, they are left as they are.
+    """
+    try:
+        return stored_settings(build_config(cls, [stored]))
+    except ValueError:
+        return stored
 
 
 def _parse(text: str, origin: str) -> Any:

@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import Any, ClassVar
+
+STRIDES = (1, 2, 4)
+"""Pixels of the 256 px proxy that may be averaged in each direction."""
+
+
+def _check_at_least(config: Any, lowest: int, *names: str) -> None:
+    """Raises ValueError where a setting, named as on the command line, is lower."""
+    for name in names:
+        value = getattr(config, name.rpartition(".")[2])
+        if value < lowest:
+            raise ValueError(f"{name} must be at least {lowest}, got {value}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +141,8 @@ class BackgroundConfig:
     gain: tuple[float, float] = (0.6, 1.3)
     """Range of the factor on the brightness of photographs."""
     gigabytes: float = 4.0
-    """Memory that photographs may fill; of a larger folder a random choice is used."""
+    """Memory that photographs may fill, in each process; of a larger folder a random choice is
+    used."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.drawn_share <= 1:
@@ -269,10 +281,10 @@ class PhaseConfig:
     """The heads learn without changing the encoder, which then learns by its readout alone."""
 
     def __post_init__(self) -> None:
-        if self.stride not in (1, 2, 4):
-            raise ValueError(f"phases.stride must be 1, 2 or 4, got {self.stride}")
-        if self.bare_people < 0:
-            raise ValueError(f"phases.bare_people must not be negative, got {self.bare_people}")
+        if self.stride not in STRIDES:
+            raise ValueError(f"phases.stride must be one of {STRIDES}, got {self.stride}")
+        _check_at_least(self, 1, "phases.epochs")
+        _check_at_least(self, 0, "phases.num_samples", "phases.bare_people")
         if self.detach_heads and not self.readout:
             raise ValueError(
                 "phases.detach_heads needs phases.readout: the encoder has nothing else to learn by"
@@ -302,9 +314,8 @@ class OptimiserConfig:
     """Decay per step of the running average of the weights, which is what is kept."""
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "accumulate", "warmup_steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"optimiser.{name} must be at least 1, got {getattr(self, name)}")
+        names = ("optimiser.batch_size", "optimiser.accumulate", "optimiser.warmup_steps")
+        _check_at_least(self, 1, *names)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -351,8 +362,15 @@ class DataConfig:
     synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
     background_look: BackgroundConfig = field(default_factory=BackgroundConfig)
     keypoint_noise: KeypointNoiseConfig = field(default_factory=KeypointNoiseConfig)
+    mirrored: float = 0.5
+    """Share of people that each step shows mirrored (the paper: none)."""
 
     def __post_init__(self) -> None:
+        _check_at_least(self, 1, "data.num_shards", "data.num_val_shards")
+        if self.stored_stride not in STRIDES:
+            raise ValueError(
+                f"data.stored_stride must be one of {STRIDES}, got {self.stored_stride}"
+            )
         if self.held_back_every == 1 or self.held_back_every < 0:
             raise ValueError(
                 f"data.held_back_every must be 0, or 2 or more, got {self.held_back_every}"
@@ -433,6 +451,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if not self.phases:
             raise ValueError("phases must name at least one stretch of training")
+        _check_at_least(self, 1, "num_threads", "epochs_per_checkpoint", "save_every", "log_every")
+        _check_at_least(self, 0, "contact_sheet_people")
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision must be one of {PRECISIONS}, got {self.precision!r}")
         if self.selection_metric not in SELECTION_METRICS:

@@ -32,6 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Renders and trains; exit code 0 also where the time allowed is over."""
+    import torch
+
     from training.distributed import is_first_rank
     from training.train import train
 
@@ -41,4 +43,11 @@ def run(args: argparse.Namespace) -> int:
     if args.max_minutes is not None:
         settings.append(f"max_minutes={args.max_minutes}")
     config = load_train_config(args.config, settings)
-    return train(config, args.experiment, args.render_only)
+    try:
+        return train(config, args.experiment, args.render_only)
+    except torch.OutOfMemoryError as error:
+        raise ValueError(
+            f"the GPU has too little memory for {config.optimiser.batch_size} people in "
+            f"{config.optimiser.accumulate} parts: raise optimiser.accumulate, or lower "
+            f"optimiser.batch_size ({error})"
+        ) from error

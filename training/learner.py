@@ -56,6 +56,7 @@ class Learner:
         self.body = SparseBody(body)
         self.dtype = DTYPES[config.precision]
         torch.backends.cudnn.benchmark = True  # pictures of a phase are all of one size
+        torch.backends.cudnn.allow_tf32 = False  # what is called fp32 is fp32
         self.net = initial_net(config, body.family).to(device).to(memory_format=torch.channels_last)
         decay = get_ema_multi_avg_fn(config.optimiser.average_decay)
         self.average = AveragedModel(self.net, multi_avg_fn=decay, use_buffers=True)
@@ -63,7 +64,7 @@ class Learner:
         parameters = [*self.net.parameters(), *self.readout.parameters()]
         self.optimisation = Optimisation(parameters, config.optimiser, config.precision, device)
         encoder = self.net.image_encoder
-        self._encode = torch.compile(encoder) if config.compile_encoder else encoder
+        self._encode = torch.compile(encoder, dynamic=False) if config.compile_encoder else encoder
 
     def stateful_parts(self) -> dict[str, Stateful]:
         """All that a resumed run must find as it was, by name."""
@@ -103,7 +104,8 @@ class Learner:
 
     def _given(self, people: RenderedSet, generator: torch.Generator) -> _Batch:
         """The whole batch, some of it mirrored, with the errors of a detector."""
-        chosen = torch.rand(len(people), generator=generator, device=self.device) < 0.5
+        chosen = torch.rand(len(people), generator=generator, device=self.device)
+        chosen = chosen < self.config.data.mirrored
         people = mirrored(people, chosen)
         noise = self.config.data.keypoint_noise
         return _Batch(people, *detected_keypoints(people, noise, generator))

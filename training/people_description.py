@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from configs.training import DataConfig
+from configs.loading import completed, stored_settings
+from configs.training import BackgroundConfig, DataConfig, SynthesisConfig
 from model.weight_files import sha256_of, whole_files
 from training.backgrounds import DRAWN
 from training.people_setup import PoseChoice, body_with_parts
@@ -66,8 +66,8 @@ def _settings(data: DataConfig, poses: PoseChoice, seed: int) -> dict[str, Any]:
         "only_held_back": poses.only_held_back,
         "recombine_poses": data.recombine_poses,
         "densepose_sha256": sha256_of(data.densepose_uv) if data.densepose_uv else None,
-        "background_look": json.loads(json.dumps(asdict(data.background_look))),
-        "synthesis": json.loads(json.dumps(asdict(data.synthesis))),
+        "background_look": stored_settings(data.background_look),
+        "synthesis": stored_settings(data.synthesis),
         "stored_stride": data.stored_stride,
         "seed": seed,
         "online": data.online,
@@ -81,7 +81,10 @@ def _description(folder: Path) -> dict[str, Any]:
         raise FileNotFoundError(
             f"{folder} has pictures but no {DESCRIPTION_FILE}: restore it, or remove the folder"
         )
-    return {**_SETTINGS_ONCE_MISSING, **json.loads(path.read_text())}
+    found = {**_SETTINGS_ONCE_MISSING, **json.loads(path.read_text())}
+    found["synthesis"] = completed(SynthesisConfig, found["synthesis"])
+    found["background_look"] = completed(BackgroundConfig, found["background_look"])
+    return found
 
 
 def _check_same(folder: Path, expected: dict[str, Any], found: dict[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections.abc import Mapping
@@ -12,7 +11,15 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from configs.loading import completed, stored_settings
+from configs.training import TrainConfig
 from model.weight_files import read_torch_checkpoint, write_torch_checkpoint
+
+FREE_ON_RESUME = (
+    "device", "num_threads", "save_every", "log_every", "epochs_per_checkpoint", "max_minutes",
+    "compile_encoder", "log_tensorboard", "contact_sheet_people",
+)  # fmt: skip
+"""Settings of which a resumed run may change: they do not decide what is learned."""
 
 _logger = logging.getLogger(__name__)
 
@@ -52,15 +59,14 @@ class RunState:
 
     Args:
         path: state file.
-        config: the run's configuration, which a resumed run must share.
+        config: the run's configuration, which a resumed run must share, but for
+            FREE_ON_RESUME.
         learners: what is saved and restored, by name.
     """
 
-    def __init__(
-        self, path: Path, config: dict[str, Any], learners: Mapping[str, Stateful]
-    ) -> None:
+    def __init__(self, path: Path, config: TrainConfig, learners: Mapping[str, Stateful]) -> None:
         self.path = path
-        self.config = json.loads(json.dumps(config))
+        self.config = _what_is_learned(stored_settings(config))
         self.learners = learners
         self.best: BestWeights | None = None
         self.seconds = 0.0
@@ -90,11 +96,12 @@ class RunState:
         if not self.path.exists():
             return 0
         content = read_torch_checkpoint(self.path)
-        if content["config"] != self.config:
+        config = _what_is_learned(completed(TrainConfig, content["config"]))
+        if config != self.config:
             raise ValueError(
                 f"{self.path} belongs to a run with another configuration "
-                f"({', '.join(_differences(content['config'], self.config))}); choose another "
-                "--experiment or restore the configuration"
+                f"({', '.join(_differences(config, self.config))}); choose another --experiment "
+                "or restore the configuration"
             )
         for name, learner in self.learners.items():
             learner.load_state_dict(content["learners"][name])
@@ -103,6 +110,11 @@ class RunState:
             self.best = BestWeights(**content["best"])
         _logger.info("going on from step %d of %s", content["step"], self.path)
         return int(content["step"])
+
+
+def _what_is_learned(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings without those of which a resumed run may change."""
+    return {name: value for name, value in settings.items() if name not in FREE_ON_RESUME}
 
 
 def _differences(old: Any, new: Any, name: str = "") -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict
 from itertools import takewhile
 from pathlib import Path
 
@@ -31,12 +30,6 @@ from training.schedule import Schedule, Step
 from training.stopping import StopRequest
 from training.validation import Validator, mean_rotmats
 
-_FREE_ON_RESUME = (
-    "device", "num_threads", "save_every", "log_every", "epochs_per_checkpoint", "max_minutes",
-    "compile_encoder", "log_tensorboard", "contact_sheet_people",
-)  # fmt: skip
-"""Settings of which a resumed run may change: they do not decide what is learned."""
-
 _logger = logging.getLogger(__name__)
 
 
@@ -59,9 +52,9 @@ class Trainer:
         self.device = training_device(config.device)
         check_batch(config.optimiser.batch_size, ranks.size, config.optimiser.accumulate)
         self.body = load_body(config.data.body_model).to(self.device)
+        self.body.h36m_joints14(self.body.v_template)  # missing ones: now, not after an epoch
         self.learner = Learner(config, self.body, self.device, ranks)
-        identity = {k: v for k, v in asdict(config).items() if k not in _FREE_ON_RESUME}
-        self.state = RunState(folder / "state.pt", identity, self.learner.stateful_parts())
+        self.state = RunState(folder / "state.pt", config, self.learner.stateful_parts())
         self.first = self.state.restore()
         _logger.info("%s", ", ".join(f"{k} {v}" for k, v in code_version().items()))
 
@@ -193,7 +186,8 @@ def train(config: TrainConfig, folder: str | Path, render_only: bool = False) ->
         FileNotFoundError: poses, backgrounds or initial weights are missing.
         OSError: a file cannot be written; the last state is kept.
     """
-    torch.set_num_threads(config.num_threads)
+    if training_device(config.device).type == "cpu":
+        torch.set_num_threads(config.num_threads)
     with joined_ranks() as ranks, StopRequest(config.max_minutes) as stop:
         trainer = Trainer(config, Path(folder), ranks, stop)
         if trainer.render() and not render_only:

@@ -55,7 +55,7 @@ def test_a_preset_s_name_stands_for_its_settings(tmp_path: Path) -> None:
         ("data.synthesis.ambient=[1]", "data.synthesis.ambient must have 2 items"),
         ("data.keypoint_noise=hrnet", r"one of \['default', 'movenet', 'paper'\], got 'hrnet'"),
         ("seed", "name=value"),
-        ("phases.0.stride=3", "stride must be 1, 2 or 4"),
+        ("phases.0.stride=3", "stride must be one of"),
     ],
 )
 def test_a_wrong_setting_is_named(word: str, message: str) -> None:

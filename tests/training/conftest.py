@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from configs.training import (
 )
 from training import rendered_set
 from training.joint_limits import HIGHEST, LOWEST
+from training.learner import Learner
 from training.run_log import read_log
 from training.train import render_missing, train
 
@@ -93,3 +95,21 @@ def losses() -> Callable[[Path], list[float]]:
         return [line["total"] for line in read_log(folder / "log.jsonl") if "total" in line]
 
     return read
+
+
+@pytest.fixture
+def before_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], None]], None]:
+    """Lets something happen once, before a step of the given number."""
+
+    def arrange(number: int, happen: Callable[[], None]) -> None:
+        learn = Learner.learn
+        todo = [happen]
+
+        def learn_after_it(self: Learner, people: Any, step: Any, *rest: Any) -> Any:
+            if step.number == number and todo:
+                todo.pop()()
+            return learn(self, people, step, *rest)
+
+        monkeypatch.setattr(Learner, "learn", learn_after_it)
+
+    return arrange

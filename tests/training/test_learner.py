@@ -57,7 +57,7 @@ def test_a_compiled_encoder_learns_and_weights_keep_their_names(
 ) -> None:
     seen = []
 
-    def compiled(encoder: torch.nn.Module) -> Any:
+    def compiled(encoder: torch.nn.Module, **_: bool) -> Any:
         return lambda proxy: seen.append(proxy.shape) or encoder(proxy)
 
     monkeypatch.setattr(torch, "compile", compiled)
@@ -74,3 +74,17 @@ def test_a_compiled_encoder_learns_and_weights_keep_their_names(
     assert not torch.equal(
         after["image_encoder.conv1.weight"], before["image_encoder.conv1.weight"]
     )
+
+
+def test_nobody_is_mirrored_where_mirroring_is_off(
+    tiny_config: TrainConfig, rendered: Path, first_step: Step, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    monkeypatch.setattr(
+        "training.learner.mirrored", lambda people, chosen: seen.append(chosen) or people
+    )
+    people = load_rendered_set(rendered / "train")
+    for share in (0.0, 1.0):
+        data = dataclasses.replace(tiny_config.data, mirrored=share)
+        _gradients(dataclasses.replace(tiny_config, data=data), people, first_step)
+    assert not seen[0].any() and seen[1].all()

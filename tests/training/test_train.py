@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 
 from configs.training import PhaseConfig, TrainConfig
 from model.checkpoints import load_distribution_net
-from model.weight_files import read_torch_checkpoint
+from model.weight_files import read_torch_checkpoint, write_torch_checkpoint
 from training.rendered_set import load_rendered_set
 from training.run_log import VALIDATION, read_log
 from training.run_state import BestWeights, is_better
@@ -128,6 +129,25 @@ def test_a_set_that_is_all_there_needs_no_backgrounds(
     render_missing(dataclasses.replace(tiny_config, data=gone), folder)
     with pytest.raises(ValueError, match=r"other settings \(backgrounds; see"):
         render_missing(tiny_config, folder)  # drawn ones are not what they were made of
+
+
+def test_a_run_of_an_older_version_goes_on(
+    tiny_config: TrainConfig, undisturbed: Path, tmp_path: Path
+) -> None:
+    """It knew fewer settings; the others are at their defaults."""
+    folder = Path(shutil.copytree(undisturbed, tmp_path / "run"))
+    content = read_torch_checkpoint(folder / "state.pt")
+    del content["config"]["data"]["mirrored"], content["config"]["phases"][0]["bare_people"]
+    write_torch_checkpoint(folder / "state.pt", content)
+    path = folder / "train" / "description.json"
+    description = json.loads(path.read_text())
+    del description["synthesis"]["tumbled"], description["background_look"]["gigabytes"]
+    path.write_text(json.dumps(description))
+    assert train(tiny_config, folder) == 0
+    tumbled = dataclasses.replace(tiny_config.data.synthesis, tumbled=0.5)
+    data = dataclasses.replace(tiny_config.data, synthesis=tumbled)
+    with pytest.raises(ValueError, match=r"\(data\.synthesis\.tumbled\)"):
+        train(dataclasses.replace(tiny_config, data=data), folder)
 
 
 def test_a_set_of_another_body_or_without_description_is_refused(

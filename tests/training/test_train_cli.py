@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from configs.training import OptimiserConfig, TrainConfig
 from pipelines.cli import main
@@ -13,7 +14,7 @@ from training.train import render_missing, train
 
 def test_missing_poses_are_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["train", "--experiment", str(tmp_path), "data.train_poses=none.npz"]) == 2
-    assert "data.val_poses=FILE.npz" in capsys.readouterr().err
+    assert "data.train_poses=FILE.npz" in capsys.readouterr().err
 
 
 def test_an_unknown_setting_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -59,7 +60,11 @@ def foreign_files(tmp_path: Path) -> Path:
         (['data.val_poses=""', "data.held_back_every=1"], "must be 0, or 2 or more"),
         (['data.val_poses=""', "data.held_back_every=9"], "holds back no clip of 2"),
         (['data.val_poses=""'], "data.val_poses=FILE.npz"),
-        (["phases=[{{epochs: 1, bare_people: -1}}]"], "bare_people must not be negative"),
+        (["phases=[{{epochs: 1, bare_people: -1}}]"], "phases.bare_people must be at least 0"),
+        (["phases=[{{epochs: 1, num_samples: -1}}]"], "phases.num_samples must be at least 0"),
+        (["data.num_val_shards=0"], "data.num_val_shards must be at least 1"),
+        (["data.stored_stride=3"], "data.stored_stride must be one of"),
+        (["save_every=0"], "save_every must be at least 1"),
         (["optimiser.accumulate=0"], "optimiser.accumulate must be at least 1"),
         (["optimiser.batch_size=3", "optimiser.accumulate=2"], "batch_size=3 is too small"),
         (["--max-minutes", "soon"], "--max-minutes"),
@@ -71,11 +76,26 @@ def test_bad_input_is_one_clear_line(
     foreign_files: Path,
     pose_file: Path,
     capsys: pytest.CaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     words = [*_settings(pose_file), *(word.format(foreign_files) for word in words)]
     assert main(["train", "--experiment", str(foreign_files / "run"), *words]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and message in error
+
+
+def test_a_full_gpu_is_one_clear_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise torch.OutOfMemoryError("tried to allocate 9 GiB")
+
+    monkeypatch.setattr("training.train.train", full)
+    assert main(["train", "--experiment", str(tmp_path), "device=cpu"]) == 2
+    error = capsys.readouterr().err
+    assert "raise optimiser.accumulate" in error and "9 GiB" in error
 
 
 def test_another_configuration_is_not_resumed(undisturbed: Path, tiny_config: TrainConfig) -> None:

@@ -10,14 +10,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from configs.training import TrainConfig
 from model.checkpoints import load_distribution_net
 from model.weight_files import read_torch_checkpoint
-from training.learner import Learner
 from training.train import train
 
 Losses = Callable[[Path], list[float]]
@@ -26,24 +24,6 @@ NearlyFullDisk = Callable[[int], AbstractContextManager[None]]
 
 class _Killed(Exception):
     pass
-
-
-@pytest.fixture
-def before_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], None]], None]:
-    """Lets something happen once, before a step of the given number."""
-
-    def arrange(number: int, happen: Callable[[], None]) -> None:
-        learn = Learner.learn
-        todo = [happen]
-
-        def learn_after_it(self: Learner, people: Any, step: Any, *rest: Any) -> Any:
-            if step.number == number and todo:
-                todo.pop()()
-            return learn(self, people, step, *rest)
-
-        monkeypatch.setattr(Learner, "learn", learn_after_it)
-
-    return arrange
 
 
 def _kill() -> None:
