@@ -17,6 +17,14 @@ def _check_at_least(config: Any, lowest: int, *names: str) -> None:
             raise ValueError(f"{name} must be at least {lowest}, got {value}")
 
 
+def _check_shares(config: Any, *names: str) -> None:
+    """Raises ValueError where a setting, named as on the command line, is no share."""
+    for name in names:
+        value = getattr(config, name.rpartition(".")[2])
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} must lie in 0..1, got {value}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class HalvesConfig:
     """Shares of pictures that lose a part, from a line near the middle to one side."""
@@ -122,6 +130,7 @@ class SynthesisConfig:
             raise ValueError(
                 f"missing_parts must have 24 probabilities, got {len(self.missing_parts)}"
             )
+        _check_shares(self, "data.synthesis.tumbled", "data.synthesis.contorted")
         if not 0 < self.box_aspect <= 1:
             raise ValueError(f"box_aspect must lie in 0..1, got {self.box_aspect}")
         if self.hidden_rule not in ("depth", "parts"):
@@ -145,8 +154,7 @@ class BackgroundConfig:
     used."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.drawn_share <= 1:
-            raise ValueError(f"drawn_share must lie in 0..1, got {self.drawn_share}")
+        _check_shares(self, "data.background_look.drawn_share")
         if self.num_drawn < 1:
             raise ValueError(f"num_drawn must be at least 1, got {self.num_drawn}")
 
@@ -367,6 +375,7 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         _check_at_least(self, 1, "data.num_shards", "data.num_val_shards")
+        _check_shares(self, "data.mirrored")
         if self.stored_stride not in STRIDES:
             raise ValueError(
                 f"data.stored_stride must be one of {STRIDES}, got {self.stored_stride}"

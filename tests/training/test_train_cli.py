@@ -64,6 +64,8 @@ def foreign_files(tmp_path: Path) -> Path:
         (["phases=[{{epochs: 1, num_samples: -1}}]"], "phases.num_samples must be at least 0"),
         (["data.num_val_shards=0"], "data.num_val_shards must be at least 1"),
         (["data.stored_stride=3"], "data.stored_stride must be one of"),
+        (["data.mirrored=50"], "data.mirrored must lie in 0..1"),
+        (["data.synthesis.tumbled=-1"], "data.synthesis.tumbled must lie in 0..1"),
         (["save_every=0"], "save_every must be at least 1"),
         (["optimiser.accumulate=0"], "optimiser.accumulate must be at least 1"),
         (["optimiser.batch_size=3", "optimiser.accumulate=2"], "batch_size=3 is too small"),
