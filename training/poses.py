@@ -114,19 +114,24 @@ class PoseSampler:
         if not self.config.recombine:
             return self.poses[draws.below(len(self.poses), num)]
         poses = self._bodies(draws, num)
+        pelvis = self._turned(draws, rotvec_to_rotmat(poses[:, _PELVIS]))
+        poses[:, _PELVIS] = rotmat_to_rotvec(pelvis)
+        return poses
+
+    def _turned(self, draws: Draws, pelvis: Tensor) -> Tensor:
+        """Rotations (N, 3, 3) of the pelvis before cameras all about, some every way up."""
+        num = len(pelvis)
         about = draws.uniform(-math.pi, math.pi, num)
         heading = torch.where(draws.chance(0.7, num), about, draws.normal(0.6, num))
         pitch = draws.normal(self.config.camera_pitch_std, num)
         roll = draws.normal(self.config.camera_roll_std, num)
-        pelvis = rotvec_to_rotmat(poses[:, _PELVIS])
         for angle, axis in ((heading, 1), (pitch, 0), (roll, 2)):
             pelvis = _turn_about(angle, axis) @ pelvis
-        if self.config.tumbled:
-            turned = unitquat_to_rotmat(functional.normalize(draws.normal(1.0, num, 4), dim=-1))
-            is_turned = draws.chance(self.config.tumbled, num)
-            pelvis = torch.where(is_turned[:, None, None], turned, pelvis)
-        poses[:, _PELVIS] = rotmat_to_rotvec(pelvis)
-        return poses
+        if not self.config.tumbled:
+            return pelvis
+        anyhow = unitquat_to_rotmat(functional.normalize(draws.normal(1.0, num, 4), dim=-1))
+        is_tumbled = draws.chance(self.config.tumbled, num)
+        return torch.where(is_tumbled[:, None, None], anyhow, pelvis)
 
     def _bodies(self, draws: Draws, num: int) -> Tensor:
         """(num, 24, 3) poses with the recorded tilt of the pelvis, headings removed."""
@@ -142,7 +147,7 @@ class PoseSampler:
                 swapped, self.poses[partner][:, joints], poses[:, joints]
             )
             allowed = torch.maximum(allowed, self._penetration[partner])
-        noisy = self._perturb(draws, poses)
+        noisy = self._contort(draws, self._perturb(draws, poses))
         worse = (penetration_depth(noisy) > allowed + self.config.tolerance).any(dim=1)
         num_worse = int(worse.sum())
         if num_worse:
@@ -170,11 +175,12 @@ class PoseSampler:
         moved = swing_twist + draws.normal(1.0, *poses.shape) * deviation * scale
         moved = torch.maximum(moved, torch.minimum(lowest, swing_twist))
         moved = torch.minimum(moved, torch.maximum(highest, swing_twist))
-        poses = torch.where(scale > 0, swing_twist_to_rotvec(moved), poses)
-        return self._contort(draws, poses) if self.config.contorted else poses
+        return torch.where(scale > 0, swing_twist_to_rotvec(moved), poses)
 
     def _contort(self, draws: Draws, poses: Tensor) -> Tensor:
         """Poses of which some are moved up to the whole way to one drawn evenly within limits."""
+        if not self.config.contorted:
+            return poses
         lowest, highest = (poses.new_tensor(a) for a in (LOWEST, HIGHEST))
         anywhere = lowest + (highest - lowest) * draws.uniform(0, 1, *poses.shape)
         swing_twist = rotvec_to_swing_twist(poses)
