@@ -217,9 +217,22 @@ def render_missing(
     _check_poses(data, train_poses, "data.train_poses=FILE.npz with poses (N, 72)")
     val_mend = "data.val_poses=FILE.npz with poses (N, 72), or data.held_back_every=16"
     _check_poses(data, val_poses, val_mend)
+    for name, look, _, num_shards, _ in sets:
+        if len(list((folder / name).glob("shard_*.npz"))) < num_shards:
+            _check_sources(name, look)
     for name, look, poses, num_shards, seed in sets:
         numbers = turns(num_shards)
         render_set(folder / name, look, poses, numbers, seed, str(device), check_sources=False)
+
+
+def _check_sources(of: str, look: DataConfig) -> None:
+    """Finds out before hours of rendering that something to make pictures of is missing."""
+    for name in ("backgrounds", "textures", "densepose_uv"):
+        path = getattr(look, name)
+        if path is not None and not Path(path).exists():
+            raise FileNotFoundError(
+                f"no {path}: correct {name} of the {of} pictures, or leave it out"
+            )
 
 
 def _check_poses(data: DataConfig, poses: PoseChoice, mend: str) -> None:

@@ -117,6 +117,19 @@ def test_rendering_goes_on_where_it_stopped(
     assert torch.equal(before.edges, after.edges) and torch.equal(before.betas, after.betas)
 
 
+@pytest.mark.parametrize("missing", ["backgrounds", "textures", "densepose_uv"])
+def test_missing_sources_of_one_set_are_told_before_the_other_is_rendered(
+    missing: str, tiny_config: TrainConfig, tmp_path: Path
+) -> None:
+    (tmp_path / "photos").mkdir()
+    data = dataclasses.replace(
+        tiny_config.data, val_backgrounds=str(tmp_path / "photos"), **{missing: "no such file"}
+    )
+    with pytest.raises(FileNotFoundError, match=f"no such file: correct {missing} of the"):
+        render_missing(dataclasses.replace(tiny_config, data=data), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_set_that_is_all_there_needs_no_backgrounds(
     tiny_config: TrainConfig, rendered: Path, tmp_path: Path
 ) -> None:
