@@ -9,20 +9,32 @@ STRIDES = (1, 2, 4)
 """Pixels of the 256 px proxy that may be averaged in each direction."""
 
 
+def _value(config: Any, name: str) -> Any:
+    """A setting of a configuration by its name on the command line."""
+    return getattr(config, name.rpartition(".")[2])
+
+
 def _check_at_least(config: Any, lowest: int, *names: str) -> None:
     """Raises ValueError where a setting, named as on the command line, is lower."""
     for name in names:
-        value = getattr(config, name.rpartition(".")[2])
+        value = _value(config, name)
         if value < lowest:
             raise ValueError(f"{name} must be at least {lowest}, got {value}")
 
 
-def _check_shares(config: Any, *names: str) -> None:
+def check_shares(config: Any, *names: str) -> None:
     """Raises ValueError where a setting, named as on the command line, is no share."""
     for name in names:
-        value = getattr(config, name.rpartition(".")[2])
+        value = _value(config, name)
         if not 0 <= value <= 1:
             raise ValueError(f"{name} must lie in 0..1, got {value}")
+
+
+def _check_one_of(config: Any, choices: tuple[Any, ...], name: str) -> None:
+    """Raises ValueError where a setting, named as on the command line, is none of the choices."""
+    value = _value(config, name)
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {choices}, got {value!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +142,7 @@ class SynthesisConfig:
             raise ValueError(
                 f"missing_parts must have 24 probabilities, got {len(self.missing_parts)}"
             )
-        _check_shares(self, "data.synthesis.tumbled", "data.synthesis.contorted")
+        check_shares(self, "data.synthesis.tumbled", "data.synthesis.contorted")
         if not 0 < self.box_aspect <= 1:
             raise ValueError(f"box_aspect must lie in 0..1, got {self.box_aspect}")
         if self.hidden_rule not in ("depth", "parts"):
@@ -154,9 +166,8 @@ class BackgroundConfig:
     used."""
 
     def __post_init__(self) -> None:
-        _check_shares(self, "data.background_look.drawn_share")
-        if self.num_drawn < 1:
-            raise ValueError(f"num_drawn must be at least 1, got {self.num_drawn}")
+        check_shares(self, "data.background_look.drawn_share")
+        _check_at_least(self, 1, "data.background_look.num_drawn")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -289,8 +300,7 @@ class PhaseConfig:
     """The heads learn without changing the encoder, which then learns by its readout alone."""
 
     def __post_init__(self) -> None:
-        if self.stride not in STRIDES:
-            raise ValueError(f"phases.stride must be one of {STRIDES}, got {self.stride}")
+        _check_one_of(self, STRIDES, "phases.stride")
         _check_at_least(self, 1, "phases.epochs")
         _check_at_least(self, 0, "phases.num_samples", "phases.bare_people")
         if self.detach_heads and not self.readout:
@@ -375,11 +385,8 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         _check_at_least(self, 1, "data.num_shards", "data.num_val_shards")
-        _check_shares(self, "data.mirrored")
-        if self.stored_stride not in STRIDES:
-            raise ValueError(
-                f"data.stored_stride must be one of {STRIDES}, got {self.stored_stride}"
-            )
+        check_shares(self, "data.mirrored")
+        _check_one_of(self, STRIDES, "data.stored_stride")
         if self.held_back_every == 1 or self.held_back_every < 0:
             raise ValueError(
                 f"data.held_back_every must be 0, or 2 or more, got {self.held_back_every}"
@@ -462,13 +469,8 @@ class TrainConfig:
             raise ValueError("phases must name at least one stretch of training")
         _check_at_least(self, 1, "num_threads", "epochs_per_checkpoint", "save_every", "log_every")
         _check_at_least(self, 0, "contact_sheet_people")
-        if self.precision not in PRECISIONS:
-            raise ValueError(f"precision must be one of {PRECISIONS}, got {self.precision!r}")
-        if self.selection_metric not in SELECTION_METRICS:
-            raise ValueError(
-                f"selection_metric must be one of {SELECTION_METRICS}, got "
-                f"{self.selection_metric!r}"
-            )
+        _check_one_of(self, PRECISIONS, "precision")
+        _check_one_of(self, SELECTION_METRICS, "selection_metric")
         if self.input_stride < self.data.stored_stride:
             raise ValueError(
                 f"data.stored_stride is {self.data.stored_stride}: no phase can have a smaller "

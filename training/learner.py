@@ -14,6 +14,7 @@ from training.augmentation import detected_keypoints, mirrored, network_input
 from training.batch_parts import BatchPart, batch_parts, share_of_loss, sum_of_shares
 from training.bodies import predicted, true
 from training.distributed import Ranks
+from training.draws import Draws
 from training.initial_net import initial_net
 from training.losses import LossTerms, pose_shape_loss
 from training.optimisation import DTYPES, Optimisation
@@ -104,8 +105,7 @@ class Learner:
 
     def _given(self, people: RenderedSet, generator: torch.Generator) -> _Batch:
         """The whole batch, some of it mirrored, with the errors of a detector."""
-        chosen = torch.rand(len(people), generator=generator, device=self.device)
-        chosen = chosen < self.config.data.mirrored
+        chosen = Draws(generator).chance(self.config.data.mirrored, len(people))
         people = mirrored(people, chosen)
         noise = self.config.data.keypoint_noise
         return _Batch(people, *detected_keypoints(people, noise, generator))

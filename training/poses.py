@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from configs.training import check_shares
 from model.rotations import (
     rotmat_to_rotvec,
     rotmat_to_unitquat,
@@ -69,9 +70,8 @@ class PoseSamplerConfig:
     """Share of poses moved part of the way to one drawn evenly within the anatomical limits."""
 
     def __post_init__(self) -> None:
-        for name in ("clip_weight", "upper_body_swap", "arm_swap", "tumbled", "contorted"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"poses.{name} must lie in 0..1, got {getattr(self, name)}")
+        names = ("clip_weight", "upper_body_swap", "arm_swap", "tumbled", "contorted")
+        check_shares(self, *(f"poses.{name}" for name in names))
 
 
 class PoseSampler:

@@ -6,13 +6,13 @@ import functools
 import importlib.metadata
 import json
 import subprocess
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from configs.loading import stored_settings
 from configs.training import TrainConfig
 from model.checkpoints import WeightsMetadata, sha256_of
 from model.rotations import rotmat_to_rotvec
@@ -80,7 +80,7 @@ def code_version() -> dict[str, str]:
 
 def _settings(config: TrainConfig) -> dict[str, Any]:
     """The configuration, of files and folders their names only."""
-    settings = json.loads(json.dumps(asdict(config)))
+    settings = stored_settings(config)
     for group, name in ((settings, "initial_weights"), *((settings["data"], n) for n in _FILES)):
         group[name] = group[name] and Path(group[name]).name
     return settings

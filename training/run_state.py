@@ -15,7 +15,7 @@ from configs.loading import completed, stored_settings
 from configs.training import TrainConfig
 from model.weight_files import read_torch_checkpoint, write_torch_checkpoint
 
-FREE_ON_RESUME = (
+_FREE_ON_RESUME = (
     "device", "num_threads", "save_every", "log_every", "epochs_per_checkpoint", "max_minutes",
     "compile_encoder", "log_tensorboard", "contact_sheet_people",
 )  # fmt: skip
@@ -60,7 +60,7 @@ class RunState:
     Args:
         path: state file.
         config: the run's configuration, which a resumed run must share, but for
-            FREE_ON_RESUME.
+            settings that do not decide what is learned.
         learners: what is saved and restored, by name.
     """
 
@@ -114,7 +114,7 @@ class RunState:
 
 def _what_is_learned(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings without those of which a resumed run may change."""
-    return {name: value for name, value in settings.items() if name not in FREE_ON_RESUME}
+    return {name: value for name, value in settings.items() if name not in _FREE_ON_RESUME}
 
 
 def _differences(old: Any, new: Any, name: str = "") -> list[str]:

@@ -50,6 +50,8 @@ class Trainer:
     def __init__(self, config: TrainConfig, folder: Path, ranks: Ranks, stop: StopRequest) -> None:
         self.config, self.folder, self.ranks, self.stop = config, folder, ranks, stop
         self.device = training_device(config.device)
+        if self.device.type == "cpu":
+            torch.set_num_threads(config.num_threads)
         check_batch(config.optimiser.batch_size, ranks.size, config.optimiser.accumulate)
         self.body = load_body(config.data.body_model).to(self.device)
         self.body.h36m_joints14(self.body.v_template)  # missing ones: now, not after an epoch
@@ -186,8 +188,6 @@ def train(config: TrainConfig, folder: str | Path, render_only: bool = False) ->
         FileNotFoundError: poses, backgrounds or initial weights are missing.
         OSError: a file cannot be written; the last state is kept.
     """
-    if training_device(config.device).type == "cpu":
-        torch.set_num_threads(config.num_threads)
     with joined_ranks() as ranks, StopRequest(config.max_minutes) as stop:
         trainer = Trainer(config, Path(folder), ranks, stop)
         if trainer.render() and not render_only:

@@ -55,7 +55,7 @@ def test_a_preset_s_name_stands_for_its_settings(tmp_path: Path) -> None:
         ("data.synthesis.ambient=[1]", "data.synthesis.ambient must have 2 items"),
         ("data.keypoint_noise=hrnet", r"one of \['default', 'movenet', 'paper'\], got 'hrnet'"),
         ("seed", "name=value"),
-        ("phases.0.stride=3", "stride must be one of"),
+        ("phases.0.stride=3", r"phases\.stride must be one of \(1, 2, 4\), got 3"),
     ],
 )
 def test_a_wrong_setting_is_named(word: str, message: str) -> None:
