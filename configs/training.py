@@ -80,6 +80,10 @@ class SynthesisConfig:
     contorted: float = 0.0
     """Share of people whose joints are moved part of the way to anywhere within their limits
     (likewise)."""
+    clothes_thickness: float = 0.0
+    """Metres that the thickest jackets stand off the body (the paper: 0), trousers up to 0.6 and
+    hair up to 1.2 times as far; each person's are drawn, thin ones the most often. Pictures show
+    them, the truth is the body beneath."""
     camera_xy_std: float = 0.0
     """Deviation of the person from the optical axis, metres in each direction (the paper: 0.05)."""
     box_aspect: float = 0.75

@@ -57,7 +57,7 @@ class BarePeople:
         people = self._people.sample(draws, num)
         keypoints = people.framed.keypoints
         outside = ~at_keypoints(random_frames(draws, num, config, size), keypoints)
-        hidden = self._people.hidden_by_body(self._people.rasterized(people, size), keypoints)
+        hidden = self._people.hidden_by_body(self._people.rasterized(people, size), people)
         hidden |= missing_keypoints(draws, num, config)
         hidden |= at_keypoints(random_halves(draws, num, config.missing_halves, size), keypoints)
         hidden |= at_keypoints(random_objects(draws, num, config, size), keypoints)

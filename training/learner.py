@@ -22,6 +22,7 @@ from training.readout import Readout, readout_loss
 from training.rendered_set import RenderedSet
 from training.run_state import Stateful
 from training.schedule import Step
+from training.small_maps import learn_from_small_maps
 from training.sparse_body import SparseBody
 
 
@@ -59,6 +60,8 @@ class Learner:
         torch.backends.cudnn.benchmark = True  # pictures of a phase are all of one size
         torch.backends.cudnn.allow_tf32 = False  # what is called fp32 is fp32
         self.net = initial_net(config, body.family).to(device).to(memory_format=torch.channels_last)
+        if device.type == "cpu" and not config.compile_encoder:
+            learn_from_small_maps(self.net.image_encoder)
         decay = get_ema_multi_avg_fn(config.optimiser.average_decay)
         self.average = AveragedModel(self.net, multi_avg_fn=decay, use_buffers=True)
         self.readout = Readout(self.net.fc1.in_features).to(device)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from configs.training import SynthesisConfig
-from model.body import Body
+from model.body import Body, ShapedBody
 from model.cameras import half_turn_x
 from model.proxy import PROXY_SIZE, unoccluded_mask
 from model.rasterizer import Fragments, rasterize
@@ -17,6 +17,7 @@ from model.skeleton import NUM_BETAS
 from training.draws import Draws
 from training.framing import FramedPeople, boxed_vertices, frame_people
 from training.poses import PoseSampler
+from training.thick_clothes import ThickClothes
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,16 @@ class PosedPeople:
     Attributes:
         rotvecs: (B, 24, 3) pose, the pelvis first.
         betas: (B, 10).
-        vertices: (B, V, 3) metres, y down, z away from the camera.
+        vertices: (B, V, 3) of what is seen of them: their skin, or thick clothes over it; metres,
+            y down, z away from the camera.
+        thickness: (B,) metres of the thickest of these clothes, 0 without.
         framed: vertices and COCO keypoints on the screen of the 256 px crop.
     """
 
     rotvecs: Tensor
     betas: Tensor
     vertices: Tensor
+    thickness: Tensor
     framed: FramedPeople
 
 
@@ -54,15 +58,25 @@ class PosedPeopleSampler:
         self.body, self.poses, self.config = body, poses, config
         device = body.faces.device
         self.face_parts = torch.as_tensor(body.face_parts, device=device).long()
-        self._boxed = boxed_vertices(torch.as_tensor(body.vertex_parts, device=device))
+        vertex_parts = torch.as_tensor(body.vertex_parts, device=device)
+        self._boxed = boxed_vertices(vertex_parts)
+        thickness = config.clothes_thickness
+        self._clothes = ThickClothes(body, vertex_parts, thickness) if thickness else None
 
     def sample(self, draws: Draws, num: int) -> PosedPeople:
         """`num` people, all made at once."""
         rotvecs = self.poses.sample(draws, num)
+        rotmats = rotvec_to_rotmat(rotvecs)
         betas = random_betas(draws, num, self.config)
-        vertices, keypoints = self._bodies(rotvecs, betas)
+        shaped = self.body.shape(betas)
+        vertices, keypoints = self._posed(shaped, rotmats)
+        thickness = vertices.new_zeros(num)
+        if self._clothes is not None:
+            garments = self._clothes.draw(draws, num)
+            vertices, _ = self._posed(self._clothes.worn(shaped, garments), rotmats)
+            thickness = garments.amax(1)
         framed = frame_people(draws, vertices, keypoints, self._boxed, self.config)
-        return PosedPeople(rotvecs, betas, vertices, framed)
+        return PosedPeople(rotvecs, betas, vertices, thickness, framed)
 
     def rasterized(self, people: PosedPeople, size: int = PROXY_SIZE) -> Fragments:
         """What the pixels of crops of size x size see."""
@@ -70,19 +84,20 @@ class PosedPeopleSampler:
         vertices = people.framed.vertices * scale
         return rasterize(vertices, self.body.faces, size, size, cull_back_faces=True)
 
-    def hidden_by_body(self, fragments: Fragments, keypoints: Tensor) -> Tensor:
-        """(B, 17) keypoints (B, 17, 3) that the body hides, by the configured rule."""
+    def hidden_by_body(self, fragments: Fragments, people: PosedPeople) -> Tensor:
+        """(B, 17) keypoints that the rasterized body hides, by the configured rule."""
+        keypoints = people.framed.keypoints
         if self.config.hidden_rule == "parts":
             parts = torch.where(fragments.mask, self.face_parts[fragments.face_ids], 0)
             everywhere = torch.ones_like(keypoints[..., 0], dtype=torch.bool)
             return ~unoccluded_mask(parts, everywhere)
         surface = _look_up(fragments.depth, keypoints, outside=torch.inf)
-        return keypoints[..., 2] > surface + self.config.hidden_depth
+        return keypoints[..., 2] > surface + self.config.hidden_depth + people.thickness[:, None]
 
-    def _bodies(self, rotvecs: Tensor, betas: Tensor) -> tuple[Tensor, Tensor]:
+    def _posed(self, shaped: ShapedBody, rotmats: Tensor) -> tuple[Tensor, Tensor]:
         """Vertices (B, V, 3) and keypoints (B, 17, 3), metres, y down, z away from the camera."""
-        rotmats = rotvec_to_rotmat(rotvecs)
-        vertices, joints = self.body(betas, rotmats[:, 1:], rotmats[:, 0])
+        posed = self.body.pose(shaped, rotmats[:, None, 1:], rotmats[:, 0])
+        vertices, joints = (points[:, 0] for points in posed)
         keypoints = self.body.coco_joints(vertices, joints)
         return half_turn_x(vertices), half_turn_x(keypoints)
 

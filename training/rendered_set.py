@@ -30,7 +30,7 @@ SHARD_SIZE = 1024
 EDGE_STEP = 1 / 64
 """Edge strength of one unit of the stored bytes."""
 
-_CHUNK = 32
+_CHUNK = 8
 _GPU_CHUNK = 256
 """Pictures made at once; a GPU needs many to be busy, and a CPU few to keep them in its cache."""
 

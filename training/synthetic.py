@@ -94,7 +94,7 @@ class SyntheticPeople:
         frame = random_frames(draws, num, config)
         rgb = self._compose(draws, pixels, colours, missing, covered)
         outside = ~at_keypoints(frame, keypoints)
-        hidden = self._people.hidden_by_body(fragments, keypoints) | missing.keypoints
+        hidden = self._people.hidden_by_body(fragments, people) | missing.keypoints
         for mask in (missing.halves, covered):
             hidden |= at_keypoints(mask, keypoints)
         return SyntheticBatch(

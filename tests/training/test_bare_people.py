@@ -44,9 +44,8 @@ def test_the_same_seed_gives_the_same_people(posed: PosedPeopleSampler) -> None:
 
 def test_coarse_masks_hide_what_fine_ones_do(posed: PosedPeopleSampler) -> None:
     people = posed.sample(Draws(seeded_generator("cpu", 0)), 32)
-    keypoints = people.framed.keypoints
     fine, coarse = (
-        posed.hidden_by_body(posed.rasterized(people, size), keypoints) for size in (256, 64)
+        posed.hidden_by_body(posed.rasterized(people, size), people) for size in (256, 64)
     )
     assert (fine == coarse).float().mean() > 0.95  # 512 px agrees with 256 px to 0.99
     assert abs(fine.float().mean() - coarse.float().mean()) < 0.02

@@ -1,0 +1,65 @@
+"""Thick clothes and hair: surfaces that pictures show instead of the body beneath them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from model.body import Body, ShapedBody
+from training.draws import Draws
+from training.surface import VertexNormals
+
+_JACKET = (1, 2, *range(15, 23))
+_TROUSERS = tuple(range(7, 15))
+_HEAD = (23, 24)
+"""DensePose parts 1..24 that each garment covers: trunk and arms, legs, head."""
+
+_SHARES = (1.0, 0.6, 1.2)
+"""Thickness of jacket, trousers and hair where the thickest jacket is 1."""
+
+_HAIR_GROWS = (0.0, 1.0, -1.0)
+"""Towards the crown and the back of the head; the face is free."""
+
+
+class ThickClothes:
+    """A jacket, trousers and hair that stand off the skin along its normals in T-pose.
+
+    Added before posing, they move with the body. Their hems are steps, as those of clothes.
+
+    Args:
+        body: the body model.
+        vertex_parts: (V,) DensePose part 1..24.
+        thickness: of the thickest jacket, metres.
+    """
+
+    def __init__(self, body: Body, vertex_parts: Tensor, thickness: float) -> None:
+        normals = VertexNormals(body.faces, body.num_vertices)(body.v_template[None])[0]
+        self._garments = normals * _cover(normals, vertex_parts)[..., None]  # (3, V, 3)
+        self._thickest = thickness * normals.new_tensor(_SHARES)
+
+    def draw(self, draws: Draws, num: int) -> Tensor:
+        """(num, 3) metres of jacket, trousers and hair; thin ones are the most frequent."""
+        return self._thickest * draws.uniform(0, 1, num, 3) ** 2
+
+    def worn(self, shaped: ShapedBody, thickness: Tensor) -> ShapedBody:
+        """B bodies whose surface is that of their clothes; their joints stay.
+
+        Args:
+            shaped: bodies in T-pose.
+            thickness: (B, 3) from `draw`.
+        """
+        stand_off = torch.einsum("bg,gvc->bvc", thickness, self._garments)
+        return replace(shaped, vertices=shaped.vertices + stand_off)
+
+
+def _cover(normals: Tensor, vertex_parts: Tensor) -> Tensor:
+    """(3, V) share 0..1 of each garment's thickness at vertices with normals (V, 3)."""
+    parts = (_JACKET, _TROUSERS, _HEAD)
+    jacket, trousers, head = (
+        torch.isin(vertex_parts, torch.tensor(p, device=normals.device)) for p in parts
+    )
+    grown = normals @ normalize(normals.new_tensor(_HAIR_GROWS), dim=0)
+    return torch.stack([jacket, trousers, head * (grown + 0.3).clamp(0, 1)])
