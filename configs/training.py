@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
 STRIDES = (1, 2, 4)
@@ -276,6 +276,14 @@ class LossWeights:
     overregularisation: float = 1.005
     """Factor of the log-normaliser in the pose term (the paper's; 1 is the exact likelihood)."""
 
+    @property
+    def counts(self) -> bool:
+        """Whether any term has a weight."""
+        return any(getattr(self, term.name) for term in fields(self) if term.name != _FACTOR)
+
+
+_FACTOR = "overregularisation"
+NO_LOSS = LossWeights(pose=0.0, shape=0.0, joints2d=0.0, global_rotmat=0.0)
 
 PAPER_STAGE_1 = LossWeights()
 PAPER_STAGE_2 = LossWeights(
@@ -302,6 +310,9 @@ class PhaseConfig:
     anew for a seventh of the time of a picture, and teach many more poses (the paper: none)."""
     detach_heads: bool = False
     """The heads learn without changing the encoder, which then learns by its readout alone."""
+    lift_only: bool = False
+    """The branch of `keypoint_lift` gives all features: the encoder neither runs nor learns, which
+    makes a step about ten times as fast (the paper: there is no such branch)."""
 
     def __post_init__(self) -> None:
         _check_one_of(self, STRIDES, "phases.stride")
@@ -310,6 +321,10 @@ class PhaseConfig:
         if self.detach_heads and not self.readout:
             raise ValueError(
                 "phases.detach_heads needs phases.readout: the encoder has nothing else to learn by"
+            )
+        if not self.loss.counts and not self.readout:
+            raise ValueError(
+                "phases.loss has no weight, and phases.readout none: nothing is learnt"
             )
 
 
@@ -375,6 +390,9 @@ class DataConfig:
     online: bool = False
     """Make every training picture anew instead of rendering shards ahead; for GPUs. An epoch is
     as long as with shards."""
+    bare: bool = False
+    """Training people are given by keypoints alone, as those of `phases.bare_people`, but are made
+    ahead and shown again in every epoch. Needs phases that are `lift_only`."""
     num_shards: int = 48
     """Shards of 1,024 training pictures."""
     num_val_shards: int = 2
@@ -391,6 +409,8 @@ class DataConfig:
         _check_at_least(self, 1, "data.num_shards", "data.num_val_shards")
         check_shares(self, "data.mirrored")
         _check_one_of(self, STRIDES, "data.stored_stride")
+        if self.bare and self.online:
+            raise ValueError("data.bare and data.online exclude each other: leave one of the two")
         if self.held_back_every == 1 or self.held_back_every < 0:
             raise ValueError(
                 f"data.held_back_every must be 0, or 2 or more, got {self.held_back_every}"
@@ -401,10 +421,15 @@ class DataConfig:
                 "or switch the second off with data.held_back_every=0"
             )
 
+    def for_training(self) -> DataConfig:
+        """The same without what only pictures need, where training has none."""
+        return replace(self, textures=None, backgrounds=None) if self.bare else self
+
     def for_validation(self) -> DataConfig:
-        """The same with the validation's own textures and backgrounds, where they are given."""
+        """The same with pictures, and the validation's own textures and backgrounds if given."""
         return replace(
             self,
+            bare=False,
             textures=self.val_textures or self.textures,
             backgrounds=self.val_backgrounds or self.backgrounds,
         )
@@ -434,6 +459,8 @@ class TrainConfig:
     """How ancestors condition joints: "invariant", or "paper" for the published layout's rule."""
     global_spread: bool = False
     """Whether the global rotation has a distribution too; the paper's has none."""
+    keypoint_lift: bool = False
+    """Whether a branch beside the encoder reads the keypoints' coordinates; the paper has none."""
     initial_weights: str | None = None
     """Weights to begin with, of this tool or the paper's .tar; None: random ones."""
     seed: int = 0
@@ -475,6 +502,11 @@ class TrainConfig:
         _check_at_least(self, 0, "contact_sheet_people")
         _check_one_of(self, PRECISIONS, "precision")
         _check_one_of(self, SELECTION_METRICS, "selection_metric")
+        lifts = [phase.lift_only for phase in self.phases]
+        if any(lifts) and not self.keypoint_lift:
+            raise ValueError("phases.lift_only needs keypoint_lift=true: there is no other branch")
+        if self.data.bare and not all(lifts):
+            raise ValueError("data.bare needs phases.lift_only in every phase: there is no picture")
         if self.input_stride < self.data.stored_stride:
             raise ValueError(
                 f"data.stored_stride is {self.data.stored_stride}: no phase can have a smaller "

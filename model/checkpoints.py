@@ -64,6 +64,9 @@ class WeightsMetadata:
     global_spread: bool = False
     """As `NetworkConfig.global_spread`."""
 
+    keypoint_lift: bool = False
+    """As `NetworkConfig.keypoint_lift`."""
+
     keypoint_visibility: str = ""
     """Which keypoints, and from what confidence on, were drawn in the proxies of the training."""
 
@@ -84,6 +87,7 @@ class WeightsMetadata:
             sign_rule=self.sign_rule,
             input_stride=self.input_stride,
             global_spread=self.global_spread,
+            keypoint_lift=self.keypoint_lift,
         )
 
 

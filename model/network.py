@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models import resnet18, resnet50
 
+from model.keypoint_lift import KeypointLift
 from model.pose_head import SIGN_RULES, PoseHead
 from model.rotations import rot6d_to_rotmat
 from model.skeleton import NUM_BETAS
@@ -52,6 +53,10 @@ class NetworkConfig:
 
     global_spread: bool = False
     """A further layer gives the global rotation a distribution too (not in the paper)."""
+
+    keypoint_lift: bool = False
+    """A further branch reads the heatmaps' coordinates, see `model.keypoint_lift` (not in the
+    paper)."""
 
     def __post_init__(self) -> None:
         for name, allowed in (
@@ -107,8 +112,10 @@ class DistributionNet(nn.Module):
 
     Works in float32; under autocast only the encoder runs in the lower precision.
 
-    The layer of `global_spread`, fc_glob_spread, is the only addition. No gradient leaves it for
-    the rest of the network: it learns how far off the global rotation is without changing it.
+    Two additions can be switched on. The layer of `global_spread`, fc_glob_spread: no gradient
+    leaves it for the rest of the network, it learns how far off the global rotation is without
+    changing it. And the branch of `keypoint_lift`, to whose features those of the encoder are added
+    with a gain each, encoder_gain: they begin at 0, and grow as far as the picture helps.
     """
 
     init_glob: Tensor
@@ -137,6 +144,9 @@ class DistributionNet(nn.Module):
             self.fc_glob_spread = nn.Linear(hidden, 6)
             nn.init.zeros_(self.fc_glob_spread.weight)
             nn.init.zeros_(self.fc_glob_spread.bias)
+        if self.config.keypoint_lift:
+            self.keypoint_lift = KeypointLift(num_features)
+            self.encoder_gain = nn.Parameter(torch.zeros(num_features))
 
     def forward(self, proxy: Tensor) -> NetOutput:
         """Distributions of the people in the pictures.
@@ -150,7 +160,15 @@ class DistributionNet(nn.Module):
         """(B, 512 or 2048) features of (B, 18, H, W) proxy pictures."""
         if self.config.input_stride > 1:
             proxy = functional.avg_pool2d(proxy, self.config.input_stride)
-        return self.image_encoder(proxy)
+        return self.features(proxy)
+
+    def features(self, averaged: Tensor) -> Tensor:
+        """(B, 512 or 2048) features of proxies that are averaged over `input_stride` already."""
+        features = self.image_encoder(averaged)
+        if not self.config.keypoint_lift:
+            return features
+        heatmaps = averaged[:, 1:].float()
+        return self.encoder_gain * features + self.keypoint_lift(heatmaps.sum(-2), heatmaps.sum(-1))
 
     def decode(self, features: Tensor) -> NetOutput:
         """Distributions from (B, 512 or 2048) features of the encoder, always in float32."""

@@ -30,7 +30,7 @@ from training.person_metrics import (
     headline,
     inside_shares,
 )
-from training.rendered_set import RenderedSet
+from training.rendered_people import RenderedSet
 from training.validation import MEAN_POSE, mean_rotmats
 
 BEST_OF = (1, 10, 50, 100)

@@ -10,7 +10,7 @@ from configs.training import KeypointNoiseConfig
 from model.proxy import HEATMAP_STD, PROXY_SIZE
 from model.skeleton import COCO_FLIP, SMPL_JOINT_NAMES
 from training.draws import Draws
-from training.rendered_set import RenderedSet
+from training.rendered_people import RenderedSet
 
 _LIMB_ENDS = ((7, 9), (8, 10), (13, 15), (14, 16))
 _MIRRORED_JOINTS = tuple(
@@ -100,9 +100,6 @@ def network_input(
 ) -> Tensor:
     """(N, 18, 256 / stride, 256 / stride) proxies averaged over `stride` pixels, channels last.
 
-    The average of a Gaussian over a square of pixels is the product of its averaged profiles, so
-    the 256 px heatmaps are never made.
-
     Args:
         people: N rendered people.
         joints2d: (N, 17, 2) px of the 256 crop.
@@ -110,10 +107,28 @@ def network_input(
         stride: a multiple of the stride of the stored edges.
         dtype: of the result.
     """
-    pixels = torch.arange(PROXY_SIZE, device=joints2d.device)
-    profiles = torch.exp(-0.5 * ((pixels - joints2d[..., None]) / HEATMAP_STD) ** 2)
-    profiles = profiles.unflatten(-1, (-1, stride)).mean(-1) * kept[..., None, None]
-    across, down = profiles.permute(2, 0, 3, 1).to(dtype)  # (N, S, 17) each
+    across, down = (profile.mT.to(dtype) for profile in _profiles(joints2d, kept, stride))
     edges = avg_pool2d(people.edge_strength(), stride // people.stride).to(dtype)
     proxy = torch.cat([edges[..., None], down[:, :, None] * across[:, None]], dim=-1)
     return proxy.permute(0, 3, 1, 2)
+
+
+def heatmap_sums(joints2d: Tensor, kept: Tensor, stride: int) -> tuple[Tensor, Tensor]:
+    """Sums of columns and of rows, (N, 17, 256 / stride) each, of the heatmaps of `network_input`.
+
+    Arguments as there.
+    """
+    across, down = _profiles(joints2d, kept, stride)
+    return across * down.sum(-1, keepdim=True), down * across.sum(-1, keepdim=True)
+
+
+def _profiles(joints2d: Tensor, kept: Tensor, stride: int) -> Tensor:
+    """(2, N, 17, 256 / stride): heatmaps are the product of what they are across and down.
+
+    The average of a Gaussian over a square of pixels is that of its averaged profiles, so that the
+    256 px heatmaps are never made.
+    """
+    pixels = torch.arange(PROXY_SIZE, device=joints2d.device)
+    profiles = torch.exp(-0.5 * ((pixels - joints2d[..., None]) / HEATMAP_STD) ** 2)
+    profiles = profiles.unflatten(-1, (-1, stride)).mean(-1) * kept[..., None, None]
+    return profiles.permute(2, 0, 1, 3)

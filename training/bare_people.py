@@ -12,7 +12,10 @@ from model.proxy import PROXY_SIZE
 from training.draws import Draws
 from training.occlusion import missing_keypoints, random_frames, random_halves, random_objects
 from training.posed_people import PosedPeopleSampler, at_keypoints
-from training.rendered_set import RenderedSet
+from training.rendered_people import RenderedSet
+
+_CHUNK = 64
+"""People made at once where they are many: more are no faster on a CPU."""
 
 _MASK_SIZE = 64
 """Pixels a side of the masks that keypoints are looked up in: enough for the depth of a body."""
@@ -43,6 +46,11 @@ class BarePeople:
         order = torch.randperm(len(people) + num, generator=generator, device=generator.device)
         bare = self.sample(generator, num, people.edges.shape[-1])
         return RenderedSet.joined([people, bare])[order]
+
+    def many(self, generator: torch.Generator, num: int) -> RenderedSet:
+        """`num` people made some at a time; their edges are one empty pixel."""
+        sizes = [min(_CHUNK, num - start) for start in range(0, num, _CHUNK)]
+        return RenderedSet.joined([self.sample(generator, size, edges_size=1) for size in sizes])
 
     @torch.no_grad()
     def sample(self, generator: torch.Generator, num: int, edges_size: int) -> RenderedSet:

@@ -11,7 +11,7 @@ from model.network import NetOutput
 from model.proxy import PROXY_SIZE
 from model.rotations import rotvec_to_rotmat
 from training.losses import Prediction, Target
-from training.rendered_set import RenderedSet
+from training.rendered_people import RenderedSet
 from training.sparse_body import SparseBody
 
 

@@ -15,7 +15,7 @@ from model.network import DistributionNet
 from model.proxy import PROXY_SIZE
 from model.rotations import rotvec_to_rotmat
 from training.augmentation import network_input
-from training.rendered_set import RenderedSet
+from training.rendered_people import RenderedSet
 
 _TITLES = ("input", "truth", "prediction")
 _STRIP = 22
@@ -56,7 +56,7 @@ def contact_sheet(
     camera = fitted_camera(keypoints, pixels_to_normalised(people.joints2d, PROXY_SIZE))
     seen = ~people.outside
     truths = _bodies(grounds, body, true_vertices, camera, people.joints2d, seen)
-    output = net.eval().decode(net.image_encoder(proxy))
+    output = net.eval().decode(net.features(proxy))
     vertices, joints = body(output.shape_mean, output.pose_mode, output.global_rotmat)
     crops = _crops(output.camera)
     answered = project_body(body.coco_joints(vertices, joints), output.camera, crops)

@@ -17,7 +17,7 @@ from training.contact_sheet import contact_sheet
 from training.learner import Learner
 from training.loss_plot import plot_log
 from training.provenance import weights_metadata
-from training.rendered_set import RenderedSet
+from training.rendered_people import RenderedSet
 from training.run_log import VALIDATION, RunLog, read_log
 from training.run_state import BestWeights, RunState, is_better
 from training.schedule import Step
@@ -103,13 +103,14 @@ class EpochEnd:
         )
 
     def _draw(self, net: DistributionNet, step: Step, train_people: RenderedSet) -> None:
-        """Draws the whole log, and some people in training and as many held back."""
+        """Draws the whole log, some people in training with a picture, and as many held back."""
         self.log.picture("losses", plot_log(read_log(self.log.path)), step.number + 1)
         num = self.config.contact_sheet_people // 2
         if num == 0:
             return
         device = self.learner.device
-        shown = [some[:num].to(device) for some in (train_people, self.val_people)]
+        sources = [self.val_people] if self.config.data.bare else [train_people, self.val_people]
+        shown = [some[:num].to(device) for some in sources]
         people = RenderedSet.joined(shown)
         generator = torch.Generator(device).manual_seed(self.config.seed)
         given = detected_keypoints(people, self.config.data.keypoint_noise, generator)

@@ -12,8 +12,8 @@ from model.network import DistributionNet, NetworkConfig
 def initial_net(config: TrainConfig, body_family: str) -> DistributionNet:
     """The network of a run before its first step, on the CPU.
 
-    Initial weights may have been trained at another stride, and may lack the layer of
-    `global_spread`, which is then new; in all else they must fit.
+    Initial weights may have been trained at another stride, and may lack what `global_spread` and
+    `keypoint_lift` add, which is then new; in all else they must fit.
 
     Args:
         config: the run.
@@ -30,6 +30,7 @@ def initial_net(config: TrainConfig, body_family: str) -> DistributionNet:
             sign_rule=config.sign_rule,
             input_stride=config.input_stride,
             global_spread=config.global_spread,
+            keypoint_lift=config.keypoint_lift,
         )
     )
     if config.initial_weights is not None:
@@ -47,8 +48,9 @@ def _check_fit(config: TrainConfig, body_family: str, weights: DistributionNet) 
         "sign_rule": (theirs.sign_rule, config.sign_rule),
         "num_layers": (theirs.num_layers, config.num_layers),
     }
-    if theirs.global_spread and not config.global_spread:
-        pairs["global_spread"] = (True, False)
+    for name in ("global_spread", "keypoint_lift"):
+        if getattr(theirs, name) and not getattr(config, name):
+            pairs[name] = (True, False)
     for name, (has, wanted) in pairs.items():
         if has != wanted:
             raise ValueError(

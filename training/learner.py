@@ -10,16 +10,16 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from configs.training import PhaseConfig, TrainConfig
 from model.body import Body
-from training.augmentation import detected_keypoints, mirrored, network_input
+from training.augmentation import detected_keypoints, heatmap_sums, mirrored, network_input
 from training.batch_parts import BatchPart, batch_parts, share_of_loss, sum_of_shares
 from training.bodies import predicted, true
 from training.distributed import Ranks
 from training.draws import Draws
 from training.initial_net import initial_net
-from training.losses import LossTerms, pose_shape_loss
+from training.losses import LossTerms, no_loss, pose_shape_loss
 from training.optimisation import DTYPES, Optimisation
 from training.readout import Readout, readout_loss
-from training.rendered_set import RenderedSet
+from training.rendered_people import RenderedSet
 from training.run_state import Stateful
 from training.schedule import Step
 from training.small_maps import learn_from_small_maps
@@ -67,8 +67,9 @@ class Learner:
         self.readout = Readout(self.net.fc1.in_features).to(device)
         parameters = [*self.net.parameters(), *self.readout.parameters()]
         self.optimisation = Optimisation(parameters, config.optimiser, config.precision, device)
-        encoder = self.net.image_encoder
-        self._encode = torch.compile(encoder, dynamic=False) if config.compile_encoder else encoder
+        features = self.net.features
+        compiled = config.compile_encoder
+        self._features = torch.compile(features, dynamic=False) if compiled else features
 
     def stateful_parts(self) -> dict[str, Stateful]:
         """All that a resumed run must find as it was, by name."""
@@ -123,13 +124,14 @@ class Learner:
         self, batch: _Batch, phase: PhaseConfig, part: BatchPart, generator: torch.Generator
     ) -> LossTerms:
         """Adds the gradients of a part of the batch; its share of the losses."""
-        proxy = network_input(batch.people, batch.joints2d, batch.kept, phase.stride, self.dtype)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            features = self._encode(proxy).float()
-        output = self.net.decode(features.detach() if phase.detach_heads else features)
-        prediction = predicted(output, self.body, phase.num_samples, generator)
+            features = self._read(batch, phase).float()
         target = true(batch.people, batch.visible, self.body)
-        terms = pose_shape_loss(prediction, target, phase.loss)
+        terms = no_loss(self.device)
+        if phase.loss.counts:
+            output = self.net.decode(features.detach() if phase.detach_heads else features)
+            prediction = predicted(output, self.body, phase.num_samples, generator)
+            terms = pose_shape_loss(prediction, target, phase.loss)
         shares = share_of_loss(terms, phase.loss, part)
         loss = shares.total
         if phase.readout:
@@ -137,3 +139,11 @@ class Learner:
             loss = loss + part.people_share * phase.readout * error
         self.optimisation.add(loss)
         return shares
+
+    def _read(self, batch: _Batch, phase: PhaseConfig) -> Tensor:
+        """Features of the people of a batch."""
+        if phase.lift_only:
+            sums = heatmap_sums(batch.joints2d, batch.kept, phase.stride)
+            return self.net.keypoint_lift(*sums)
+        given = batch.people, batch.joints2d, batch.kept
+        return self._features(network_input(*given, phase.stride, self.dtype))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -78,6 +78,11 @@ class LossTerms:
     vertices: Tensor
     joints3d: Tensor
     global_pose: Tensor
+
+
+def no_loss(device: torch.device) -> LossTerms:
+    """Terms of a loss in which none has a weight."""
+    return LossTerms(**{term.name: torch.zeros((), device=device) for term in fields(LossTerms)})
 
 
 def pose_shape_loss(

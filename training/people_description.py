@@ -15,7 +15,9 @@ from training.synthetic import SyntheticPeople
 
 DESCRIPTION_FILE = "description.json"
 
-_SETTINGS_ONCE_MISSING = {"held_back_every": 0, "only_held_back": False, "densepose_sha256": None}
+_SETTINGS_ONCE_MISSING = {
+    "held_back_every": 0, "only_held_back": False, "densepose_sha256": None, "bare": False,
+}  # fmt: skip
 
 
 def describe(
@@ -71,6 +73,7 @@ def _settings(data: DataConfig, poses: PoseChoice, seed: int) -> dict[str, Any]:
         "stored_stride": data.stored_stride,
         "seed": seed,
         "online": data.online,
+        "bare": data.bare,
     }
 
 

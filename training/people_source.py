@@ -16,7 +16,8 @@ from training.distributed import Ranks
 from training.draws import Draws, seeded_generator
 from training.people_description import describe
 from training.people_setup import PoseChoice, configured_people
-from training.rendered_set import SHARD_SIZE, RenderedSet, load_rendered_set, render_people
+from training.rendered_people import RenderedSet
+from training.rendered_set import SHARD_SIZE, load_rendered_set, render_people
 from training.synthetic import SyntheticPeople
 
 _BLOCK = 1024

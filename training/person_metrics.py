@@ -31,7 +31,7 @@ from model.reconstruct import Samples, draw_samples
 from model.rotations import rotvec_to_rotmat
 from model.skeleton import NUM_BETAS
 from training.augmentation import detected_keypoints, network_input
-from training.rendered_set import RenderedSet
+from training.rendered_people import RenderedSet
 
 METRICS = ("MPJPE", "MPJPE-PA", "PVE", "PVE-SC", "PVE-T-SC")
 ALIGNED_METRICS = ("MPJPE-PA", "PVE-T-SC")
@@ -120,7 +120,7 @@ class PersonMetrics:
             batch = people[some].to(self.device)
             given = joints2d[some].to(self.device), kept[some].to(self.device)
             proxy = network_input(batch, *given, stride, torch.float32)
-            output = net.decode(net.image_encoder(proxy))
+            output = net.decode(net.features(proxy))
             columns = self.of_output(output, batch, RandomStreams(keys[some], self.device))
             parts.append({name: values.cpu() for name, values in columns.items()})
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

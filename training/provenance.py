@@ -64,6 +64,7 @@ def weights_metadata(
         input_stride=config.input_stride,
         num_layers=config.num_layers,
         global_spread=config.global_spread,
+        keypoint_lift=config.keypoint_lift,
         keypoint_visibility="confidence above 0.3 of MoveNet thunder; none is drawn regardless",
         provenance=provenance,
     )

@@ -9,79 +9,30 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as functional
-from torch import Tensor
 
 from configs.training import DataConfig
-from model.proxy import PROXY_SIZE, paper_edge_detector
+from model.proxy import paper_edge_detector
 from model.weight_files import whole_files
+from training.bare_people import BarePeople
 from training.draws import seeded_generator
 from training.people_description import check_described, describe
 from training.people_setup import PoseChoice, configured_people
+from training.rendered_people import EDGE_STEP, RenderedSet
 from training.synthetic import SyntheticBatch, SyntheticPeople
 
 SHARD_SIZE = 1024
-EDGE_STEP = 1 / 64
-"""Edge strength of one unit of the stored bytes."""
 
 _CHUNK = 8
 _GPU_CHUNK = 256
 """Pictures made at once; a GPU needs many to be busy, and a CPU few to keep them in its cache."""
 
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class RenderedSet:
-    """N rendered people.
-
-    Attributes:
-        edges: (N, S, S) uint8 edge strength in units of EDGE_STEP; 256 / S pixels of the crop
-            are averaged in each direction.
-        joints2d: (N, 17, 2) px of the 256 crop.
-        outside: (N, 17) bool.
-        hidden: (N, 17) bool.
-        rotvecs: (N, 24, 3).
-        betas: (N, 10).
-    """
-
-    edges: Tensor
-    joints2d: Tensor
-    outside: Tensor
-    hidden: Tensor
-    rotvecs: Tensor
-    betas: Tensor
-
-    def __len__(self) -> int:
-        return len(self.edges)
-
-    def __getitem__(self, index: Tensor | slice) -> RenderedSet:
-        return RenderedSet(**{name: value[index] for name, value in vars(self).items()})
-
-    def to(self, device: torch.device) -> RenderedSet:
-        """The same people on another device."""
-        return RenderedSet(**{name: value.to(device) for name, value in vars(self).items()})
-
-    @staticmethod
-    def joined(parts: Sequence[RenderedSet]) -> RenderedSet:
-        """The people of all parts, one after the other."""
-        names = vars(parts[0])
-        return RenderedSet(**{n: torch.cat([vars(part)[n] for part in parts]) for n in names})
-
-    @property
-    def stride(self) -> int:
-        """Pixels of the crop per stored pixel, in each direction."""
-        return PROXY_SIZE // self.edges.shape[-1]
-
-    def edge_strength(self) -> Tensor:
-        """(N, S, S) float edge strength."""
-        return self.edges.float() * EDGE_STEP
 
 
 def render_set(
@@ -118,7 +69,7 @@ def render_set(
         if people is None:
             people = configured_people(data, poses, device)
             describe(folder, people, data, poses, seed)
-        _render_shard(path, people, seeded_generator(device, seed, number), data.stored_stride)
+        _render_shard(path, people, data, seeded_generator(device, seed, number))
     if people is None and any(folder.glob("shard_*.npz")):
         if check_sources:
             describe(folder, configured_people(data, poses, device), data, poses, seed)
@@ -127,15 +78,18 @@ def render_set(
 
 
 def _render_shard(
-    path: Path, people: SyntheticPeople, generator: torch.Generator, stride: int
+    path: Path, people: SyntheticPeople, data: DataConfig, generator: torch.Generator
 ) -> None:
     start = time.monotonic()
-    shard = render_people(people, generator, SHARD_SIZE, stride)
+    if data.bare:
+        shard = BarePeople(people.people).many(generator, SHARD_SIZE)
+    else:
+        shard = render_people(people, generator, SHARD_SIZE, data.stored_stride)
     arrays = {name: value.cpu().numpy() for name, value in vars(shard).items()}
     with whole_files([path]) as [unfinished], unfinished.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
     rate = SHARD_SIZE / (time.monotonic() - start)
-    _logger.info("rendered %s/%s, %.0f pictures/s", path.parent.name, path.name, rate)
+    _logger.info("rendered %s/%s, %.0f people/s", path.parent.name, path.name, rate)
 
 
 def load_rendered_set(folder: str | Path, limit: int | None = None) -> RenderedSet:

@@ -68,7 +68,11 @@ class _Convolution(torch.autograd.Function):
 
 
 def _weight_gradient(
-    input: Tensor, gradient: Tensor, weight: Tensor, stride: tuple[int, ...], padding: tuple[int, ...]
+    input: Tensor,
+    gradient: Tensor,
+    weight: Tensor,
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
 ) -> Tensor:
     """Gradient (D, C, k, l) of the weights: outputs' gradients times the patches they saw."""
     (down, across), (top, left) = stride, padding

@@ -70,8 +70,8 @@ class SyntheticPeople:
     ) -> None:
         self.body, self.poses, self.backgrounds = body, poses, backgrounds
         self.config, self.textures = config or SynthesisConfig(), textures
-        self._people = PosedPeopleSampler(body, poses, self.config)
-        self._regions = face_regions(body.v_template, body.faces, self._people.face_parts)
+        self.people = PosedPeopleSampler(body, poses, self.config)
+        self._regions = face_regions(body.v_template, body.faces, self.people.face_parts)
         self._vertex_normals = VertexNormals(body.faces, body.num_vertices)
 
     @torch.no_grad()
@@ -83,18 +83,18 @@ class SyntheticPeople:
             num: pictures, all made at once.
         """
         draws, config = Draws(generator), self.config
-        people = self._people.sample(draws, num)
+        people = self.people.sample(draws, num)
         keypoints = people.framed.keypoints
-        fragments = self._people.rasterized(people)
+        fragments = self.people.rasterized(people)
         pixels = SurfacePixels.of(fragments, self.body.faces)
         colours = self._colours(draws, pixels, people.vertices, people.framed.eye)
-        parts = self._people.face_parts[pixels.face]
+        parts = self.people.face_parts[pixels.face]
         missing = missing_person(draws, pixels, parts, num, config)
         covered = random_objects(draws, num, config)
         frame = random_frames(draws, num, config)
         rgb = self._compose(draws, pixels, colours, missing, covered)
         outside = ~at_keypoints(frame, keypoints)
-        hidden = self._people.hidden_by_body(fragments, people) | missing.keypoints
+        hidden = self.people.hidden_by_body(fragments, people) | missing.keypoints
         for mask in (missing.halves, covered):
             hidden |= at_keypoints(mask, keypoints)
         return SyntheticBatch(

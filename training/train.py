@@ -23,7 +23,8 @@ from training.people_setup import PoseChoice, posed_people
 from training.people_source import PeopleSource, training_source
 from training.pose_file import held_back, load_poses
 from training.provenance import code_version
-from training.rendered_set import RenderedSet, load_rendered_set, render_set
+from training.rendered_people import RenderedSet
+from training.rendered_set import load_rendered_set, render_set
 from training.run_log import TRAINING, RunLog
 from training.run_state import RunState
 from training.schedule import Schedule, Step
@@ -213,7 +214,7 @@ def render_missing(
     train_poses, val_poses = PoseChoice.for_training(data), PoseChoice.for_validation(data)
     sets = [("val", data.for_validation(), val_poses, data.num_val_shards, config.seed + 1)]
     if not data.online:
-        sets.append(("train", data, train_poses, data.num_shards, config.seed))
+        sets.append(("train", data.for_training(), train_poses, data.num_shards, config.seed))
     _check_poses(data, train_poses, "data.train_poses=FILE.npz with poses (N, 72)")
     val_mend = "data.val_poses=FILE.npz with poses (N, 72), or data.held_back_every=16"
     _check_poses(data, val_poses, val_mend)

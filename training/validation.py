@@ -9,7 +9,7 @@ from model.body import Body
 from model.network import DistributionNet
 from model.rotations import rotvec_to_rotmat, special_procrustes
 from training.person_metrics import PersonMetrics, headline
-from training.rendered_set import RenderedSet
+from training.rendered_people import RenderedSet
 
 MEAN_POSE = "mean_pose"
 """Key in the weights' provenance of the mean training pose, 23 rotation vectors, flat."""

@@ -116,22 +116,25 @@ def test_folder_gives_the_network_back_in_small_float16_parts(
         assert_same_state(loaded, rounded)
 
 
-def test_global_spread_comes_back(tmp_path: Path) -> None:
-    metadata = replace(OPEN, global_spread=True)
+@pytest.mark.parametrize("name", ["global_spread", "keypoint_lift"])
+def test_additions_to_the_paper_s_network_come_back(name: str, tmp_path: Path) -> None:
+    metadata = replace(OPEN, **{name: True})
     net = DistributionNet(metadata.network_config()).eval()
-    torch.nn.init.normal_(net.fc_glob_spread.weight)
+    for parameter in net.parameters():
+        torch.nn.init.normal_(parameter)
     save_distribution_net(net, tmp_path / "w.safetensors", metadata)
     loaded = load_distribution_net(tmp_path / "w.safetensors")
-    assert loaded.config.global_spread
+    assert getattr(loaded.config, name)
     assert_same_state(loaded, net.state_dict())
 
 
-def test_weights_from_before_the_global_spread_have_none(
-    net: DistributionNet, tmp_path: Path
+@pytest.mark.parametrize("name", ["global_spread", "keypoint_lift"])
+def test_weights_from_before_an_addition_do_without(
+    name: str, net: DistributionNet, tmp_path: Path
 ) -> None:
-    notes = {key: value for key, value in asdict(OPEN).items() if key != "global_spread"}
+    notes = {key: value for key, value in asdict(OPEN).items() if key != name}
     write_tensors(tmp_path / "w.safetensors", net.state_dict(), notes)
-    assert not load_distribution_net(tmp_path / "w.safetensors").config.global_spread
+    assert not getattr(load_distribution_net(tmp_path / "w.safetensors").config, name)
 
 
 def test_loading_leaves_the_random_state_alone(net: DistributionNet, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from model.skeleton import BODY_JOINT_NAMES
 from training.assessment import CONDITIONS, JOINT_GROUPS, assess, figures, weights_mean_pose
 from training.assessment_report import markdown
 from training.person_metrics import PersonMetrics, headline, inside_shares
-from training.rendered_set import RenderedSet
+from training.rendered_people import RenderedSet
 from training.validation import MEAN_POSE, mean_rotmats
 from transforms.evaluation import EvalItem, Evaluator
 

@@ -17,8 +17,8 @@ from configs.training import (
 from model.heatmaps import joints2d_to_heatmaps
 from model.rotations import rotvec_to_rotmat
 from model.skeleton import COCO_FLIP
-from training.augmentation import detected_keypoints, mirrored, network_input
-from training.rendered_set import EDGE_STEP, RenderedSet
+from training.augmentation import detected_keypoints, heatmap_sums, mirrored, network_input
+from training.rendered_people import EDGE_STEP, RenderedSet
 
 PAPER_TRAINING = Path(__file__).resolve().parents[2] / "configs" / "paper_training.yaml"
 NO_NOISE = KeypointNoiseConfig(
@@ -38,6 +38,14 @@ def people() -> RenderedSet:
         rotvecs=torch.randn(6, 24, 3, generator=generator) * 0.5,
         betas=torch.randn(6, 10, generator=generator),
     )
+
+
+def test_sums_of_heatmaps_need_no_heatmaps(people: RenderedSet) -> None:
+    kept = ~people.outside
+    heatmaps = network_input(people, people.joints2d, kept, 4, torch.float32)[:, 1:]
+    across, down = heatmap_sums(people.joints2d, kept, 4)
+    torch.testing.assert_close(across, heatmaps.sum(-2), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(down, heatmaps.sum(-1), rtol=1e-4, atol=1e-5)
 
 
 def test_the_network_input_is_the_pooled_proxy(people: RenderedSet) -> None:

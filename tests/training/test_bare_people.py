@@ -11,7 +11,7 @@ from training.bare_people import BarePeople
 from training.draws import Draws, seeded_generator
 from training.people_setup import PoseChoice, posed_people
 from training.posed_people import PosedPeopleSampler
-from training.rendered_set import RenderedSet
+from training.rendered_people import RenderedSet
 
 OPEN_VIEW = SynthesisConfig(
     extreme_crop_probability=0, truncation_probability=0, occluder_probability=0

@@ -8,7 +8,7 @@ from model.cameras import half_turn_x, normalised_to_pixels, project_weak_perspe
 from model.network import DistributionNet, NetworkConfig
 from model.rotations import rotvec_to_rotmat
 from training.contact_sheet import contact_sheet, fitted_camera
-from training.rendered_set import RenderedSet
+from training.rendered_people import RenderedSet
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from configs.training import TrainConfig
+from configs.training import NO_LOSS, PAPER_STAGE_1, LossWeights, TrainConfig
 from model.body import load_body
 from training.distributed import Ranks
 from training.learner import Learner
@@ -74,6 +74,25 @@ def test_a_compiled_encoder_learns_and_weights_keep_their_names(
     assert not torch.equal(
         after["image_encoder.conv1.weight"], before["image_encoder.conv1.weight"]
     )
+
+
+@pytest.mark.parametrize("loss", [NO_LOSS, PAPER_STAGE_1])
+def test_the_branch_learns_while_the_encoder_rests(
+    loss: LossWeights, tiny_config: TrainConfig, rendered: Path, first_step: Step
+) -> None:
+    config = dataclasses.replace(tiny_config, keypoint_lift=True)
+    phase = dataclasses.replace(first_step.phase, lift_only=True, loss=loss, readout=1.0)
+    learner = Learner(config, load_body("open"), CPU, Ranks())
+    before = {name: value.clone() for name, value in learner.net.state_dict().items()}
+    step = dataclasses.replace(first_step, phase=phase)
+    terms = [
+        learner.learn(load_rendered_set(rendered / "train")[:4], step, 100) for _ in range(2)
+    ]  # the readout begins at zero: by itself it lets nothing through in the first step
+    after = learner.net.state_dict()
+    changed = {n.partition(".")[0] for n in before if not torch.equal(before[n], after[n])}
+    heads = {"fc1", "fc_shape", "fc_glob", "fc_cam", "fc_embed", "fc_pose"}
+    assert changed == {"keypoint_lift"} | (heads if loss.counts else set())
+    assert (terms[0].total != 0) == loss.counts
 
 
 def test_nobody_is_mirrored_where_mirroring_is_off(

@@ -11,7 +11,7 @@ from configs.training import BackgroundConfig, DataConfig, OptimiserConfig, Trai
 from training import people_source
 from training.distributed import Ranks
 from training.people_source import EndlessSource, RenderedSource, training_source
-from training.rendered_set import RenderedSet
+from training.rendered_people import RenderedSet
 
 CPU = torch.device("cpu")
 

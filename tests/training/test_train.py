@@ -12,7 +12,7 @@ import cv2
 import pytest
 import torch
 
-from configs.training import PhaseConfig, TrainConfig
+from configs.training import NO_LOSS, DataConfig, PhaseConfig, TrainConfig
 from model.checkpoints import load_distribution_net
 from model.weight_files import read_torch_checkpoint, write_torch_checkpoint
 from training.rendered_set import load_rendered_set
@@ -186,3 +186,47 @@ def test_bare_people_that_cannot_be_made_end_a_run_before_its_first_step(
     with pytest.raises(FileNotFoundError, match="UV_Processed"):
         train(tiny_config, run_folder)
     assert not (run_folder / "state.pt").exists()
+
+
+def test_a_run_with_bare_people_alone(tiny_config: TrainConfig, tmp_path: Path) -> None:
+    data = dataclasses.replace(
+        tiny_config.data, bare=True, num_shards=2, backgrounds="nowhere", val_backgrounds=None
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.rendered_set.SHARD_SIZE", 6)
+        patch.setattr("training.bare_people._CHUNK", 4)
+        phases = (PhaseConfig(epochs=2, stride=4, lift_only=True, readout=1.0, loss=NO_LOSS),)
+        config = dataclasses.replace(
+            tiny_config, data=data, phases=phases, keypoint_lift=True, contact_sheet_people=2
+        )
+        with pytest.raises(FileNotFoundError, match="of the val pictures"):  # these need it
+            train(config, tmp_path / "run")
+        data = dataclasses.replace(data, backgrounds=None)
+        config = dataclasses.replace(config, data=data)
+        assert train(config, tmp_path / "run") == 0
+    people = load_rendered_set(tmp_path / "run" / "train")
+    assert len(people) == 12 and people.edges.shape == (12, 1, 1) and not people.edges.any()
+    net = load_distribution_net(tmp_path / "run" / "weights")
+    assert net.config.keypoint_lift and (net.encoder_gain == 0).all()
+    assert (tmp_path / "run" / "pictures" / "people" / "epoch_001.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"keypoint_lift": False}, "phases.lift_only needs keypoint_lift=true"),
+        ({"phases": (PhaseConfig(epochs=1),)}, "data.bare needs phases.lift_only in every phase"),
+        ({"data": {"online": True}}, "data.bare and data.online exclude each other"),
+        ({"phases": {"readout": 0.0, "loss": NO_LOSS}}, "nothing is learnt"),
+    ],
+)
+def test_settings_that_contradict_the_keypoint_branch_are_named(
+    changes: dict, message: str
+) -> None:
+    bare, phase = DataConfig(bare=True), PhaseConfig(epochs=1, stride=4, lift_only=True)
+    with pytest.raises(ValueError, match=message):
+        if isinstance(changes.get("phases"), dict):
+            phase = dataclasses.replace(phase, **changes.pop("phases"))
+        if "data" in changes:
+            bare = dataclasses.replace(bare, **changes.pop("data"))
+        TrainConfig(**{"data": bare, "phases": (phase,), "keypoint_lift": True, **changes})
