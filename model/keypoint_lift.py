@@ -35,30 +35,26 @@ class KeypointLift(nn.Module):
         self.norm = nn.LayerNorm(_WIDTH)
         self.write = nn.Linear(_WIDTH, num_features)
 
-    def forward(self, across: Tensor, down: Tensor) -> Tensor:
+    def forward(self, places: Tensor, mass: Tensor) -> Tensor:
         """(B, num_features) features.
 
         Args:
-            across: (B, 17, S) sums of the columns of heatmaps of S x S pixels.
-            down: (B, 17, S) sums of their rows.
+            places: (B, 17, 2) centres of heatmaps, see `places_of_heatmaps`.
+            mass: (B, 17) share of each heatmap that is there.
         """
-        places, presence = places_of_heatmaps(across, down)
-        known = torch.cat([(places * presence[..., None]).flatten(1), presence], dim=1)
+        known = torch.cat([(places * mass[..., None]).flatten(1), mass], dim=1)
         return self.write(self.norm(self.blocks(self.read(known))))
 
 
-def places_of_heatmaps(across: Tensor, down: Tensor) -> tuple[Tensor, Tensor]:
-    """Centres (B, 17, 2) of heatmaps, -1..1 across the crop, and their mass (B, 17).
+def places_of_heatmaps(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
+    """Centres (B, 17, 2) of heatmaps (B, 17, S, S), -1..1 across the crop, and their mass (B, 17).
 
     Mass is 1 for a keypoint well within the picture, less near its border, 0 for a missing one.
     Averaging heatmaps over squares of pixels, as `NetworkConfig.input_stride` does, keeps both.
-
-    Args:
-        across: (B, 17, S) sums of columns.
-        down: (B, 17, S) sums of rows.
     """
-    size = across.shape[-1]
-    middles = (torch.arange(size, device=across.device) + 0.5) * (2 / size) - 1
+    across, down = heatmaps.sum(-2), heatmaps.sum(-1)
+    size = heatmaps.shape[-1]
+    middles = (torch.arange(size, device=heatmaps.device) + 0.5) * (2 / size) - 1
     mass = across.sum(-1)
     # Not as a matrix product: autocast would round the places to a pixel.
     moments = torch.stack([(across * middles).sum(-1), (down * middles).sum(-1)], dim=-1)

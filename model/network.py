@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models import resnet18, resnet50
 
-from model.keypoint_lift import KeypointLift
+from model.keypoint_lift import KeypointLift, places_of_heatmaps
 from model.pose_head import SIGN_RULES, PoseHead
 from model.rotations import rot6d_to_rotmat
 from model.skeleton import NUM_BETAS
@@ -167,8 +167,8 @@ class DistributionNet(nn.Module):
         features = self.image_encoder(averaged)
         if not self.config.keypoint_lift:
             return features
-        heatmaps = averaged[:, 1:].float()
-        return self.encoder_gain * features + self.keypoint_lift(heatmaps.sum(-2), heatmaps.sum(-1))
+        lifted = self.keypoint_lift(*places_of_heatmaps(averaged[:, 1:].float()))
+        return self.encoder_gain * features + lifted
 
     def decode(self, features: Tensor) -> NetOutput:
         """Distributions from (B, 512 or 2048) features of the encoder, always in float32."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
@@ -12,6 +14,7 @@ from model.skeleton import COCO_FLIP, SMPL_JOINT_NAMES
 from training.draws import Draws
 from training.rendered_people import RenderedSet
 
+_LEAST_MASS = 1e-6
 _LIMB_ENDS = ((7, 9), (8, 10), (13, 15), (14, 16))
 _MIRRORED_JOINTS = tuple(
     SMPL_JOINT_NAMES.index(name.replace("left", "?").replace("right", "left").replace("?", "right"))
@@ -100,6 +103,9 @@ def network_input(
 ) -> Tensor:
     """(N, 18, 256 / stride, 256 / stride) proxies averaged over `stride` pixels, channels last.
 
+    The average of a Gaussian over a square of pixels is the product of its averaged profiles: the
+    256 px heatmaps are never made.
+
     Args:
         people: N rendered people.
         joints2d: (N, 17, 2) px of the 256 crop.
@@ -107,28 +113,32 @@ def network_input(
         stride: a multiple of the stride of the stored edges.
         dtype: of the result.
     """
-    across, down = (profile.mT.to(dtype) for profile in _profiles(joints2d, kept, stride))
+    pixels = torch.arange(PROXY_SIZE, device=joints2d.device)
+    profiles = torch.exp(-0.5 * ((pixels - joints2d[..., None]) / HEATMAP_STD) ** 2)
+    profiles = profiles.unflatten(-1, (-1, stride)).mean(-1) * kept[..., None, None]
+    across, down = profiles.permute(2, 0, 3, 1).to(dtype)  # (N, S, 17) each
     edges = avg_pool2d(people.edge_strength(), stride // people.stride).to(dtype)
     proxy = torch.cat([edges[..., None], down[:, :, None] * across[:, None]], dim=-1)
     return proxy.permute(0, 3, 1, 2)
 
 
-def heatmap_sums(joints2d: Tensor, kept: Tensor, stride: int) -> tuple[Tensor, Tensor]:
-    """Sums of columns and of rows, (N, 17, 256 / stride) each, of the heatmaps of `network_input`.
+def places_of_keypoints(joints2d: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
+    """What `model.keypoint_lift.places_of_heatmaps` reads from the proxies, without making them.
 
-    Arguments as there.
+    A heatmap is a Gaussian cut off at the picture's border, so its centre and mass are known.
+
+    Args:
+        joints2d: (N, 17, 2) px of the 256 crop.
+        kept: (N, 17) bool; the other heatmaps are zero.
     """
-    across, down = _profiles(joints2d, kept, stride)
-    return across * down.sum(-1, keepdim=True), down * across.sum(-1, keepdim=True)
+    low, high = ((side - joints2d) / HEATMAP_STD for side in (-0.5, PROXY_SIZE - 0.5))
+    within = torch.special.ndtr(high) - torch.special.ndtr(low)
+    shift = (_density(low) - _density(high)) / within.clamp_min(_LEAST_MASS)
+    inside = (joints2d + HEATMAP_STD * shift).clamp(-0.5, PROXY_SIZE - 0.5)
+    places = (inside + 0.5) / (PROXY_SIZE / 2) - 1
+    return places * kept[..., None], within.prod(-1) * kept
 
 
-def _profiles(joints2d: Tensor, kept: Tensor, stride: int) -> Tensor:
-    """(2, N, 17, 256 / stride): heatmaps are the product of what they are across and down.
-
-    The average of a Gaussian over a square of pixels is that of its averaged profiles, so that the
-    256 px heatmaps are never made.
-    """
-    pixels = torch.arange(PROXY_SIZE, device=joints2d.device)
-    profiles = torch.exp(-0.5 * ((pixels - joints2d[..., None]) / HEATMAP_STD) ** 2)
-    profiles = profiles.unflatten(-1, (-1, stride)).mean(-1) * kept[..., None, None]
-    return profiles.permute(2, 0, 1, 3)
+def _density(x: Tensor) -> Tensor:
+    """Of the standard normal distribution."""
+    return torch.exp(-0.5 * x**2) / math.sqrt(2 * math.pi)

@@ -10,7 +10,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from configs.training import PhaseConfig, TrainConfig
 from model.body import Body
-from training.augmentation import detected_keypoints, heatmap_sums, mirrored, network_input
+from training.augmentation import (
+    detected_keypoints,
+    mirrored,
+    network_input,
+    places_of_keypoints,
+)
 from training.batch_parts import BatchPart, batch_parts, share_of_loss, sum_of_shares
 from training.bodies import predicted, true
 from training.distributed import Ranks
@@ -143,7 +148,6 @@ class Learner:
     def _read(self, batch: _Batch, phase: PhaseConfig) -> Tensor:
         """Features of the people of a batch."""
         if phase.lift_only:
-            sums = heatmap_sums(batch.joints2d, batch.kept, phase.stride)
-            return self.net.keypoint_lift(*sums)
+            return self.net.keypoint_lift(*places_of_keypoints(batch.joints2d, batch.kept))
         given = batch.people, batch.joints2d, batch.kept
         return self._features(network_input(*given, phase.stride, self.dtype))

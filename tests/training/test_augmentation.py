@@ -15,9 +15,15 @@ from configs.training import (
     TrainConfig,
 )
 from model.heatmaps import joints2d_to_heatmaps
+from model.keypoint_lift import places_of_heatmaps
 from model.rotations import rotvec_to_rotmat
 from model.skeleton import COCO_FLIP
-from training.augmentation import detected_keypoints, heatmap_sums, mirrored, network_input
+from training.augmentation import (
+    detected_keypoints,
+    mirrored,
+    network_input,
+    places_of_keypoints,
+)
 from training.rendered_people import EDGE_STEP, RenderedSet
 
 PAPER_TRAINING = Path(__file__).resolve().parents[2] / "configs" / "paper_training.yaml"
@@ -40,12 +46,18 @@ def people() -> RenderedSet:
     )
 
 
-def test_sums_of_heatmaps_need_no_heatmaps(people: RenderedSet) -> None:
-    kept = ~people.outside
-    heatmaps = network_input(people, people.joints2d, kept, 4, torch.float32)[:, 1:]
-    across, down = heatmap_sums(people.joints2d, kept, 4)
-    torch.testing.assert_close(across, heatmaps.sum(-2), rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(down, heatmaps.sum(-1), rtol=1e-4, atol=1e-5)
+def test_places_of_keypoints_are_those_of_their_heatmaps(people: RenderedSet) -> None:
+    kept = torch.rand(people.outside.shape, generator=torch.Generator().manual_seed(0)) > 0.2
+    joints2d = people.joints2d.clone()
+    # On a border, in a corner, a little outside, far outside.
+    joints2d[0, :4] = torch.tensor([[-0.5, 100.0], [255.0, 255.0], [-6.0, 30.0], [400.0, 30.0]])
+    proxy = network_input(people, joints2d, kept, 4, torch.float32)
+    expected_places, expected_mass = places_of_heatmaps(proxy[:, 1:])
+    places, mass = places_of_keypoints(joints2d, kept)
+    torch.testing.assert_close(mass, expected_mass, rtol=0, atol=1e-3)
+    weighted = places * mass[..., None], expected_places * expected_mass[..., None]
+    torch.testing.assert_close(*weighted, rtol=0, atol=2e-3)  # a quarter of a pixel
+    assert mass[~kept].abs().max() == 0 and 0 < mass[0, 2] < 0.2
 
 
 def test_the_network_input_is_the_pooled_proxy(people: RenderedSet) -> None:
