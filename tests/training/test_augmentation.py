@@ -49,6 +49,7 @@ def people() -> RenderedSet:
 def test_places_of_keypoints_are_those_of_their_heatmaps(people: RenderedSet) -> None:
     kept = torch.rand(people.outside.shape, generator=torch.Generator().manual_seed(0)) > 0.2
     joints2d = people.joints2d.clone()
+    kept[0, :4] = True
     # On a border, in a corner, a little outside, far outside.
     joints2d[0, :4] = torch.tensor([[-0.5, 100.0], [255.0, 255.0], [-6.0, 30.0], [400.0, 30.0]])
     proxy = network_input(people, joints2d, kept, 4, torch.float32)
