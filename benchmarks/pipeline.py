@@ -6,8 +6,8 @@ First, one thread: crop, proxy, network, samples and per-vertex spread of a batc
 pipeline's own stage functions, against the way of the paper's published code: person after person,
 the whole picture as floats, a mask per edge direction, joint after joint, every sample skinned as
 if it were a new person (ports of its loops from the other benchmarks). Both with ResNet-18 of
-random weights, at the paper's 256 px and at the 64 px of our open weights, and with the mean shape
-for all samples, as that code does. Then `hierprob3d
+random weights, at the paper's 256 px and laid out as our open weights, and with the mean shape for
+all samples, as that code does. Then `hierprob3d
 predict` on the bundled demo with one process: people per second and the share of each stage.
 """
 
@@ -137,11 +137,11 @@ def seconds(functions: dict[str, Callable[[], object]], repeats: int) -> dict[st
     return {name: min(values[1:]) for name, values in times.items()}
 
 
-def compare_stages(input_stride: int, num_people: int, num_samples: int, repeats: int) -> None:
+def compare_stages(layout: NetworkConfig, num_people: int, num_samples: int, repeats: int) -> None:
     """Prints both ways' time per person, that of the encoder in them, and the ratios."""
     image = np.array(Image.open(DEMO / "astronaut.png").convert("RGB"))
     torch.manual_seed(0)
-    plain_net = DistributionNet(NetworkConfig(input_stride=input_stride)).eval()
+    plain_net = DistributionNet(layout).eval()
     models = models_around(copy.deepcopy(plain_net))
     config = SamplingConfig(num_samples=num_samples, paper_rule=True)
     people, arrays = made_up_people(num_people, image), plain_arrays(models.body)
@@ -155,7 +155,7 @@ def compare_stages(input_stride: int, num_people: int, num_samples: int, repeats
     }
     with torch.inference_mode():
         took = seconds(functions, repeats)
-    side = PROXY_SIZE // input_stride
+    side = PROXY_SIZE // layout.input_stride
     print(f"crop to spread, {num_people} people, {num_samples} samples, network at {side} px:")
     for name, value in took.items():
         print(f"  {name:20} {1e3 * value / num_people:7.1f} ms a person")
@@ -194,8 +194,8 @@ def main() -> None:
     parser.add_argument("--weights", help="weights for OpenBody; default: the bundled ones")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    for input_stride in (1, 4):
-        compare_stages(input_stride, args.people, args.samples, args.repeats)
+    for layout in (NetworkConfig(), NetworkConfig(input_stride=4, keypoint_lift=True)):
+        compare_stages(layout, args.people, args.samples, args.repeats)
     predict_demo(args.weights)
 
 
