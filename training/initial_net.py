@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 
 from configs.training import TrainConfig
 from model.checkpoints import load_distribution_net
@@ -12,8 +13,11 @@ from model.network import DistributionNet, NetworkConfig
 def initial_net(config: TrainConfig, body_family: str) -> DistributionNet:
     """The network of a run before its first step, on the CPU.
 
-    Initial weights may have been trained at another stride, and may lack what `global_spread` and
-    `keypoint_lift` add, which is then new; in all else they must fit.
+    Initial weights may have been trained at another stride, and may lack the layer of
+    `global_spread`, which is then new; in all else they must fit. They may also lack the branch of
+    `keypoint_lift`: it then begins by adding nothing to the encoder, whose features all count; but
+    where the branch is to learn first, alone, only the encoder is taken over, since the heads have
+    never seen what they will read.
 
     Args:
         config: the run.
@@ -36,8 +40,26 @@ def initial_net(config: TrainConfig, body_family: str) -> DistributionNet:
     if config.initial_weights is not None:
         weights = load_distribution_net(config.initial_weights)
         _check_fit(config, body_family, weights)
-        net.load_state_dict(weights.state_dict(), strict=False)
+        _take_over(net, weights, lifts_first=config.phases[0].lift_only)
     return net
+
+
+def _take_over(net: DistributionNet, weights: DistributionNet, lifts_first: bool) -> None:
+    """Gives a network the weights that it shares with another."""
+    has_new_branch = net.config.keypoint_lift and not weights.config.keypoint_lift
+    if has_new_branch and lifts_first:
+        net.image_encoder.load_state_dict(weights.image_encoder.state_dict())
+        return
+    net.load_state_dict(weights.state_dict(), strict=False)
+    if has_new_branch:
+        nn.init.ones_(net.encoder_gain)
+        nn.init.zeros_(net.keypoint_lift.write.weight)
+        nn.init.zeros_(net.keypoint_lift.write.bias)
+    elif lifts_first and net.config.keypoint_lift and net.encoder_gain.any():
+        raise ValueError(
+            "phases.lift_only leaves out the encoder, on whose features the heads of these initial "
+            "weights rely: begin with phases without it, or with weights whose encoder_gain is 0"
+        )
 
 
 def _check_fit(config: TrainConfig, body_family: str, weights: DistributionNet) -> None:

@@ -39,7 +39,7 @@ class ToldNet(nn.Module):
         super().__init__()
         self.config = SimpleNamespace(input_stride=input_stride)
         self.body_family = family
-        self.image_encoder = nn.Identity()
+        self.features = nn.Identity()
         self.output, self.next = output, 0
         self.sides: set[int] = set()
 
