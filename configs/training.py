@@ -147,6 +147,7 @@ class SynthesisConfig:
                 f"missing_parts must have 24 probabilities, got {len(self.missing_parts)}"
             )
         check_shares(self, "data.synthesis.tumbled", "data.synthesis.contorted")
+        _check_at_least(self, 0, "data.synthesis.clothes_thickness")
         if not 0 < self.box_aspect <= 1:
             raise ValueError(f"box_aspect must lie in 0..1, got {self.box_aspect}")
         if self.hidden_rule not in ("depth", "parts"):
@@ -473,8 +474,8 @@ class TrainConfig:
     device: str = "auto"
     """cpu, cuda, or auto."""
     compile_encoder: bool = False
-    """Whether torch.compile makes the encoder: minutes at the start of each phase, for GPUs. On a
-    CPU nothing is gained."""
+    """Whether torch.compile makes the encoder and the branch beside it: minutes at the start of
+    each phase, for GPUs. On a CPU nothing is gained."""
     num_threads: int = 2
     """Threads of a training on CPU."""
     epochs_per_checkpoint: int = 5
@@ -486,7 +487,8 @@ class TrainConfig:
     log_tensorboard: bool = True
     """Whether to write TensorBoard's files beside the log, where that is installed."""
     contact_sheet_people: int = 8
-    """People of each epoch's contact sheet: half in training, half held back."""
+    """People of each epoch's contact sheet: half in training, if these have pictures, and half held
+    back."""
     max_minutes: float | None = None
     """Minutes after which the run saves its state and ends; the same command goes on."""
 
@@ -502,13 +504,25 @@ class TrainConfig:
         _check_at_least(self, 0, "contact_sheet_people")
         _check_one_of(self, PRECISIONS, "precision")
         _check_one_of(self, SELECTION_METRICS, "selection_metric")
-        lifts = [phase.lift_only for phase in self.phases]
-        if any(lifts) and not self.keypoint_lift:
-            raise ValueError("phases.lift_only needs keypoint_lift=true: there is no other branch")
-        if self.data.bare and not all(lifts):
-            raise ValueError("data.bare needs phases.lift_only in every phase: there is no picture")
+        self._check_lift()
+        if not self.phases[-1].loss.counts:
+            raise ValueError("phases: the heads must learn in the last one, its loss has no weight")
+        if any(phase.loss.global_pose for phase in self.phases) and not self.global_spread:
+            raise ValueError("phases.loss.global_pose needs global_spread=true")
         if self.input_stride < self.data.stored_stride:
             raise ValueError(
                 f"data.stored_stride is {self.data.stored_stride}: no phase can have a smaller "
                 "stride than the stored edges"
             )
+
+    def _check_lift(self) -> None:
+        lifts = [phase.lift_only for phase in self.phases]
+        if any(lifts) and not self.keypoint_lift:
+            raise ValueError("phases.lift_only needs keypoint_lift=true: there is no other branch")
+        if lifts != sorted(lifts, reverse=True):
+            raise ValueError(
+                "phases.lift_only leaves out an encoder that earlier phases learnt to rely on: "
+                "phases with it come first"
+            )
+        if self.data.bare and not all(lifts):
+            raise ValueError("data.bare needs phases.lift_only in every phase: there is no picture")

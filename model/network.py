@@ -110,7 +110,7 @@ class NetOutput:
 class DistributionNet(nn.Module):
     """ResNet encoder and fully connected heads; parameter names are those of the paper's weights.
 
-    Works in float32; under autocast only the encoder runs in the lower precision.
+    Works in float32; under autocast only what makes features runs in the lower precision.
 
     Two additions can be switched on. The layer of `global_spread`, fc_glob_spread: no gradient
     leaves it for the rest of the network, it learns how far off the global rotation is without

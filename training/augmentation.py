@@ -14,7 +14,7 @@ from model.skeleton import COCO_FLIP, SMPL_JOINT_NAMES
 from training.draws import Draws
 from training.rendered_people import RenderedSet
 
-_LEAST_MASS = 1e-6
+_LEAST_SHARE = 1e-6
 _LIMB_ENDS = ((7, 9), (8, 10), (13, 15), (14, 16))
 _MIRRORED_JOINTS = tuple(
     SMPL_JOINT_NAMES.index(name.replace("left", "?").replace("right", "left").replace("?", "right"))
@@ -133,7 +133,7 @@ def places_of_keypoints(joints2d: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]
     """
     low, high = ((side - joints2d) / HEATMAP_STD for side in (-0.5, PROXY_SIZE - 0.5))
     within = torch.special.ndtr(high) - torch.special.ndtr(low)
-    shift = (_density(low) - _density(high)) / within.clamp_min(_LEAST_MASS)
+    shift = (_density(low) - _density(high)) / within.clamp_min(_LEAST_SHARE)
     inside = (joints2d + HEATMAP_STD * shift).clamp(-0.5, PROXY_SIZE - 0.5)
     places = (inside + 0.5) / (PROXY_SIZE / 2) - 1
     return places * kept[..., None], within.prod(-1) * kept

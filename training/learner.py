@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -137,12 +137,10 @@ class Learner:
             output = self.net.decode(features.detach() if phase.detach_heads else features)
             prediction = predicted(output, self.body, phase.num_samples, generator)
             terms = pose_shape_loss(prediction, target, phase.loss)
-        shares = share_of_loss(terms, phase.loss, part)
-        loss = shares.total
         if phase.readout:
-            error = readout_loss(self.readout(features), target)
-            loss = loss + part.people_share * phase.readout * error
-        self.optimisation.add(loss)
+            terms = replace(terms, readout=readout_loss(self.readout(features), target))
+        shares = share_of_loss(terms, phase.loss, part)
+        self.optimisation.add(shares.total + phase.readout * shares.readout)
         return shares
 
     def _read(self, batch: _Batch, phase: PhaseConfig) -> Tensor:

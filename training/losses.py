@@ -68,7 +68,7 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True)
 class LossTerms:
-    """Unweighted terms and their weighted sum, all scalars."""
+    """Unweighted terms, and the weighted sum of all but the readout's error; scalars."""
 
     total: Tensor
     pose: Tensor
@@ -78,6 +78,7 @@ class LossTerms:
     vertices: Tensor
     joints3d: Tensor
     global_pose: Tensor
+    readout: Tensor
 
 
 def no_loss(device: torch.device) -> LossTerms:
@@ -127,7 +128,7 @@ def pose_shape_loss(
         "global_pose": reduce(_global_nll(prediction, target, weights)),
     }
     total = torch.stack([value * getattr(weights, name) for name, value in terms.items()]).sum()
-    return LossTerms(total=total, **terms)
+    return LossTerms(total=total, **terms, readout=torch.zeros_like(total))
 
 
 def _global_nll(prediction: Prediction, target: Target, weights: LossWeights) -> Tensor:

@@ -17,7 +17,7 @@ from model.skeleton import NUM_BETAS
 from training.draws import Draws
 from training.framing import FramedPeople, boxed_vertices, frame_people
 from training.poses import PoseSampler
-from training.thick_clothes import ThickClothes
+from training.thick_clothes import GARMENTS, ThickClothes
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class PosedPeople:
         betas: (B, 10).
         vertices: (B, V, 3) of what is seen of them: their skin, or thick clothes over it; metres,
             y down, z away from the camera.
-        thickness: (B,) metres of the thickest of these clothes, 0 without.
+        thickness: (B, 3) metres of these clothes, see `training.thick_clothes.GARMENTS`.
         framed: vertices and COCO keypoints on the screen of the 256 px crop.
     """
 
@@ -70,11 +70,10 @@ class PosedPeopleSampler:
         betas = random_betas(draws, num, self.config)
         shaped = self.body.shape(betas)
         vertices, keypoints = self._posed(shaped, rotmats)
-        thickness = vertices.new_zeros(num)
+        thickness = vertices.new_zeros(num, len(GARMENTS))
         if self._clothes is not None:
-            garments = self._clothes.draw(draws, num)
-            vertices, _ = self._posed(self._clothes.worn(shaped, garments), rotmats)
-            thickness = garments.amax(1)
+            thickness = self._clothes.draw(draws, num)
+            vertices, _ = self._posed(self._clothes.worn(shaped, thickness), rotmats)
         framed = frame_people(draws, vertices, keypoints, self._boxed, self.config)
         return PosedPeople(rotvecs, betas, vertices, thickness, framed)
 
@@ -88,11 +87,24 @@ class PosedPeopleSampler:
         """(B, 17) keypoints that the rasterized body hides, by the configured rule."""
         keypoints = people.framed.keypoints
         if self.config.hidden_rule == "parts":
-            parts = torch.where(fragments.mask, self.face_parts[fragments.face_ids], 0)
+            parts = self._parts(fragments)
             everywhere = torch.ones_like(keypoints[..., 0], dtype=torch.bool)
             return ~unoccluded_mask(parts, everywhere)
         surface = _look_up(fragments.depth, keypoints, outside=torch.inf)
-        return keypoints[..., 2] > surface + self.config.hidden_depth + people.thickness[:, None]
+        return keypoints[..., 2] > surface + self.config.hidden_depth + self._before(
+            fragments, people
+        )
+
+    def _before(self, fragments: Fragments, people: PosedPeople) -> Tensor:
+        """(B, 17) thickness of the clothes that are seen at keypoints."""
+        if self._clothes is None:
+            return people.thickness.new_zeros(())
+        seen = _look_up(self._parts(fragments), people.framed.keypoints, outside=0)
+        return self._clothes.at_parts(seen, people.thickness)
+
+    def _parts(self, fragments: Fragments) -> Tensor:
+        """(B, S, S) DensePose part 1..24 that pixels see, 0 where nothing is."""
+        return torch.where(fragments.mask, self.face_parts[fragments.face_ids], 0)
 
     def _posed(self, shaped: ShapedBody, rotmats: Tensor) -> tuple[Tensor, Tensor]:
         """Vertices (B, V, 3) and keypoints (B, 17, 3), metres, y down, z away from the camera."""

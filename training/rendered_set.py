@@ -1,8 +1,8 @@
 """Synthetic pictures rendered ahead of training, as numbered shards of npz files.
 
-A shard's pictures depend on the seed, its number and the kind of device (CPU and GPU draw other
-random numbers) only: shards may be rendered by any number of processes, in any order, and an
-interrupted rendering goes on where it stopped.
+A shard's pictures depend on the seed, its number, the kind of device (CPU and GPU draw other
+random numbers) and how many are made at once only: shards may be rendered by any number of
+processes, in any order, and an interrupted rendering goes on where it stopped.
 """
 
 from __future__ import annotations

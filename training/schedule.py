@@ -44,7 +44,7 @@ class Schedule:
 
     def __init__(self, config: TrainConfig, steps_per_epoch: int) -> None:
         self._seed, self._steps_per_epoch = config.seed, steps_per_epoch
-        self._batch_size = config.optimiser.batch_size
+        self._batch_size, self._is_bare = config.optimiser.batch_size, config.data.bare
         self._epochs = [phase for phase in config.phases for _ in range(phase.epochs)]
 
     def __len__(self) -> int:
@@ -56,7 +56,8 @@ class Schedule:
         bare = [phase.bare_people * self._steps_per_epoch for phase in self._epochs[:epochs]]
         if rest:
             bare.append(self._epochs[epochs].bare_people * rest)
-        return num_steps * self._batch_size, sum(bare)
+        people = num_steps * self._batch_size
+        return (0, people + sum(bare)) if self._is_bare else (people, sum(bare))
 
     def steps(self, first: int) -> Iterator[Step]:
         """Steps from number `first` to the last."""

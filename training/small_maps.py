@@ -23,15 +23,20 @@ def learn_from_small_maps(encoder: nn.Module) -> None:
     Names, parameters and outputs stay as they are.
     """
     for layer in encoder.modules():
-        if type(layer) is nn.Conv2d and layer.groups == 1 and layer.dilation == (1, 1):
+        if type(layer) is nn.Conv2d and _is_plain(layer):
             layer.__class__ = SmallMapConv2d
+
+
+def _is_plain(layer: nn.Conv2d) -> bool:
+    is_padded = isinstance(layer.padding, tuple) and layer.padding_mode == "zeros"
+    return is_padded and layer.groups == 1 and layer.dilation == (1, 1)
 
 
 class SmallMapConv2d(nn.Conv2d):
     """A Conv2d without groups and dilation; slower only in that autocast keeps no cast weights."""
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        if self.padding_mode != "zeros" or not weight.requires_grad:
+        if not weight.requires_grad:
             return super()._conv_forward(input, weight, bias)
         device = input.device.type
         if torch.is_autocast_enabled(device):

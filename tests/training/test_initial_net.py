@@ -27,22 +27,48 @@ def test_training_goes_on_from_given_weights(tiny_config: TrainConfig, undisturb
         assert torch.equal(net.state_dict()[name], value)
 
 
-def test_the_keypoint_branch_may_be_new_and_is_not_dropped(
-    tiny_config: TrainConfig, tmp_path: Path
+@pytest.fixture
+def lift_config(tiny_config: TrainConfig, undisturbed: Path) -> TrainConfig:
+    """A run that adds the keypoint branch to weights without one."""
+    path = str(undisturbed / "weights")
+    return dataclasses.replace(tiny_config, initial_weights=path, keypoint_lift=True)
+
+
+def with_lift_only(config: TrainConfig) -> TrainConfig:
+    phase = dataclasses.replace(config.phases[0], lift_only=True)
+    return dataclasses.replace(config, phases=(phase,))
+
+
+def test_a_new_keypoint_branch_changes_nothing_at_first(lift_config: TrainConfig) -> None:
+    net = initial_net(lift_config, "openbody").eval()
+    given = load_distribution_net(lift_config.initial_weights or "")
+    proxy = torch.rand(2, 18, 64, 64)
+    assert torch.equal(net.features(proxy), given.features(proxy))
+    for name, value in given.state_dict().items():
+        assert torch.equal(net.state_dict()[name], value)
+
+
+def test_heads_are_new_where_the_branch_learns_alone_first(lift_config: TrainConfig) -> None:
+    net = initial_net(with_lift_only(lift_config), "openbody")
+    given = load_distribution_net(lift_config.initial_weights or "").state_dict()
+    taken = {name for name, value in given.items() if torch.equal(net.state_dict()[name], value)}
+    assert taken >= {name for name in given if name.startswith("image_encoder.")}
+    assert not taken & {"fc1.weight", "fc_pose.0.0.weight"} and not net.encoder_gain.any()
+
+
+def test_a_trained_keypoint_branch_is_kept_and_not_dropped(
+    lift_config: TrainConfig, tmp_path: Path
 ) -> None:
-    config = dataclasses.replace(
-        tiny_config, initial_weights=str(default_weights_path()), global_spread=True,
-        keypoint_lift=True,
-    )  # fmt: skip
-    net = initial_net(config, "openbody")
+    net = initial_net(lift_config, "openbody")
     metadata = WeightsMetadata(body_family="openbody", **dataclasses.asdict(net.config))
     save_distribution_net(net, tmp_path / "w.safetensors", metadata)
-    config = dataclasses.replace(config, initial_weights=str(tmp_path / "w.safetensors"))
+    config = dataclasses.replace(lift_config, initial_weights=str(tmp_path / "w.safetensors"))
     again = initial_net(config, "openbody").state_dict()
     assert all(torch.equal(again[name], value) for name, value in net.state_dict().items())
-    config = dataclasses.replace(config, keypoint_lift=False)
     with pytest.raises(ValueError, match="keypoint_lift is True there and False in this run"):
-        initial_net(config, "openbody")
+        initial_net(dataclasses.replace(config, keypoint_lift=False), "openbody")
+    with pytest.raises(ValueError, match="lift_only leaves out the encoder, on whose features"):
+        initial_net(with_lift_only(config), "openbody")
 
 
 @pytest.mark.parametrize(

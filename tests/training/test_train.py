@@ -12,7 +12,15 @@ import cv2
 import pytest
 import torch
 
-from configs.training import NO_LOSS, DataConfig, PhaseConfig, TrainConfig
+from configs.training import (
+    NO_LOSS,
+    PAPER_STAGE_1,
+    DataConfig,
+    LossWeights,
+    PhaseConfig,
+    SynthesisConfig,
+    TrainConfig,
+)
 from model.checkpoints import load_distribution_net
 from model.weight_files import read_torch_checkpoint, write_torch_checkpoint
 from training.rendered_set import load_rendered_set
@@ -21,6 +29,8 @@ from training.run_state import BestWeights, is_better
 from training.train import render_missing, train
 
 Losses = Callable[[Path], list[float]]
+PICTURES = PhaseConfig(epochs=1, stride=4)
+LIFT = dataclasses.replace(PICTURES, lift_only=True)
 
 
 def test_a_run_leaves_usable_weights(undisturbed: Path, losses: Losses) -> None:
@@ -195,7 +205,8 @@ def test_a_run_with_bare_people_alone(tiny_config: TrainConfig, tmp_path: Path) 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("training.rendered_set.SHARD_SIZE", 6)
         patch.setattr("training.bare_people._CHUNK", 4)
-        phases = (PhaseConfig(epochs=2, stride=4, lift_only=True, readout=1.0, loss=NO_LOSS),)
+        first = PhaseConfig(epochs=1, stride=4, lift_only=True, readout=1.0, loss=NO_LOSS)
+        phases = (first, dataclasses.replace(first, loss=PAPER_STAGE_1))
         config = dataclasses.replace(
             tiny_config, data=data, phases=phases, keypoint_lift=True, contact_sheet_people=2
         )
@@ -215,18 +226,31 @@ def test_a_run_with_bare_people_alone(tiny_config: TrainConfig, tmp_path: Path) 
     ("changes", "message"),
     [
         ({"keypoint_lift": False}, "phases.lift_only needs keypoint_lift=true"),
-        ({"phases": (PhaseConfig(epochs=1),)}, "data.bare needs phases.lift_only in every phase"),
-        ({"data": {"online": True}}, "data.bare and data.online exclude each other"),
-        ({"phases": {"readout": 0.0, "loss": NO_LOSS}}, "nothing is learnt"),
+        ({"phases": (PICTURES,)}, "data.bare needs phases.lift_only in every phase"),
+        ({"phases": (PICTURES, LIFT)}, "phases with it come first"),
+        (
+            {"phases": (dataclasses.replace(LIFT, readout=1.0, loss=NO_LOSS),)},
+            "the heads must learn in the last one",
+        ),
+        (
+            {"phases": (dataclasses.replace(LIFT, loss=LossWeights(global_pose=1.0)),)},
+            "phases.loss.global_pose needs global_spread=true",
+        ),
     ],
 )
 def test_settings_that_contradict_the_keypoint_branch_are_named(
     changes: dict, message: str
 ) -> None:
-    bare, phase = DataConfig(bare=True), PhaseConfig(epochs=1, stride=4, lift_only=True)
+    whole = {"data": DataConfig(bare=True), "phases": (LIFT,), "keypoint_lift": True}
+    TrainConfig(**whole)
     with pytest.raises(ValueError, match=message):
-        if isinstance(changes.get("phases"), dict):
-            phase = dataclasses.replace(phase, **changes.pop("phases"))
-        if "data" in changes:
-            bare = dataclasses.replace(bare, **changes.pop("data"))
-        TrainConfig(**{"data": bare, "phases": (phase,), "keypoint_lift": True, **changes})
+        TrainConfig(**{**whole, **changes})
+
+
+def test_settings_that_teach_nothing_or_contradict_each_other_are_named() -> None:
+    with pytest.raises(ValueError, match="data.bare and data.online exclude each other"):
+        DataConfig(bare=True, online=True)
+    with pytest.raises(ValueError, match="nothing is learnt"):
+        PhaseConfig(epochs=1, loss=NO_LOSS)
+    with pytest.raises(ValueError, match="clothes_thickness must be at least 0, got -0.05"):
+        SynthesisConfig(clothes_thickness=-0.05)

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from configs.training import TrainConfig
+from configs.training import NO_LOSS, PhaseConfig, TrainConfig
 from model.checkpoints import load_distribution_net
 from model.weight_files import read_torch_checkpoint
 from training.train import train
@@ -42,6 +42,23 @@ def test_a_killed_run_resumes_with_the_same_losses(
         train(tiny_config, run_folder)
     train(tiny_config, run_folder)
     assert losses(run_folder) == losses(undisturbed)
+
+
+def test_a_killed_run_of_the_keypoint_branch_resumes_with_the_same_losses(
+    tiny_config: TrainConfig, rendered: Path, tmp_path: Path, before_step: Callable, losses: Losses
+) -> None:
+    first = PhaseConfig(epochs=1, stride=4, lift_only=True, readout=1.0, loss=NO_LOSS)
+    phases = (first, dataclasses.replace(tiny_config.phases[1], bare_people=0))
+    config = dataclasses.replace(tiny_config, phases=phases, keypoint_lift=True, save_every=2)
+    whole, killed = (shutil.copytree(rendered, tmp_path / name) for name in ("whole", "killed"))
+    train(config, whole)
+    before_step(5, _kill)  # the last state is that after step 4, in the phase with the encoder
+    with pytest.raises(_Killed):
+        train(config, killed)
+    train(config, killed)
+    assert losses(killed) == losses(whole) and losses(whole)[-1] != 0
+    net = load_distribution_net(killed / "weights")
+    assert net.encoder_gain.any()  # the encoder has joined in
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
