@@ -76,3 +76,18 @@ def test_the_truth_is_the_body_beneath(body: Body, pose_file: Path) -> None:
     stand_off = (bare.vertices - dressed.vertices).norm(dim=-1).amax(1)
     # Knees and elbows blend the turns of two bones: there what stands off is blended too.
     assert (stand_off <= dressed.thickness.amax(1) + 1e-5).all() and (stand_off > 0).all()
+
+
+def test_clothes_do_not_hide_what_they_cover(body: Body, pose_file: Path) -> None:
+    bare, dressed = (
+        PosedPeopleSampler(body, PoseSampler(pose_file), SynthesisConfig(clothes_thickness=t))
+        for t in (0.0, 0.05)
+    )
+    people = dressed.sample(Draws(seeded_generator("cpu", 0)), 32)
+    in_clothes = dressed.rasterized(people)
+    hidden = dressed.hidden_by_body(in_clothes, people)
+    as_skin = bare.hidden_by_body(in_clothes, people)  # taken for the surface of the body
+    assert (hidden <= as_skin).all() and hidden.sum() < as_skin.sum()
+    of_bodies = bare.sample(Draws(seeded_generator("cpu", 0)), 32)
+    expected = bare.hidden_by_body(bare.rasterized(of_bodies), of_bodies)
+    assert hidden.float().mean() == pytest.approx(float(expected.float().mean()), abs=0.02)
