@@ -464,6 +464,9 @@ class TrainConfig:
     """Whether a branch beside the encoder reads the keypoints' coordinates; the paper has none."""
     initial_weights: str | None = None
     """Weights to begin with, of this tool or the paper's .tar; None: random ones."""
+    initial_lift: str | None = None
+    """Weights whose branch of `keypoint_lift` joins initial weights that have none. Its last layer
+    is new and adds nothing at first: it learns what the heads can use."""
     seed: int = 0
     """Seed of pictures, initial weights, order and noise."""
     precision: str = "bf16"
@@ -517,6 +520,11 @@ class TrainConfig:
 
     def _check_lift(self) -> None:
         lifts = [phase.lift_only for phase in self.phases]
+        if self.initial_lift and (not self.keypoint_lift or not self.initial_weights or lifts[0]):
+            raise ValueError(
+                "initial_lift needs keypoint_lift=true, initial_weights that it joins, and a first "
+                "phase that is not lift_only"
+            )
         if any(lifts) and not self.keypoint_lift:
             raise ValueError("phases.lift_only needs keypoint_lift=true: there is no other branch")
         if lifts != sorted(lifts, reverse=True):

@@ -25,7 +25,8 @@ def initial_net(config: TrainConfig, body_family: str) -> DistributionNet:
 
     Raises:
         FileNotFoundError: there are no such initial weights.
-        ValueError: they are damaged, or belong to another body, sign rule or number of layers.
+        ValueError: they are damaged, or belong to another body, sign rule or number of layers; or
+            the branch to be added is missing, or one too many.
     """
     torch.manual_seed(config.seed)
     net = DistributionNet(
@@ -41,7 +42,22 @@ def initial_net(config: TrainConfig, body_family: str) -> DistributionNet:
         weights = load_distribution_net(config.initial_weights)
         _check_fit(config, body_family, weights)
         _take_over(net, weights, lifts_first=config.phases[0].lift_only)
+        if config.initial_lift is not None:
+            _join_lift(net, weights, config.initial_lift)
     return net
+
+
+def _join_lift(net: DistributionNet, weights: DistributionNet, path: str) -> None:
+    """Gives a network the branch of another, all but its last layer."""
+    if weights.config.keypoint_lift:
+        raise ValueError(
+            f"initial_lift={path}: the initial weights have a branch of their own; leave it out"
+        )
+    lift = load_distribution_net(path)
+    if not lift.config.keypoint_lift:
+        raise ValueError(f"initial_lift={path}: these weights have no branch of keypoint_lift")
+    inner = {k: v for k, v in lift.keypoint_lift.state_dict().items() if "write." not in k}
+    net.keypoint_lift.load_state_dict(inner, strict=False)
 
 
 def _take_over(net: DistributionNet, weights: DistributionNet, lifts_first: bool) -> None:

@@ -19,6 +19,7 @@ from model.rotations import rotmat_to_rotvec
 from training.people_description import DESCRIPTION_FILE
 from training.validation import MEAN_POSE
 
+_WEIGHTS = ("initial_weights", "initial_lift")
 _FILES = (
     "train_poses", "val_poses", "backgrounds", "val_backgrounds", "textures", "val_textures",
     "densepose_uv", "body_model",
@@ -56,8 +57,9 @@ def weights_metadata(
         "validation": metrics,
         MEAN_POSE: [round(value, 4) for value in rotmat_to_rotvec(mean_pose).flatten().tolist()],
     }
-    if config.initial_weights is not None:
-        provenance["initial_weights_sha256"] = sha256_of(config.initial_weights)
+    for name in _WEIGHTS:
+        if (path := getattr(config, name)) is not None:
+            provenance[f"{name}_sha256"] = sha256_of(path)
     return WeightsMetadata(
         body_family=body_family,
         sign_rule=config.sign_rule,
@@ -82,7 +84,8 @@ def code_version() -> dict[str, str]:
 def _settings(config: TrainConfig) -> dict[str, Any]:
     """The configuration, of files and folders their names only."""
     settings = stored_settings(config)
-    for group, name in ((settings, "initial_weights"), *((settings["data"], n) for n in _FILES)):
+    named = [(settings, name) for name in _WEIGHTS] + [(settings["data"], n) for n in _FILES]
+    for group, name in named:
         group[name] = group[name] and Path(group[name]).name
     return settings
 

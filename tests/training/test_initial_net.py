@@ -48,6 +48,28 @@ def test_a_new_keypoint_branch_changes_nothing_at_first(lift_config: TrainConfig
         assert torch.equal(net.state_dict()[name], value)
 
 
+def test_a_trained_branch_joins_weights_without_one(
+    lift_config: TrainConfig, tmp_path: Path
+) -> None:
+    other = initial_net(with_lift_only(lift_config), "openbody")
+    metadata = WeightsMetadata(body_family="openbody", **dataclasses.asdict(other.config))
+    path = str(tmp_path / "lift.safetensors")
+    save_distribution_net(other, path, metadata)
+    config = dataclasses.replace(lift_config, initial_lift=path)
+    net = initial_net(config, "openbody").eval()
+    given = load_distribution_net(config.initial_weights or "")
+    proxy = torch.rand(2, 18, 64, 64)
+    assert torch.equal(net.features(proxy), given.features(proxy))
+    assert torch.equal(net.keypoint_lift.read.weight, other.keypoint_lift.read.weight)
+    with pytest.raises(ValueError, match="these weights have no branch"):
+        no_lift = dataclasses.replace(config, initial_lift=config.initial_weights)
+        initial_net(no_lift, "openbody")
+    with pytest.raises(ValueError, match="have a branch of their own"):
+        initial_net(dataclasses.replace(config, initial_weights=path), "openbody")
+    with pytest.raises(ValueError, match="initial_lift needs keypoint_lift=true"):
+        dataclasses.replace(config, keypoint_lift=False)
+
+
 def test_heads_are_new_where_the_branch_learns_alone_first(lift_config: TrainConfig) -> None:
     net = initial_net(with_lift_only(lift_config), "openbody")
     given = load_distribution_net(lift_config.initial_weights or "").state_dict()
