@@ -285,6 +285,7 @@ class LossWeights:
 
 _FACTOR = "overregularisation"
 NO_LOSS = LossWeights(pose=0.0, shape=0.0, joints2d=0.0, global_rotmat=0.0)
+"""For phases in which the readout alone teaches: the heads neither run nor learn."""
 
 PAPER_STAGE_1 = LossWeights()
 PAPER_STAGE_2 = LossWeights(
@@ -313,7 +314,7 @@ class PhaseConfig:
     """The heads learn without changing the encoder, which then learns by its readout alone."""
     lift_only: bool = False
     """The branch of `keypoint_lift` gives all features: the encoder neither runs nor learns, which
-    makes a step about ten times as fast (the paper: there is no such branch)."""
+    makes a step ten to thirty times as fast (the paper: there is no such branch)."""
 
     def __post_init__(self) -> None:
         _check_one_of(self, STRIDES, "phases.stride")

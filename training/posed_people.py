@@ -96,7 +96,7 @@ class PosedPeopleSampler:
         )
 
     def _before(self, fragments: Fragments, people: PosedPeople) -> Tensor:
-        """(B, 17) thickness of the clothes that are seen at keypoints."""
+        """(B, 17) thickness of the clothes seen at keypoints; () 0 where there are none."""
         if self._clothes is None:
             return people.thickness.new_zeros(())
         seen = _look_up(self._parts(fragments), people.framed.keypoints, outside=0)
