@@ -54,12 +54,19 @@ class HalfMesh:
         self.queue: list[tuple[float, int, int, int, int]] = []
 
     def decimate(self, num_vertices: int) -> tuple[np.ndarray, np.ndarray]:
-        """Faces and corner texture coordinates once the mirrored whole has that many vertices."""
-        for vertex in self.faces_of:
-            for neighbour in self._neighbours(vertex):
-                self._enqueue(vertex, neighbour)
+        """Faces and corner texture coordinates once the mirrored whole has that many vertices.
+
+        Raises:
+            ValueError: no more vertices can be removed without harm to the mesh.
+        """
         count = sum(1 if self.on_midline[vertex] else 2 for vertex in self.faces_of)
+        offered = count + 1
         while count > num_vertices:
+            if not self.queue:  # what was refused may be allowed by now
+                if offered == count:
+                    raise ValueError(f"no mesh of {num_vertices} vertices: {count} are needed")
+                self._enqueue_all()
+                offered = count
             _, lost, kept, lost_version, kept_version = heapq.heappop(self.queue)
             if lost not in self.faces_of or kept not in self.faces_of:
                 continue
@@ -71,6 +78,11 @@ class HalfMesh:
                 count -= 1 if self.on_midline[lost] else 2
         left = sorted({i for faces in self.faces_of.values() for i in faces})
         return np.array([self.faces[i] for i in left]), np.array([self.corner_uvs[i] for i in left])
+
+    def _enqueue_all(self) -> None:
+        for vertex in self.faces_of:
+            for neighbour in self._neighbours(vertex):
+                self._enqueue(vertex, neighbour)
 
     def _sum_quadrics(self) -> None:
         """Area-weighted squared distances to the planes around each vertex and its mirror image."""
