@@ -57,8 +57,8 @@ def test_a_killed_run_of_the_keypoint_branch_resumes_with_the_same_losses(
         train(config, killed)
     train(config, killed)
     assert losses(killed) == losses(whole) and losses(whole)[-1] != 0
-    net = load_distribution_net(killed / "weights")
-    assert net.encoder_gain.any()  # the encoder has joined in
+    net = read_torch_checkpoint(killed / "state.pt")["learners"]["net"]
+    assert net["encoder_gain"].any()  # the encoder has joined in
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
