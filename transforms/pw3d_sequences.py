@@ -25,6 +25,8 @@ GENDERS = {"m": "male", "f": "female"}
 
 _PER_PERSON = ("poses", "betas", "genders", "campose_valid", "trans")
 _FRAMES_AT_ONCE = 32
+"""Always so many, the last ones repeated: in float32 the last bit of a matrix product may depend on
+how many rows it has, and a resumed run must give the rows of an undisturbed one."""
 
 
 class BadSequence(ValueError):
@@ -211,6 +213,8 @@ def _boxes(
     sequence: Pw3dSequence, track: PersonTrack, frames: Sequence[int], body: Body
 ) -> np.ndarray:
     """(n, 4) float32 boxes of the projected meshes."""
+    num = len(frames)
+    frames = [*frames, *[frames[-1]] * (_FRAMES_AT_ONCE - num)]
     rotmats = rotvec_to_rotmat(_float32(track.pose[frames]).unflatten(-1, (NUM_JOINTS, 3)))
     shaped = body.shape(_float32(track.betas)[None].expand(len(frames), -1))
     vertices, _ = body.pose(shaped, rotmats[:, None, 1:], rotmats[:, 0])
@@ -219,7 +223,7 @@ def _boxes(
     pixels = project_perspective(
         placed, _float32(sequence.intrinsics), extrinsics[:, :3, 3], extrinsics[:, :3, :3]
     )
-    return torch.cat([pixels.amin(1), pixels.amax(1)], -1).numpy()
+    return torch.cat([pixels.amin(1), pixels.amax(1)], -1)[:num].numpy()
 
 
 def _turned(rotvec: np.ndarray, rotation: np.ndarray) -> np.ndarray:
