@@ -7,8 +7,8 @@ pipeline's own stage functions, against the way of the paper's published code: p
 the whole picture as floats, a mask per edge direction, joint after joint, every sample skinned as
 if it were a new person (ports of its loops from the other benchmarks). Both with ResNet-18 of
 random weights, at the paper's 256 px and laid out as our open weights, and with the mean shape for
-all samples, as that code does. Then `hierprob3d
-predict` on the bundled demo with one process: people per second and the share of each stage.
+all samples, as that code does. Then `hierprob3d predict` on the bundled demo with one process:
+people per second and the share of each stage.
 """
 
 from __future__ import annotations

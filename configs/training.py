@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 STRIDES = (1, 2, 4)
@@ -280,10 +280,9 @@ class LossWeights:
     @property
     def counts(self) -> bool:
         """Whether any term has a weight."""
-        return any(getattr(self, term.name) for term in fields(self) if term.name != _FACTOR)
+        return any(value for name, value in vars(self).items() if name != "overregularisation")
 
 
-_FACTOR = "overregularisation"
 NO_LOSS = LossWeights(pose=0.0, shape=0.0, joints2d=0.0, global_rotmat=0.0)
 """For phases in which the readout alone teaches: the heads neither run nor learn."""
 

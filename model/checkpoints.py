@@ -82,13 +82,7 @@ class WeightsMetadata:
 
     def network_config(self) -> NetworkConfig:
         """Configuration of the network that the weights fit."""
-        return NetworkConfig(
-            num_layers=self.num_layers,
-            sign_rule=self.sign_rule,
-            input_stride=self.input_stride,
-            global_spread=self.global_spread,
-            keypoint_lift=self.keypoint_lift,
-        )
+        return NetworkConfig.of(self)
 
 
 def default_weights_path() -> Path:

@@ -6,8 +6,8 @@ Pose Estimation from Images in the Wild, ICCV 2021.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -57,6 +57,11 @@ class NetworkConfig:
     keypoint_lift: bool = False
     """A further branch reads the heatmaps' coordinates, see `model.keypoint_lift` (not in the
     paper)."""
+
+    @classmethod
+    def of(cls, settings: Any) -> NetworkConfig:
+        """Those of another configuration that has settings of the same names."""
+        return cls(**{setting.name: getattr(settings, setting.name) for setting in fields(cls)})
 
     def __post_init__(self) -> None:
         for name, allowed in (

@@ -49,8 +49,7 @@ class BarePeople:
 
     def many(self, generator: torch.Generator, num: int) -> RenderedSet:
         """`num` people made some at a time; their edges are one empty pixel."""
-        sizes = [min(_CHUNK, num - start) for start in range(0, num, _CHUNK)]
-        return RenderedSet.joined([self.sample(generator, size, edges_size=1) for size in sizes])
+        return RenderedSet.made(lambda size: self.sample(generator, size, 1), num, _CHUNK)
 
     @torch.no_grad()
     def sample(self, generator: torch.Generator, num: int, edges_size: int) -> RenderedSet:

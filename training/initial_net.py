@@ -29,15 +29,7 @@ def initial_net(config: TrainConfig, body_family: str) -> DistributionNet:
             the branch to be added is missing, or one too many.
     """
     torch.manual_seed(config.seed)
-    net = DistributionNet(
-        NetworkConfig(
-            num_layers=config.num_layers,
-            sign_rule=config.sign_rule,
-            input_stride=config.input_stride,
-            global_spread=config.global_spread,
-            keypoint_lift=config.keypoint_lift,
-        )
-    )
+    net = DistributionNet(NetworkConfig.of(config))
     if config.initial_weights is not None:
         weights = load_distribution_net(config.initial_weights)
         _check_fit(config, body_family, weights)

@@ -87,24 +87,23 @@ class PosedPeopleSampler:
         """(B, 17) keypoints that the rasterized body hides, by the configured rule."""
         keypoints = people.framed.keypoints
         if self.config.hidden_rule == "parts":
-            parts = self._parts(fragments)
+            parts = self._parts(fragments.face_ids)
             everywhere = torch.ones_like(keypoints[..., 0], dtype=torch.bool)
             return ~unoccluded_mask(parts, everywhere)
         surface = _look_up(fragments.depth, keypoints, outside=torch.inf)
-        return keypoints[..., 2] > surface + self.config.hidden_depth + self._before(
-            fragments, people
-        )
+        allowed = self.config.hidden_depth + self._before(fragments, people)
+        return keypoints[..., 2] > surface + allowed
 
     def _before(self, fragments: Fragments, people: PosedPeople) -> Tensor:
         """(B, 17) thickness of the clothes seen at keypoints; () 0 where there are none."""
         if self._clothes is None:
             return people.thickness.new_zeros(())
-        seen = _look_up(self._parts(fragments), people.framed.keypoints, outside=0)
-        return self._clothes.at_parts(seen, people.thickness)
+        seen = _look_up(fragments.face_ids, people.framed.keypoints, outside=-1)
+        return self._clothes.at_parts(self._parts(seen), people.thickness)
 
-    def _parts(self, fragments: Fragments) -> Tensor:
-        """(B, S, S) DensePose part 1..24 that pixels see, 0 where nothing is."""
-        return torch.where(fragments.mask, self.face_parts[fragments.face_ids], 0)
+    def _parts(self, face_ids: Tensor) -> Tensor:
+        """DensePose parts 1..24 of faces, 0 where the face is -1."""
+        return torch.where(face_ids >= 0, self.face_parts[face_ids], 0)
 
     def _posed(self, shaped: ShapedBody, rotmats: Tensor) -> tuple[Tensor, Tensor]:
         """Vertices (B, V, 3) and keypoints (B, 17, 3), metres, y down, z away from the camera."""

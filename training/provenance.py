@@ -6,6 +6,7 @@ import functools
 import importlib.metadata
 import json
 import subprocess
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch import Tensor
 from configs.loading import stored_settings
 from configs.training import TrainConfig
 from model.checkpoints import WeightsMetadata, sha256_of
+from model.network import NetworkConfig
 from model.rotations import rotmat_to_rotvec
 from training.people_description import DESCRIPTION_FILE
 from training.validation import MEAN_POSE
@@ -62,11 +64,7 @@ def weights_metadata(
             provenance[f"{name}_sha256"] = sha256_of(path)
     return WeightsMetadata(
         body_family=body_family,
-        sign_rule=config.sign_rule,
-        input_stride=config.input_stride,
-        num_layers=config.num_layers,
-        global_spread=config.global_spread,
-        keypoint_lift=config.keypoint_lift,
+        **asdict(NetworkConfig.of(config)),
         keypoint_visibility="confidence above 0.3 of MoveNet thunder; none is drawn regardless",
         provenance=provenance,
     )

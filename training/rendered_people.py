@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -50,6 +50,12 @@ class RenderedSet:
         """The people of all parts, one after the other."""
         names = vars(parts[0])
         return RenderedSet(**{n: torch.cat([vars(part)[n] for part in parts]) for n in names})
+
+    @staticmethod
+    def made(make: Callable[[int], RenderedSet], num: int, at_once: int) -> RenderedSet:
+        """`num` people, of whom `make` gives no more than `at_once` at a time."""
+        sizes = [min(at_once, num - start) for start in range(0, num, at_once)]
+        return RenderedSet.joined([make(size) for size in sizes])
 
     @property
     def stride(self) -> int:

@@ -128,5 +128,4 @@ def render_people(
 ) -> RenderedSet:
     """`num` new people in their stored form, on the device of the generator."""
     chunk = _GPU_CHUNK if generator.device.type == "cuda" else _CHUNK
-    sizes = [min(chunk, num - start) for start in range(0, num, chunk)]
-    return RenderedSet.joined([pack(people.sample(generator, size), stride) for size in sizes])
+    return RenderedSet.made(lambda size: pack(people.sample(generator, size), stride), num, chunk)
