@@ -15,6 +15,8 @@ from training.draws import Draws
 from training.rendered_people import RenderedSet
 
 _LEAST_SHARE = 1e-6
+_GIRDLES = [[5, 6], [11, 12]]
+"""Left and right shoulder, and hip."""
 _LIMB_ENDS = ((7, 9), (8, 10), (13, 15), (14, 16))
 _MIRRORED_JOINTS = tuple(
     SMPL_JOINT_NAMES.index(name.replace("left", "?").replace("right", "left").replace("?", "right"))
@@ -53,9 +55,30 @@ def detected_keypoints(
         (N, 17, 2) px of the 256 crop and (N, 17) bool kept.
     """
     draws = Draws(generator)
-    joints2d = _exchanged(people.joints2d, config, draws)
+    joints2d = _exchanged(_dressed(people.joints2d, config, draws), config, draws)
     joints2d = joints2d + _displacements(people, config, draws)
     return joints2d, _kept(people, config, draws)
+
+
+def _dressed(joints2d: Tensor, config: KeypointNoiseConfig, draws: Draws) -> Tensor:
+    """Keypoints (N, 17, 2), shoulders and hips where clothes seem to have them.
+
+    Parallel lines stay parallel in a weak-perspective picture: moves along the line between the
+    joints, and along the trunk, are shares of these lines in the picture as in space.
+    """
+    if not any(config.girdles_widened + config.girdles_shifted):
+        return joints2d
+    size = len(joints2d), len(_GIRDLES), 1, 1
+    shares = joints2d.new_tensor([config.girdles_widened, config.girdles_shifted])
+    widened, shifted = shares[..., None, None]
+    girdles = joints2d[:, _GIRDLES]  # (N, 2, 2 sides, 2)
+    middles = girdles.mean(2, keepdim=True)
+    trunks = middles[:, :1] - middles[:, 1:]
+    apart = widened * draws.uniform(0, 1, *size) ** 2
+    along = shifted * draws.normal(1.0, *size)
+    joints2d = joints2d.clone()
+    joints2d[:, _GIRDLES] = girdles + apart * (girdles - middles) + along * trunks
+    return joints2d
 
 
 def _exchanged(joints2d: Tensor, config: KeypointNoiseConfig, draws: Draws) -> Tensor:

@@ -9,6 +9,9 @@ from configs.training import TrainConfig
 from model.checkpoints import load_distribution_net
 from model.network import DistributionNet, NetworkConfig
 
+_FEATURES = ("image_encoder.", "keypoint_lift.")
+"""What gives the features that heads read."""
+
 
 def initial_net(config: TrainConfig, body_family: str) -> DistributionNet:
     """The network of a run before its first step, on the CPU.
@@ -16,8 +19,8 @@ def initial_net(config: TrainConfig, body_family: str) -> DistributionNet:
     Initial weights may have been trained at another stride, and may lack the layer of
     `global_spread`, which is then new; in all else they must fit. They may also lack the branch of
     `keypoint_lift`: it then begins by adding nothing to the encoder, whose features all count; but
-    where the branch is to learn first, alone, only the encoder is taken over, since the heads have
-    never seen what they will read.
+    where the branch is to learn first, alone, heads that rely on the encoder are not taken over:
+    they have never seen what they will read.
 
     Args:
         config: the run.
@@ -26,7 +29,7 @@ def initial_net(config: TrainConfig, body_family: str) -> DistributionNet:
     Raises:
         FileNotFoundError: there are no such initial weights.
         ValueError: they are damaged, or belong to another body, sign rule or number of layers; or
-            the branch to be added is missing, or one too many.
+            the branch to be added is missing.
     """
     torch.manual_seed(config.seed)
     net = DistributionNet(NetworkConfig.of(config))
@@ -35,39 +38,34 @@ def initial_net(config: TrainConfig, body_family: str) -> DistributionNet:
         _check_fit(config, body_family, weights)
         _take_over(net, weights, lifts_first=config.phases[0].lift_only)
         if config.initial_lift is not None:
-            _join_lift(net, weights, config.initial_lift)
+            _join_lift(net, config.initial_lift)
     return net
 
 
-def _join_lift(net: DistributionNet, weights: DistributionNet, path: str) -> None:
-    """Gives a network the branch of another, all but its last layer."""
-    if weights.config.keypoint_lift:
-        raise ValueError(
-            f"initial_lift={path}: the initial weights have a branch of their own; leave it out"
-        )
+def _join_lift(net: DistributionNet, path: str) -> None:
+    """Gives a network the branch of another, whose last layer is new and adds nothing."""
     lift = load_distribution_net(path)
     if not lift.config.keypoint_lift:
         raise ValueError(f"initial_lift={path}: these weights have no branch of keypoint_lift")
-    inner = {k: v for k, v in lift.keypoint_lift.state_dict().items() if "write." not in k}
-    net.keypoint_lift.load_state_dict(inner, strict=False)
+    net.keypoint_lift.load_state_dict(lift.keypoint_lift.state_dict())
+    _add_nothing(net)
+
+
+def _add_nothing(net: DistributionNet) -> None:
+    """Lets the branch add nothing to the features of the encoder."""
+    nn.init.zeros_(net.keypoint_lift.write.weight)
+    nn.init.zeros_(net.keypoint_lift.write.bias)
 
 
 def _take_over(net: DistributionNet, weights: DistributionNet, lifts_first: bool) -> None:
     """Gives a network the weights that it shares with another."""
-    has_new_branch = net.config.keypoint_lift and not weights.config.keypoint_lift
-    if has_new_branch and lifts_first:
-        net.image_encoder.load_state_dict(weights.image_encoder.state_dict())
-        return
-    net.load_state_dict(weights.state_dict(), strict=False)
-    if has_new_branch:
+    theirs, has_branch = weights.state_dict(), weights.config.keypoint_lift
+    if lifts_first and not (has_branch and not weights.encoder_gain.any()):
+        theirs = {k: v for k, v in theirs.items() if k.startswith(_FEATURES)}
+    net.load_state_dict(theirs, strict=False)
+    if net.config.keypoint_lift and not has_branch and not lifts_first:
         nn.init.ones_(net.encoder_gain)
-        nn.init.zeros_(net.keypoint_lift.write.weight)
-        nn.init.zeros_(net.keypoint_lift.write.bias)
-    elif lifts_first and net.config.keypoint_lift and net.encoder_gain.any():
-        raise ValueError(
-            "phases.lift_only leaves out the encoder, on whose features the heads of these initial "
-            "weights rely: begin with phases without it, or with weights whose encoder_gain is 0"
-        )
+        _add_nothing(net)
 
 
 def _check_fit(config: TrainConfig, body_family: str, weights: DistributionNet) -> None:

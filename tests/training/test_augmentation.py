@@ -188,6 +188,27 @@ def test_the_papers_errors_are_those_of_its_training() -> None:
     assert paper.data.keypoint_noise == PAPER_KEYPOINT_NOISE
 
 
+def test_clothes_move_both_joints_of_a_girdle(many: RenderedSet) -> None:
+    config = replace(NO_NOISE, girdles_widened=(0.4, 0.0), girdles_shifted=(0.0, 0.1))
+    joints2d, _ = detected_keypoints(many, config, torch.Generator().manual_seed(0))
+    true = many.joints2d
+    moved = (joints2d != true).any(-1).any(0).nonzero()[:, 0].tolist()
+    assert moved == [5, 6, 11, 12]
+    middle = true[:, [5, 6]].mean(1)
+    torch.testing.assert_close(joints2d[:, [5, 6]].mean(1), middle, rtol=0, atol=1e-3)
+    wider = (joints2d[:, 5] - middle).norm(dim=-1) / (true[:, 5] - middle).norm(dim=-1) - 1
+    # The square of a uniform number has the mean 1/3 and, one time in two, less than 1/4.
+    assert wider.min() >= -1e-4 and wider.max() <= 0.4001
+    assert wider.mean().item() == pytest.approx(0.4 / 3, abs=0.01)
+    assert wider.median().item() == pytest.approx(0.4 / 4, abs=0.01)
+    up = joints2d[:, [11, 12]] - true[:, [11, 12]]
+    torch.testing.assert_close(up[:, 0], up[:, 1], rtol=0, atol=1e-3)
+    trunk = middle - true[:, [11, 12]].mean(1)
+    along = (up[:, 0] * trunk).sum(-1) / trunk.square().sum(-1)
+    torch.testing.assert_close(along[:, None] * trunk, up[:, 0], rtol=0, atol=1e-2)
+    assert along.std().item() == pytest.approx(0.1, abs=0.01)
+
+
 @pytest.mark.parametrize("name", ["per_keypoint", "drop_visible", "drop_hidden"])
 def test_a_number_for_every_keypoint(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} must have 17 numbers, got 2"):

@@ -64,8 +64,14 @@ def test_a_trained_branch_joins_weights_without_one(
     with pytest.raises(ValueError, match="these weights have no branch"):
         no_lift = dataclasses.replace(config, initial_lift=config.initial_weights)
         initial_net(no_lift, "openbody")
-    with pytest.raises(ValueError, match="have a branch of their own"):
-        initial_net(dataclasses.replace(config, initial_weights=path), "openbody")
+    with torch.no_grad():
+        other.keypoint_lift.read.weight.add_(1)
+        other.encoder_gain.fill_(2)
+    with_branch = str(tmp_path / "with_branch.safetensors")
+    save_distribution_net(other, with_branch, metadata)
+    replaced = initial_net(dataclasses.replace(config, initial_weights=with_branch), "openbody")
+    assert torch.equal(replaced.keypoint_lift.read.weight, net.keypoint_lift.read.weight)
+    assert not replaced.keypoint_lift.write.weight.any() and (replaced.encoder_gain == 2).all()
     with pytest.raises(ValueError, match="initial_lift needs keypoint_lift=true"):
         dataclasses.replace(config, keypoint_lift=False)
 
@@ -89,8 +95,13 @@ def test_a_trained_keypoint_branch_is_kept_and_not_dropped(
     assert all(torch.equal(again[name], value) for name, value in net.state_dict().items())
     with pytest.raises(ValueError, match="keypoint_lift is True there and False in this run"):
         initial_net(dataclasses.replace(config, keypoint_lift=False), "openbody")
-    with pytest.raises(ValueError, match="lift_only leaves out the encoder, on whose features"):
-        initial_net(with_lift_only(config), "openbody")
+    # Its heads read the encoder too: where that is left out at first, they are new.
+    alone = initial_net(with_lift_only(config), "openbody")
+    taken = {
+        k for k, value in net.state_dict().items() if torch.equal(alone.state_dict()[k], value)
+    }
+    assert taken >= {name for name in net.state_dict() if name.startswith("keypoint_lift.")}
+    assert "fc1.weight" not in taken and not alone.encoder_gain.any()
 
 
 @pytest.mark.parametrize(
