@@ -59,6 +59,8 @@ class EpochEnd:
     ) -> None:
         """Does all that follows the last step of an epoch.
 
+        Weights are not judged in phases whose heads do not learn: they would say nothing yet.
+
         Args:
             step: that step.
             train_people: its batch, of which the first are shown.
@@ -66,6 +68,14 @@ class EpochEnd:
             is_last: whether no epoch follows.
         """
         net = cast(DistributionNet, self.learner.average.module)
+        if step.phase.loss.counts:
+            self._judge(net, step, effort)
+        if (step.epoch + 1) % self.config.epochs_per_checkpoint == 0 or is_last:
+            self._save_paper_checkpoint(step.epoch)
+        self._draw(net, step, train_people)
+
+    def _judge(self, net: DistributionNet, step: Step, effort: dict[str, float]) -> None:
+        """Validates weights, and keeps them if they are the best so far."""
         metrics = self.validator.validate(net, self.val_people, step.phase.stride)
         line = {"step": step.number + 1, "epoch": step.epoch, "stride": step.phase.stride}
         self.log.write(VALIDATION, {**line, **metrics})
@@ -75,9 +85,6 @@ class EpochEnd:
             weights = {k: v.detach().cpu().clone() for k, v in net.state_dict().items()}
             self.state.best = BestWeights(step.epoch, score, metrics, effort, weights)
             save_distribution_net(net, self.folder / "weights", self._metadata(self.state.best))
-        if (step.epoch + 1) % self.config.epochs_per_checkpoint == 0 or is_last:
-            self._save_paper_checkpoint(step.epoch)
-        self._draw(net, step, train_people)
 
     def _metadata(self, best: BestWeights) -> WeightsMetadata:
         return weights_metadata(
@@ -89,7 +96,7 @@ class EpochEnd:
         """Writes checkpoints/epoch_NNN.tar in the layout of the paper's code."""
         best = self.state.best
         if best is None:
-            _logger.warning("no checkpoint of epoch %d: every validation gave NaN so far", epoch)
+            _logger.warning("no checkpoint of epoch %d: no validation gave a number so far", epoch)
             return
         save_paper_checkpoint(
             self.folder / "checkpoints" / f"epoch_{epoch:03d}.tar",

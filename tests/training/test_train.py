@@ -215,6 +215,9 @@ def test_a_run_with_bare_people_alone(tiny_config: TrainConfig, tmp_path: Path) 
         data = dataclasses.replace(data, backgrounds=None)
         config = dataclasses.replace(config, data=data)
         assert train(config, tmp_path / "run") == 0
+    log = read_log(tmp_path / "run" / "log.jsonl")
+    judged = [line for line in log if line["kind"] == VALIDATION]
+    assert [line["epoch"] for line in judged] == [1]  # in the first the heads do not learn
     people = load_rendered_set(tmp_path / "run" / "train")
     assert len(people) == 12 and people.edges.shape == (12, 1, 1) and not people.edges.any()
     net = load_distribution_net(tmp_path / "run" / "weights")
