@@ -53,7 +53,10 @@ def test_a_preset_s_name_stands_for_its_settings(tmp_path: Path) -> None:
         ("num_layers=many", "num_layers must be of type int"),
         ("phases.9.epochs=1", "items 0..2"),
         ("data.synthesis.ambient=[1]", "data.synthesis.ambient must have 2 items"),
-        ("data.keypoint_noise=hrnet", r"one of \['default', 'movenet', 'paper'\], got 'hrnet'"),
+        (
+            "data.keypoint_noise=hrnet",
+            r"one of \['default', 'movenet', 'photographs', 'paper'\], got 'hrnet'",
+        ),
         ("seed", "name=value"),
         ("phases.0.stride=3", r"phases\.stride must be one of \(1, 2, 4\), got 3"),
     ],
