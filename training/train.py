@@ -90,11 +90,13 @@ class Trainer:
     def _train(self, source: PeopleSource) -> None:
         """All steps that are left, or as many as there is time for."""
         self._started = time.monotonic()
+        self._measured_from = self.first, self._started
         if self.first == len(self.schedule):
             _logger.info("this run is finished: all %d steps are done", self.first)
         for step in self.schedule.steps(self.first):
             if step.begins_phase:
                 self.learner.begin_phase()
+                self._measured_from = step.number, time.monotonic()
             pictures = source.batch(step.epoch, step.within)
             terms = self.learner.learn(self._whole(pictures, step), step, len(self.schedule))
             done, is_last = step.number + 1, step.number + 1 == len(self.schedule)
@@ -154,14 +156,18 @@ class Trainer:
         return {**effort, "bare_people": bare_people} if bare_people else effort
 
     def _log(self, terms: LossTerms, done: int) -> None:
-        """Logs the losses of the whole batch, of which each process has a share."""
+        """Logs the losses of the whole batch, of which each process has a share.
+
+        Phases differ in speed by up to thirty times: only the present one is measured.
+        """
         values = torch.stack(list(vars(terms).values()))
         self.ranks.sum_([values])
         if not self.ranks.is_first:
             return
-        seconds = time.monotonic() - self._started
-        steps_per_s = (done - self.first) / seconds
-        samples = sum(self.schedule.people(done)) - sum(self.schedule.people(self.first))
+        first, started = self._measured_from
+        seconds = time.monotonic() - started
+        steps_per_s = (done - first) / seconds
+        samples = sum(self.schedule.people(done)) - sum(self.schedule.people(first))
         line = {
             "step": done,
             "of": len(self.schedule),

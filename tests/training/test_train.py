@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import pytest
@@ -23,9 +24,13 @@ from configs.training import (
 )
 from model.checkpoints import load_distribution_net
 from model.weight_files import read_torch_checkpoint, write_torch_checkpoint
+from training.learner import Learner
+from training.losses import LossTerms
+from training.rendered_people import RenderedSet
 from training.rendered_set import load_rendered_set
-from training.run_log import VALIDATION, read_log
+from training.run_log import TRAINING, VALIDATION, read_log
 from training.run_state import BestWeights, is_better
+from training.schedule import Step
 from training.train import render_missing, train
 
 Losses = Callable[[Path], list[float]]
@@ -196,6 +201,23 @@ def test_bare_people_that_cannot_be_made_end_a_run_before_its_first_step(
     with pytest.raises(FileNotFoundError, match="UV_Processed"):
         train(tiny_config, run_folder)
     assert not (run_folder / "state.pt").exists()
+
+
+def test_the_speed_logged_is_that_of_the_phase(
+    tiny_config: TrainConfig, run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, learn = [0.0], Learner.learn
+
+    def timed(self: Learner, people: RenderedSet, step: Step, num_steps: int) -> LossTerms:
+        clock[0] += 1 if step.epoch == 0 else 10
+        return learn(self, people, step, num_steps)
+
+    monkeypatch.setattr(Learner, "learn", timed)
+    monkeypatch.setattr("training.train.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    train(tiny_config, run_folder)
+    log = [line for line in read_log(run_folder / "log.jsonl") if line["kind"] == TRAINING]
+    # Four people a second, then four and two bare ones in ten.
+    assert [line["samples_per_s"] for line in log] == [4, 4, 4, 0.6, 0.6, 0.6]
 
 
 def test_a_run_with_bare_people_alone(tiny_config: TrainConfig, tmp_path: Path) -> None:
