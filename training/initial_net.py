@@ -47,7 +47,8 @@ def _join_lift(net: DistributionNet, path: str) -> None:
     lift = load_distribution_net(path)
     if not lift.config.keypoint_lift:
         raise ValueError(f"initial_lift={path}: these weights have no branch of keypoint_lift")
-    net.keypoint_lift.load_state_dict(lift.keypoint_lift.state_dict())
+    inner = {k: v for k, v in lift.keypoint_lift.state_dict().items() if "write." not in k}
+    net.keypoint_lift.load_state_dict(inner, strict=False)  # it may write for another encoder
     _add_nothing(net)
 
 
