@@ -27,7 +27,7 @@ demo: setup  ## annotate the bundled photographs and clip; results go to demo_ou
 	@echo "overlays: $(OUTPUT)/pictures/   page: $(OUTPUT)/report.html   tables: $(OUTPUT)/people/"
 
 test: setup  ## run the tests
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
 check: setup  ## lint and type check
 	$(BIN)/ruff check .

@@ -223,9 +223,12 @@ class KeypointNoiseConfig:
     """Probability of losing both keypoints at the end of a limb together."""
 
     def __post_init__(self) -> None:
-        for name in ("per_keypoint", "drop_visible", "drop_hidden"):
-            if len(getattr(self, name)) != 17:
-                raise ValueError(f"{name} must have 17 numbers, got {len(getattr(self, name))}")
+        counts = {"per_keypoint": 17, "drop_visible": 17, "drop_hidden": 17}
+        counts |= {"girdles_widened": 2, "girdles_shifted": 2}
+        for name, count in counts.items():
+            if len(getattr(self, name)) != count:
+                found = len(getattr(self, name))
+                raise ValueError(f"{name} must have {count} numbers, got {found}")
 
 
 MOVENET_KEYPOINT_NOISE = KeypointNoiseConfig(

@@ -66,7 +66,7 @@ def _dressed(joints2d: Tensor, config: KeypointNoiseConfig, draws: Draws) -> Ten
     Parallel lines stay parallel in a weak-perspective picture: moves along the line between the
     joints, and along the trunk, are shares of these lines in the picture as in space.
     """
-    if not any(config.girdles_widened + config.girdles_shifted):
+    if not any((*config.girdles_widened, *config.girdles_shifted)):
         return joints2d
     size = len(joints2d), len(_GIRDLES), 1, 1
     shares = joints2d.new_tensor([config.girdles_widened, config.girdles_shifted])

@@ -29,7 +29,7 @@ def initial_net(config: TrainConfig, body_family: str) -> DistributionNet:
     Raises:
         FileNotFoundError: there are no such initial weights.
         ValueError: they are damaged, or belong to another body, sign rule or number of layers; or
-            the branch to be added is missing.
+            the branch to be added is missing, or would join an encoder that is left out.
     """
     torch.manual_seed(config.seed)
     net = DistributionNet(NetworkConfig.of(config))
@@ -47,6 +47,11 @@ def _join_lift(net: DistributionNet, path: str) -> None:
     lift = load_distribution_net(path)
     if not lift.config.keypoint_lift:
         raise ValueError(f"initial_lift={path}: these weights have no branch of keypoint_lift")
+    if not net.encoder_gain.any():
+        raise ValueError(
+            f"initial_lift={path} would be all that the heads read, and adds nothing at first: the "
+            "initial weights leave out the encoder, so they need no initial_lift"
+        )
     inner = {k: v for k, v in lift.keypoint_lift.state_dict().items() if "write." not in k}
     net.keypoint_lift.load_state_dict(inner, strict=False)  # it may write for another encoder
     _add_nothing(net)

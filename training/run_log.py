@@ -73,8 +73,10 @@ class RunLog:
 def read_log(path: Path) -> list[dict[str, float]]:
     """Lines of log.jsonl, one for each kind and step: those of a repeated stretch count once.
 
-    A line that a killed run left unfinished is passed over.
+    A line that a killed run left unfinished is passed over. No file, no lines: a run begins so.
     """
+    if not path.exists():
+        return []
     lines: dict[tuple[str, int], dict[str, float]] = {}
     for text in path.read_text().splitlines():
         try:

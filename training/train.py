@@ -158,7 +158,8 @@ class Trainer:
     def _log(self, terms: LossTerms, done: int) -> None:
         """Logs the losses of the whole batch, of which each process has a share.
 
-        Phases differ in speed by up to thirty times: only the present one is measured.
+        Phases differ in speed by up to thirty times: only the present one is measured, and the time
+        left is what all that is left would take at its speed.
         """
         values = torch.stack(list(vars(terms).values()))
         self.ranks.sum_([values])

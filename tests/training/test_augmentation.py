@@ -213,3 +213,5 @@ def test_clothes_move_both_joints_of_a_girdle(many: RenderedSet) -> None:
 def test_a_number_for_every_keypoint(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} must have 17 numbers, got 2"):
         KeypointNoiseConfig(**{name: (1.0, 1.0)})
+    with pytest.raises(ValueError, match="girdles_widened must have 2 numbers, got 1"):
+        KeypointNoiseConfig(girdles_widened=(0.3,))

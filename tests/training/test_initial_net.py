@@ -72,6 +72,8 @@ def test_a_trained_branch_joins_weights_without_one(
     replaced = initial_net(dataclasses.replace(config, initial_weights=with_branch), "openbody")
     assert torch.equal(replaced.keypoint_lift.read.weight, net.keypoint_lift.read.weight)
     assert not replaced.keypoint_lift.write.weight.any() and (replaced.encoder_gain == 2).all()
+    with pytest.raises(ValueError, match="would be all that the heads read"):
+        initial_net(dataclasses.replace(config, initial_weights=path), "openbody")
     with pytest.raises(ValueError, match="initial_lift needs keypoint_lift=true"):
         dataclasses.replace(config, keypoint_lift=False)
 
