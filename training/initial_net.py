@@ -66,7 +66,8 @@ def _add_nothing(net: DistributionNet) -> None:
 def _take_over(net: DistributionNet, weights: DistributionNet, lifts_first: bool) -> None:
     """Gives a network the weights that it shares with another."""
     theirs, has_branch = weights.state_dict(), weights.config.keypoint_lift
-    if lifts_first and not (has_branch and not weights.encoder_gain.any()):
+    reads_encoder = not has_branch or bool(weights.encoder_gain.any())
+    if lifts_first and reads_encoder:
         theirs = {k: v for k, v in theirs.items() if k.startswith(_FEATURES)}
     net.load_state_dict(theirs, strict=False)
     if net.config.keypoint_lift and not has_branch and not lifts_first:
