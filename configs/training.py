@@ -226,8 +226,8 @@ class KeypointNoiseConfig:
         counts = {"per_keypoint": 17, "drop_visible": 17, "drop_hidden": 17}
         counts |= {"girdles_widened": 2, "girdles_shifted": 2}
         for name, count in counts.items():
-            if len(getattr(self, name)) != count:
-                found = len(getattr(self, name))
+            found = len(getattr(self, name))
+            if found != count:
                 raise ValueError(f"{name} must have {count} numbers, got {found}")
 
 
@@ -263,7 +263,7 @@ PHOTOGRAPHS_KEYPOINT_NOISE = replace(
     girdles_shifted=(0.08, 0.08),
 )
 """MoveNet's on photographs of people in thick clothes: what is not MoveNet's above is assumed, not
-measured, but for the hips that it finds 9 % of the trunk too high, a deviation of about one."""
+measured, but for its hips: 9 % of the trunk too high is about one standard deviation here."""
 
 PAPER_KEYPOINT_NOISE = KeypointNoiseConfig(
     uniform_range=6.0,
@@ -337,7 +337,7 @@ class PhaseConfig:
     """The heads learn without changing the encoder, which then learns by its readout alone."""
     lift_only: bool = False
     """The branch of `keypoint_lift` gives all features: the encoder neither runs nor learns, which
-    makes a step ten to thirty times as fast (the paper: there is no such branch)."""
+    makes a step seven to thirty times as fast (the paper: there is no such branch)."""
 
     def __post_init__(self) -> None:
         _check_one_of(self, STRIDES, "phases.stride")
