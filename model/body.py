@@ -168,7 +168,7 @@ class Body(nn.Module):
         Returns:
             vertices (B, N, V, 3) and joints (B, N, 24, 3), metres.
         """
-        rotations, joints = _joint_transforms(shaped.joints, pose_rotmats, global_rotmat)
+        rotations, joints = joint_transforms(shaped.joints, pose_rotmats, global_rotmat)
         translations = joints - (rotations @ shaped.joints[:, None, :, :, None]).squeeze(-1)
         transforms = torch.cat([rotations, translations[..., None]], dim=-1)  # (B, N, 24, 3, 4)
         rows = transforms.flatten(-2).mT.flatten(0, 1)  # (B N, 12, 24)
@@ -236,10 +236,19 @@ class Body(nn.Module):
         self.register_buffer(name, tensor, persistent=False)
 
 
-def _joint_transforms(
+def joint_transforms(
     rest_joints: Tensor, pose_rotmats: Tensor, global_rotmat: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """World rotation (B, N, 24, 3, 3) and place (B, N, 24, 3) of every joint, root to leaves."""
+    """Rotation and place of every joint in the body frame, from the root to the leaves.
+
+    Args:
+        rest_joints: (B, 24, 3) of the shaped bodies, metres.
+        pose_rotmats: (B, N, 23, 3, 3) relative to the parents.
+        global_rotmat: (B, 3, 3), about the pelvis.
+
+    Returns:
+        rotations (B, N, 24, 3, 3) and places (B, N, 24, 3), metres.
+    """
     num_poses = pose_rotmats.shape[1]
     parents = torch.tensor(PARENTS[1:], device=rest_joints.device)
     bones = (rest_joints[:, 1:] - rest_joints[:, parents])[:, None, :, :, None]
