@@ -30,7 +30,14 @@ from torch import Tensor
 from benchmarks.body import plain_arrays, plainly_posed
 from benchmarks.canny import plain_proxy
 from benchmarks.sampler import looped_sample
-from configs.predict import ModelsConfig, PredictConfig, RunConfig, SamplingConfig, SourceConfig
+from configs.predict import (
+    ModelsConfig,
+    PredictConfig,
+    RefinementConfig,
+    RunConfig,
+    SamplingConfig,
+    SourceConfig,
+)
 from model.body import load_body
 from model.crops import CropFrames, crop_torch
 from model.network import DistributionNet, NetworkConfig
@@ -180,6 +187,7 @@ def predict_demo(weights: str | None) -> None:
             source=SourceConfig(inputs=(str(DEMO),), frame_step=10),
             models=ModelsConfig(weights=weights, device="cpu"),
             sampling=SamplingConfig(),
+            refinement=RefinementConfig(),
             run=RunConfig(output=folder),
         )
         print("\npredict on the demo, one process:")

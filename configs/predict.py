@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 GENDERS = ("neutral", "male", "female")
@@ -130,6 +131,25 @@ class SamplingConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RefinementConfig:
+    """Whether bodies are also moved onto the keypoints found."""
+
+    refine: bool = False
+    """True: columns refined_*, the most probable body given the distribution and the keypoints."""
+
+    keypoint_error: float = 0.7
+    """Size of the keypoints' errors, in units of how far COCO's annotators differ. Smaller draws
+    bodies nearer to the keypoints, until about 0.5; larger is better in 3D where clothes mislead
+    the detector, until about 2; with true keypoints, smaller is."""
+
+    def __post_init__(self) -> None:
+        _check(
+            0 < self.keypoint_error < math.inf,
+            f"--keypoint-error must be a number above 0, got {self.keypoint_error}",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """Where results go, how the work is cut, and what happens to earlier results."""
 
@@ -180,6 +200,7 @@ class PredictConfig:
     source: SourceConfig
     models: ModelsConfig
     sampling: SamplingConfig
+    refinement: RefinementConfig
     run: RunConfig
 
     def __post_init__(self) -> None:

@@ -14,7 +14,7 @@ stored `joints3d` and `vertices` are the same points after `cameras.half_turn_x`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -34,6 +34,15 @@ SHAPE_STREAM = "shape"
 
 GLOBAL_STREAMS = "global rotation"
 """The person's further streams that the draws of the global rotation use."""
+
+
+REFINED_COLUMNS = {
+    "pose_mode": "refined_pose",
+    "shape_mean": "refined_betas",
+    "global_rotmat": "refined_global_rotmat",
+    "camera": "refined_camera",
+}
+"""Columns of the refined body, by those of the mode that they take the place of."""
 
 
 class Row(Protocol):
@@ -63,6 +72,19 @@ class PersonParameters:
     """(P, 3) centre x, centre y, side in px of the full image."""
     global_F: Tensor | None = None
     """(P, 3, 3) matrix-Fisher parameters of the global rotation, where the weights give one."""
+
+
+class BodyParameters(NamedTuple):
+    """One body of each of P people, as a picture shows it."""
+
+    pose: Tensor
+    """(P, 23, 3, 3) rotations of the body joints."""
+    betas: Tensor
+    """(P, 10)."""
+    global_rotmat: Tensor
+    """(P, 3, 3)."""
+    camera: Tensor
+    """(P, 3) weak-perspective s, tx, ty of the crop."""
 
 
 class Samples(NamedTuple):
@@ -104,6 +126,16 @@ def rebuild_mode(rows: Sequence[Row], body: Body) -> tuple[Tensor, Tensor]:
     people = parameters_of_rows(rows)
     with torch.inference_mode():
         return body(people.shape_mean, people.pose_mode, people.global_rotmat)
+
+
+def with_refined_body(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row with its refined body in the mode's place: `rebuild_mode` and cameras give that one.
+
+    Args:
+        row: of a run with `--refine`. Draws from the result are not the run's: they need the mean
+            shape.
+    """
+    return {**row, **{name: row[refined] for name, refined in REFINED_COLUMNS.items()}}
 
 
 def rebuild_samples(rows: Sequence[Row], body: Body, num_samples: int) -> tuple[Tensor, Tensor]:

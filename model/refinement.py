@@ -16,7 +16,6 @@ of their own, so that nobody's result depends on the others.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,7 +23,7 @@ from torch import Tensor
 from model.cameras import half_turn_x
 from model.keypoint_body import NUM_TURNS, KeypointBody, turn_derivatives
 from model.network import NetOutput
-from model.reconstruct import PersonParameters
+from model.reconstruct import BodyParameters, PersonParameters
 from model.rotations import rotvec_to_rotmat
 from model.skeleton import NUM_BETAS, NUM_KEYPOINTS
 
@@ -37,10 +36,6 @@ published with its evaluation (pycocotools, `kpt_oks_sigmas`)."""
 
 PERSON_SIZE_M = 0.75
 """Root of the area that a grown person covers, m."""
-
-DEFAULT_KEYPOINT_ERROR = 0.7
-"""Size of a detector's errors in units of the annotators'.  Between 0.5, which draws bodies onto
-keypoints best, and 1, which is best in 3D for keypoints with MoveNet's errors."""
 
 STUDENT_FREEDOM = 3.0
 """v above: few, for errors with the heavy tails of swapped limbs."""
@@ -57,27 +52,14 @@ _LEAST_CURVATURE = 1e-3
 """Of a rotation that the distribution says nothing of."""
 
 
-class RefinedBodies(NamedTuple):
-    """Bodies of P people."""
-
-    pose: Tensor
-    """(P, 23, 3, 3) rotations of the body joints."""
-    betas: Tensor
-    """(P, 10)."""
-    global_rotmat: Tensor
-    """(P, 3, 3)."""
-    camera: Tensor
-    """(P, 3) weak-perspective s, tx, ty of the crop."""
-
-
 @torch.no_grad()
 def refine_bodies(
     people: PersonParameters | NetOutput,
     keypoints: Tensor,
     visible: Tensor,
     body: KeypointBody,
-    keypoint_error: float = DEFAULT_KEYPOINT_ERROR,
-) -> RefinedBodies:
+    keypoint_error: float,
+) -> BodyParameters:
     """The most probable bodies given distribution and keypoints.
 
     Args:
@@ -158,14 +140,14 @@ class _Posterior:
         rest = self._mode.new_zeros(len(self._mode), len(self._rest_curvature))
         return _Place(self._mode, rest)
 
-    def bodies(self, place: _Place) -> RefinedBodies:
+    def bodies(self, place: _Place) -> BodyParameters:
         """What a place stands for."""
         people, rest = self._people, place.rest
         betas = people.shape_mean + people.shape_std * rest[:, :NUM_BETAS]
         scale = people.camera[:, :1] * rest[:, NUM_BETAS : NUM_BETAS + 1].exp()
         shift = people.camera[:, 1:] + rest[:, NUM_BETAS + 1 :]
         camera = torch.cat([scale, shift], dim=1)
-        return RefinedBodies(place.rotmats[:, 1:], betas, place.rotmats[:, 0], camera)
+        return BodyParameters(place.rotmats[:, 1:], betas, place.rotmats[:, 0], camera)
 
     def linearised(self, place: _Place) -> _Linearised:
         """Energy, gradient and curvature about a place."""

@@ -82,7 +82,8 @@ def check_columns(store: OutputFolder, layout: PeopleLayout, dropped: Collection
     if differing:
         raise UsageError(
             f"{store.root} holds people with other columns ({', '.join(differing[:4])}), from "
-            f"other weights, body model, --num-samples, --save or --no-uncertainty: {_MENDS}."
+            "other weights, body model, --num-samples, --save, --refine or --no-uncertainty: "
+            f"{_MENDS}."
         )
 
 

@@ -21,7 +21,12 @@ from torch import Tensor
 from model.body import Body
 from model.drawing import vertex_normals
 from model.mesh_files import glb_bytes, obj_bytes, ply_bytes
-from model.reconstruct import rebuild_mode, rebuild_samples
+from model.reconstruct import (
+    REFINED_COLUMNS,
+    rebuild_mode,
+    rebuild_samples,
+    with_refined_body,
+)
 from pipelines.run_folder import PeoplePart, RecordedBodies, RunFolder
 from pipelines.smpl_sequences import Places, RowDict, sequence_key, sequence_npz
 from pipelines.usage import EXIT_DONE, UsageError
@@ -36,7 +41,7 @@ FILTER_COLUMNS = ("uri", "item_id", "frame_index", "person_index", "track_id")
 _BATCH_SIZE = 16
 _PARAMETER_COLUMNS = (
     *FILTER_COLUMNS, "time_s", "crop", "camera", "pose_F", "pose_mode", "shape_mean", "shape_std",
-    "global_rotmat", "global_F", "seed",
+    "global_rotmat", "global_F", "seed", *REFINED_COLUMNS.values(),
 )  # fmt: skip
 
 
@@ -50,6 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--samples", type=int, default=0, metavar="K",
         help="also the first K samples of every person (default: 0, the mode only)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--refined", action="store_true",
+        help="the bodies moved onto the keypoints, of a run with --refine, instead of the modes",
     )  # fmt: skip
     parser.add_argument(
         "--filter", action="append", default=[], metavar="COLUMN=PATTERN",
@@ -77,9 +86,13 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--samples must be 0 or more, got {args.samples}.")
     if args.focal_length is not None and not 0 < args.focal_length < math.inf:
         raise UsageError(f"--focal-length must be a number above 0, got {args.focal_length}.")
+    if args.refined and args.samples:
+        raise UsageError("--refined and --samples exclude each other: samples go with the mode.")
     folder = RunFolder(args.folder)
     selection = [_parse_filter(text) for text in args.filter]
     selected = _selected(folder, selection)
+    if args.refined:
+        selected = map(_with_refined_bodies, selected)
     export = _export_meshes if args.format in MESH_FORMATS else _export_parameters
     num_files = num_people = 0
     output = OutputFolder(args.output)
@@ -128,6 +141,16 @@ def _selected(folder: RunFolder, selection: Sequence[tuple[str, str]]) -> Iterat
         rows = [row for row in part.table.to_pylist() if _matches(row, selection)]
         if rows:
             yield _Selected(part, rows)
+
+
+def _with_refined_bodies(selected: _Selected) -> _Selected:
+    missing = [name for name in REFINED_COLUMNS.values() if name not in selected.rows[0]]
+    if missing:
+        raise UsageError(
+            f"{selected.part.name} has no column {missing[0]}: --refined needs a run of "
+            "`hierprob3d predict --refine`."
+        )
+    return _Selected(selected.part, [with_refined_body(row) for row in selected.rows])
 
 
 def _matches(row: RowDict, selection: Sequence[tuple[str, str]]) -> bool:

@@ -19,6 +19,7 @@ from configs.predict import (
     SAVES,
     ModelsConfig,
     PredictConfig,
+    RefinementConfig,
     RunConfig,
     SamplingConfig,
     SourceConfig,
@@ -83,6 +84,12 @@ _GROUPS: dict[str, list[tuple[tuple[str, ...], dict[str, Any]]]] = {
         (("--seed",), {"type": int, "metavar": "N", "help": "seed of all draws (0)"}),
         (("--save",), {"metavar": "LIST", "help": f"more columns: {','.join(SAVES)}"}),
     ],
+    "refinement": [
+        (("--refine",), {"action": "store_true",
+         "help": "also move bodies onto the keypoints, as far as the distribution allows"}),
+        (("--keypoint-error",), {"type": float, "metavar": "X",
+         "help": "size of the keypoints' errors, in units of COCO's annotators' (0.7)"}),
+    ],
     "run": [
         (("--shard-size",), {"type": int, "metavar": "N", "help": "items per unit of work"}),
         (("--batch-size",), {"type": int, "metavar": "N",
@@ -133,6 +140,7 @@ def config_from_args(args: argparse.Namespace, parser: argparse.ArgumentParser) 
             paper_rule=values.get("paper_uncertainty", False),
             save=_as_set(values.get("save", "")),
         ),
+        refinement=RefinementConfig(**_take(values, "refine", "keypoint_error")),
         run=RunConfig(
             **_take(
                 values, "output", "shard_size", "batch_size", "retry_failed", "overwrite",

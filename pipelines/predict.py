@@ -88,6 +88,7 @@ def layout_of(config: PredictConfig, models: Models) -> PeopleLayout:
         uncertainty=config.sampling.uncertainty,
         save=config.sampling.save,
         global_spread=models.net.config.global_spread,
+        refined=config.refinement.refine,
     )
 
 

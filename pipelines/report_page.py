@@ -91,8 +91,9 @@ def _people_section(pictures: Sequence[PersonPicture]) -> str:
     text = (
         "<h2>People</h2><p>A choice, from the surest to the least sure. From left to right: the "
         "part of the picture that was looked at, with the keypoints found (orange: left side of "
-        "the body, blue: right side); the most probable body drawn over it; the same body from "
-        "the front and turned by a quarter. Colours tell how far each point of the body is from "
+        "the body, blue: right side); the most probable body drawn over it; where the run refined "
+        "bodies, the one moved onto the keypoints; the last of these from the front and turned by "
+        "a quarter. Colours tell how far each point of the body is from "
         f"its mean over bodies drawn from the result, that is how unsure it is: 0 {legend}.</p>"
     )
     return text + "".join(_figure(picture) for picture in pictures)
@@ -108,6 +109,7 @@ def _figure(picture: PersonPicture) -> str:
     facts += _fact(row, "bbox_score", "detector {:.2f}")
     facts.append(f"mean joint spread {picture.mean_spread_deg:.0f}°")
     facts += _fact(row, "reprojection_px", "{:.1f} px from the keypoints")
+    facts += _fact(row, "refined_reprojection_px", "refined {:.1f} px")
     facts += _height(row)
     if not picture.photograph_found:
         facts.append("the picture itself was not found any more")

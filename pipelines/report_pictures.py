@@ -22,7 +22,7 @@ from model.drawing import (
     plain_colours,
     spread_colours,
 )
-from model.reconstruct import parameters_of_rows, rebuild_mode
+from model.reconstruct import parameters_of_rows, rebuild_mode, with_refined_body
 from pipelines.run_folder import PeoplePart, RecordedBodies, RunFolder
 from transforms.items import VideoRange
 from transforms.pictures import UnreadablePicture, read_picture
@@ -48,7 +48,7 @@ class PersonPicture:
     mean_spread_deg: float
     """Mean of the joints' angular spreads."""
     jpeg: bytes
-    """Photograph with keypoints, overlay, and two views of the body, side by side."""
+    """Photograph with keypoints, overlays, and two views of the body, side by side."""
     photograph_found: bool
     """False where the photograph cannot be read any more: then the body stands on white."""
 
@@ -126,9 +126,11 @@ def _photograph(row: dict[str, Any]) -> Picture | None:
 def _strip(
     row: dict[str, Any], body: Body, photograph: Picture | None, threshold: float
 ) -> Picture:
-    """Photograph with keypoints, the same with the body, and the body from front and side."""
-    vertices = rebuild_mode([row], body)[0]
-    camera = parameters_of_rows([row]).camera
+    """Photograph with keypoints, the same with each body, and the last from front and side."""
+    shown_rows = [row, with_refined_body(row)] if row.get("refined_pose") is not None else [row]
+    meshes = [rebuild_mode([one], body)[0] for one in shown_rows]
+    cameras = [parameters_of_rows([one]).camera for one in shown_rows]
+    vertices = meshes[-1]
     colours = plain_colours(vertices)
     if row.get("vertex_spread_m") is not None:
         colours = spread_colours(torch.tensor(row["vertex_spread_m"]).float())[None]
@@ -143,7 +145,10 @@ def _strip(
     views = [draw_views(vertices, body.faces, colours, (turn,), HEIGHT) for turn in (0.0, 90.0)]
     parts = [
         draw_keypoints(picture, keypoints.numpy(), threshold),
-        draw_bodies(picture, vertices, body.faces, camera, crop_in_picture, colours),
+        *(
+            draw_bodies(picture, mesh, body.faces, camera, crop_in_picture, colours)
+            for mesh, camera in zip(meshes, cameras, strict=True)
+        ),
         *views,
     ]
     return np.concatenate(parts, axis=1)

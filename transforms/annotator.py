@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 
 from configs.predict import PredictConfig
-from transforms import distribution, sampling
+from transforms import distribution, refinement, sampling
 from transforms.clock import StageClock
 from transforms.detection import DETECT, KEYPOINTS, detect_people, find_keypoints
 from transforms.drawing import DRAW, NUM_DRAWN_SAMPLES, DrawnPicture, draw_frame
@@ -85,9 +85,17 @@ class Annotator:
         people.columns.pop(PROXY, None)  # 4.7 MB per person, not needed any more
         run(
             distribution.BODY,
-            lambda some: distribution.place_bodies(some, models),
+            lambda some: distribution.place_modes(some, models),
             *distribution.MAY_BE_NAN,
         )
+        if config.refinement.refine:
+            run(
+                refinement.REFINE,
+                lambda some: refinement.refine_people(
+                    some, models, config.refinement.keypoint_error
+                ),
+                *refinement.MAY_BE_NAN,
+            )
         if config.sampling.uncertainty:
             num_drawn = NUM_DRAWN_SAMPLES if "samples" in config.run.visualise else 0
             run(

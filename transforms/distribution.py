@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import torch
 from torch import Tensor
 
@@ -9,6 +11,7 @@ from model.cameras import half_turn_x, project_body
 from model.matrix_fisher import MatrixFisher
 from model.measurements import MEASUREMENT_NAMES
 from model.network import DistributionNet
+from model.reconstruct import BodyParameters, PersonParameters
 from model.uncertainty import fit_to_keypoints
 from transforms.isolation import Columns, People
 from transforms.models import Models
@@ -33,14 +36,18 @@ def predict_distributions(people: People, net: DistributionNet, batch_size: int)
     return columns | {"pose_spread_deg": spread.float()}
 
 
-def place_bodies(people: People, models: Models) -> Columns:
+def place_modes(people: People, models: Models) -> Columns:
     """Columns of the mode's body: mesh and joints, their place in the picture, measurements."""
-    columns = people.columns
-    vertices, joints = models.body(
-        columns["shape_mean"], columns["pose_mode"], columns["global_rotmat"]
-    )
+    names = ("pose_mode", "shape_mean", "global_rotmat", "camera")
+    modes = BodyParameters(*(people.columns[name] for name in names))
+    return place_bodies(people, models, modes) | _measurements(people, models)
+
+
+def place_bodies(people: People, models: Models, bodies: BodyParameters) -> Columns:
+    """Columns of one body of each person: mesh and joints, and their place in the picture."""
+    vertices, joints = models.body(bodies.betas, bodies.pose, bodies.global_rotmat)
     coco = models.body.coco_joints(vertices, joints)
-    joints2d = project_body(coco, columns["camera"], columns["crop"].to(coco.device))
+    joints2d = project_body(coco, bodies.camera, people.columns["crop"].to(coco.device))
     pelvis = half_turn_x(joints[:, :1])
     return {
         "body_vertices": vertices,
@@ -49,8 +56,13 @@ def place_bodies(people: People, models: Models) -> Columns:
         "pelvis": pelvis[:, 0],
         "joints2d": joints2d,
         "reprojection_px": _reprojection(people, joints2d, models.threshold),
-        **_measurements(people, models),
     }
+
+
+def person_parameters(people: People) -> PersonParameters:
+    """The distributions among the people's columns."""
+    names = [field.name for field in fields(PersonParameters) if field.name in people.columns]
+    return PersonParameters(**{name: people.columns[name] for name in names})
 
 
 def visible_keypoints(

@@ -23,6 +23,7 @@ from transforms.file_names import picture_name
 from transforms.isolation import People
 from transforms.items import Frame, Item
 from transforms.models import Models
+from transforms.schema import refined_name
 
 DRAW = "draw"
 NUM_DRAWN_SAMPLES = 8
@@ -46,6 +47,8 @@ def draw_frame(
     frame: Frame, people: People, models: Models, kinds: Collection[str]
 ) -> list[DrawnPicture]:
     """JPEG files: one `uncropped` per frame, one `crop` and `samples` per person.
+
+    `uncropped` shows the refined bodies where there are any, `crop` both them and the modes.
 
     Args:
         frame: The frame of all these people.
@@ -81,19 +84,17 @@ def _draw_uncropped(
     frame: Frame, people: People, models: Models, colours: Tensor | None
 ) -> np.ndarray:
     assert frame.image is not None, "only decoded frames have people"
-    columns = people.columns
     image, scale = shrink_to(frame.image, _MAX_UNCROPPED_SIDE)
-    picture = draw_bodies(
-        image, columns["body_vertices"], models.body.faces, columns["camera"],
-        scale * columns["crop"].to(models.device), colours,
-    )  # fmt: skip
+    vertices, camera = _bodies(people)[-1]
+    crop = scale * people.columns["crop"].to(models.device)
+    picture = draw_bodies(image, vertices, models.body.faces, camera, crop, colours)
     return picture if colours is None else add_spread_legend(picture)
 
 
 def _draw_crop(
     frame: Frame, people: People, models: Models, colours: Tensor | None, one: slice
 ) -> np.ndarray:
-    """The network's crop with its keypoints, beside the same with the body."""
+    """The network's crop with its keypoints, beside the same with each body."""
     assert frame.image is not None, "only decoded frames have people"
     crop = people.columns["crop"][one][0].cpu()
     picture = cut_out_crop(frame.image, crop.tolist(), _CROP_SIZE)
@@ -103,12 +104,21 @@ def _draw_crop(
     ) * _CROP_SIZE
     half = _CROP_SIZE / 2
     whole = torch.tensor([[half, half, _CROP_SIZE]], device=models.device)
-    body = draw_bodies(
-        picture, people.columns["body_vertices"][one], models.body.faces,
-        people.columns["camera"][one], whole, None if colours is None else colours[one],
-    )  # fmt: skip
-    both = np.concatenate([draw_keypoints(picture, keypoints, models.threshold), body], axis=1)
-    return both if colours is None else add_spread_legend(both)
+    mine = None if colours is None else colours[one]
+    drawn = [
+        draw_bodies(picture, vertices[one], models.body.faces, camera[one], whole, mine)
+        for vertices, camera in _bodies(people)
+    ]
+    strip = np.concatenate([draw_keypoints(picture, keypoints, models.threshold), *drawn], axis=1)
+    return strip if colours is None else add_spread_legend(strip)
+
+
+def _bodies(people: People) -> list[tuple[Tensor, Tensor]]:
+    """Meshes and cameras of the modes and, where there are any, the refined bodies."""
+    names = [("body_vertices", "camera")]
+    if refined_name("camera") in people.columns:
+        names.append((refined_name("body_vertices"), refined_name("camera")))
+    return [(people.columns[mesh], people.columns[camera]) for mesh, camera in names]
 
 
 def _draw_samples(people: People, models: Models, one: slice) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
 
 import cv2
@@ -14,6 +14,7 @@ from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights
 from configs.predict import ModelsConfig
 from model.body import Body, load_body
 from model.checkpoints import default_weights_path, load_distribution_net, sha256_of
+from model.keypoint_body import KeypointBody
 from model.keypoint_estimators import HRNetKeypoints, KeypointEstimator, MoveNetKeypoints
 from model.measurements import BodyMeasurer
 from model.movenet import MULTIPOSE_PATH, THUNDER_PATH
@@ -37,6 +38,11 @@ class Models:
     device: torch.device
     threshold: float
     """Confidence above which a limb keypoint counts as visible."""
+
+    @cached_property
+    def keypoint_body(self) -> KeypointBody:
+        """The body reduced to its keypoints, made when first asked for."""
+        return KeypointBody(self.body)
 
 
 def load_models(config: ModelsConfig) -> Models:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import fields
 
 import torch
 from torch import Tensor
@@ -13,7 +12,7 @@ from model.cameras import half_turn_x, project_body
 from model.random_streams import RandomStreams, person_keys
 from model.reconstruct import PersonParameters, Samples, draw_samples, pose_samples
 from model.uncertainty import fit_to_keypoints, order_by_fit
-from transforms.distribution import visible_keypoints
+from transforms.distribution import person_parameters, visible_keypoints
 from transforms.isolation import Columns, People
 from transforms.models import Models
 
@@ -53,7 +52,7 @@ def _draw(people: People, device: torch.device, config: SamplingConfig) -> Peopl
     """The people with their samples, columns drawn_pose, drawn_betas and drawn_global_rotmat."""
     keys = person_keys(config.seed, [i.item_id for i in people.items], people.person_indices)
     streams = RandomStreams(keys, device)
-    samples = draw_samples(_parameters(people), streams, config.num_samples)
+    samples = draw_samples(person_parameters(people), streams, config.num_samples)
     drawn = {f"drawn_{name}": values for name, values in samples._asdict().items()}
     return People(people.items, people.person_indices, people.columns | drawn)
 
@@ -93,7 +92,7 @@ class _Drawn:
         self._people = people
         self._models = models
         self._paper_rule = paper_rule
-        self._parameters = _parameters(people)
+        self._parameters = person_parameters(people)
         self._num_samples = people.columns["drawn_pose"].shape[1]
         at_once = max(1, _BODIES_AT_ONCE[models.device.type] // max(1, len(people)))
         numbers = torch.arange(self._num_samples, device=models.device).expand(len(people), -1)
@@ -136,11 +135,6 @@ class _Drawn:
             shaped = body.shape(parameters.shape_mean)
             return body.pose(shaped, samples.pose, parameters.global_rotmat)
         return pose_samples(samples, body)
-
-
-def _parameters(people: People) -> PersonParameters:
-    names = [field.name for field in fields(PersonParameters) if field.name in people.columns]
-    return PersonParameters(**{name: people.columns[name] for name in names})
 
 
 def _fit(

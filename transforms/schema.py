@@ -9,7 +9,7 @@ schema version, the names of joints and keypoints and the identity of the body m
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
@@ -74,6 +74,9 @@ class PeopleLayout:
 
     global_spread: bool = False
     """Whether the weights give the global rotation a distribution."""
+
+    refined: bool = False
+    """Whether bodies are moved onto the keypoints."""
 
 
 def _floats(count: int, kind: pa.DataType | None = None) -> pa.DataType:
@@ -181,6 +184,30 @@ def _measurement_columns() -> tuple[Column, ...]:
     return tuple(columns)
 
 
+def refined_name(column: str) -> str:
+    """Column that says of the refined body what another says of the mode."""
+    return f"refined_{column}"
+
+
+def _refined_columns() -> tuple[Column, ...]:
+    parameters = (
+        Column(
+            "pose", _floats(NUM_BODY_JOINTS * 9),
+            "rotations of the refined body: the most probable one given both the distribution and "
+            "the keypoints above the visibility threshold", "1",
+            "23 body joints x 3 x 3, row-major",
+        ),
+        Column("betas", _floats(NUM_BETAS), "its shape coefficients", "1", "10 betas"),
+        Column("global_rotmat", _floats(9), "its rotation of the pelvis", "1",
+               "3 x 3, row-major"),
+        Column("camera", _floats(3), "its weak perspective of the crop", "1, m, m", "s, tx, ty"),
+    )  # fmt: skip
+    of_body = (
+        replace(column, meaning=f"as {column.name}, of the refined body") for column in _BODY
+    )
+    return tuple(replace(c, name=refined_name(c.name)) for c in (*parameters, *of_body))
+
+
 def _spread_column(num_vertices: int) -> Column:
     return Column(
         "vertex_spread_m", _floats(num_vertices, pa.float16()),
@@ -221,11 +248,15 @@ def _sample_rotation_column(num_samples: int) -> Column:
     )  # fmt: skip
 
 
-def _vertex_column(num_vertices: int) -> Column:
-    return Column(
+def _vertex_columns(num_vertices: int, refined: bool) -> tuple[Column, ...]:
+    mode = Column(
         "vertices", _floats(num_vertices * 3), "mesh of the mode, from the pelvis as joints3d",
         "m", f"{num_vertices} vertices x (x, y, z); camera frame: {CAMERA_AXES}",
     )  # fmt: skip
+    if not refined:
+        return (mode,)
+    meaning = "mesh of the refined body, from its pelvis as refined_joints3d"
+    return mode, replace(mode, name=refined_name(mode.name), meaning=meaning)
 
 
 def people_columns(layout: PeopleLayout) -> tuple[Column, ...]:
@@ -234,6 +265,8 @@ def people_columns(layout: PeopleLayout) -> tuple[Column, ...]:
     if layout.global_spread:
         columns.append(_GLOBAL_F)
     columns.extend([*_BODY, *_measurement_columns()])
+    if layout.refined:
+        columns.extend(_refined_columns())
     if layout.uncertainty:
         columns.append(_spread_column(layout.num_vertices))
     if "samples" in layout.save:
@@ -241,7 +274,7 @@ def people_columns(layout: PeopleLayout) -> tuple[Column, ...]:
         if layout.global_spread:
             columns.append(_sample_rotation_column(layout.num_samples))
     if "vertices" in layout.save:
-        columns.append(_vertex_column(layout.num_vertices))
+        columns.extend(_vertex_columns(layout.num_vertices, layout.refined))
     return (*columns, _SEED, _RUN)
 
 
@@ -324,8 +357,9 @@ def markdown_table(columns: tuple[Column, ...]) -> str:
 def markdown() -> str:
     """The three tables of the README with all columns, OpenBody's sizes and 50 samples."""
     layout = PeopleLayout(
-        num_vertices=6880, num_samples=50, save=frozenset(SAVEABLE), global_spread=True
-    )
+        num_vertices=6880, num_samples=50, save=frozenset(SAVEABLE), global_spread=True,
+        refined=True,
+    )  # fmt: skip
     tables = {
         "people": people_columns(layout),
         "frames": frames_columns(),

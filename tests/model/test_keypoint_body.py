@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 from torch import Tensor
@@ -12,16 +10,14 @@ from model.body import Body, load_body
 from model.keypoint_body import NUM_TURNS, KeypointBody, turn_derivatives
 from model.rotations import rotvec_to_rotmat
 
-OPEN = "open"
 
-
-@pytest.fixture(scope="module", params=[OPEN, "smpl"])
+@pytest.fixture(scope="module", params=["regressor", "joints and vertices"])
 def body64(request: pytest.FixtureRequest) -> Body:
-    """OpenBody with its regressor, and the golden data's invented SMPL with joints and vertices."""
-    path: str | Path = OPEN
-    if request.param == "smpl":
-        path = request.getfixturevalue("golden_smpl")
-    return load_body(path).double()
+    """OpenBody with its own keypoints, and with those that SMPL has."""
+    body = load_body("open").double()
+    if request.param != "regressor":
+        body.coco_regressor = None
+    return body
 
 
 def random_people(num: int) -> tuple[Tensor, Tensor]:

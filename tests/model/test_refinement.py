@@ -13,21 +13,20 @@ from model.body import load_body
 from model.cameras import half_turn_x, project_weak_perspective
 from model.keypoint_body import KeypointBody
 from model.matrix_fisher import MatrixFisher
-from model.reconstruct import PersonParameters
+from model.reconstruct import BodyParameters, PersonParameters
 from model.refinement import (
     CAMERA_STD,
     COCO_SIGMAS,
-    DEFAULT_KEYPOINT_ERROR,
     GLOBAL_STD,
     PERSON_SIZE_M,
     STUDENT_FREEDOM,
-    RefinedBodies,
     refine_bodies,
 )
 from model.rotations import rotmat_geodesic_distance, rotvec_to_rotmat
 
 NUM_PEOPLE = 6
 LEFT_WRIST = 9
+KEYPOINT_ERROR = 0.7
 ALL = torch.ones(NUM_PEOPLE, 17, dtype=torch.bool)
 
 
@@ -56,27 +55,27 @@ def distributions() -> PersonParameters:
     )  # fmt: skip
 
 
-def mode_of(people: PersonParameters) -> RefinedBodies:
-    return RefinedBodies(people.pose_mode, people.shape_mean, people.global_rotmat, people.camera)
+def mode_of(people: PersonParameters) -> BodyParameters:
+    return BodyParameters(people.pose_mode, people.shape_mean, people.global_rotmat, people.camera)
 
 
-def project(bodies: RefinedBodies, body: KeypointBody) -> Tensor:
+def project(bodies: BodyParameters, body: KeypointBody) -> Tensor:
     rotmats = torch.cat([bodies.global_rotmat[:, None], bodies.pose], 1)
     points = half_turn_x(body.pose(bodies.betas, rotmats).points)
     return project_weak_perspective(points, bodies.camera)
 
 
-def drawn(people: PersonParameters) -> RefinedBodies:
+def drawn(people: PersonParameters) -> BodyParameters:
     """A body from each distribution, which plays the truth."""
     generator = torch.Generator().manual_seed(5)
     pose = MatrixFisher(people.pose_F).sample((), generator)
     assert people.global_F is not None
     turned = MatrixFisher(people.global_F).sample((), generator)
-    return RefinedBodies(pose, people.shape_mean, turned, people.camera)
+    return BodyParameters(pose, people.shape_mean, turned, people.camera)
 
 
 def energy(
-    bodies: RefinedBodies, people: PersonParameters, keypoints: Tensor, body: KeypointBody
+    bodies: BodyParameters, people: PersonParameters, keypoints: Tensor, body: KeypointBody
 ) -> Tensor:
     """The energy of the module's docstring (P,), by densities of other modules up to a constant."""
     camera = bodies.camera
@@ -86,7 +85,7 @@ def energy(
     global_F = people.global_F
     if global_F is None:
         global_F = people.global_rotmat / (2 * GLOBAL_STD**2)
-    sizes = torch.tensor(COCO_SIGMAS, dtype=torch.float64) * PERSON_SIZE_M * DEFAULT_KEYPOINT_ERROR
+    sizes = torch.tensor(COCO_SIGMAS, dtype=torch.float64) * PERSON_SIZE_M * KEYPOINT_ERROR
     squares = (project(bodies, body) - keypoints).square().sum(-1)
     squares = squares / (sizes * people.camera[:, :1]).square()
     student = torch.log1p(squares / STUDENT_FREEDOM).sum(-1) * (STUDENT_FREEDOM + 2) / 2
@@ -105,10 +104,10 @@ def test_result_is_a_minimum_of_the_energy(body: KeypointBody, with_global_F: bo
     keypoints = project(drawn(people), body)
     if not with_global_F:
         people = replace(people, global_F=None)
-    refined = refine_bodies(people, keypoints, ALL, body)
+    refined = refine_bodies(people, keypoints, ALL, body, KEYPOINT_ERROR)
     change = torch.zeros(NUM_PEOPLE, 72 + 10 + 3, dtype=torch.float64, requires_grad=True)
     turns = rotvec_to_rotmat(change[:, :72].unflatten(-1, (24, 3)))
-    moved = RefinedBodies(
+    moved = BodyParameters(
         refined.pose @ turns[:, 1:], refined.betas + change[:, 72:82],
         refined.global_rotmat @ turns[:, 0], refined.camera + change[:, 82:],
     )  # fmt: skip
@@ -123,7 +122,7 @@ def test_refined_bodies_are_nearer_to_the_truth(body: KeypointBody) -> None:
     people = distributions()
     truth = drawn(people)
     keypoints = project(truth, body)
-    refined = refine_bodies(people, keypoints, ALL, body)
+    refined = refine_bodies(people, keypoints, ALL, body, KEYPOINT_ERROR)
     misfit = [
         (project(b, body) - keypoints).norm(dim=-1).mean() for b in (mode_of(people), refined)
     ]
@@ -137,8 +136,10 @@ def test_refined_bodies_are_nearer_to_the_truth(body: KeypointBody) -> None:
 def test_nothing_seen_or_nothing_new_keeps_the_mode(body: KeypointBody) -> None:
     people = distributions()
     mode = mode_of(people)
-    unseen = refine_bodies(people, torch.full((NUM_PEOPLE, 17, 2), 5.0).double(), ~ALL, body)
-    confirmed = refine_bodies(people, project(mode, body), ALL, body)
+    unseen = refine_bodies(
+        people, torch.full((NUM_PEOPLE, 17, 2), 5.0).double(), ~ALL, body, KEYPOINT_ERROR
+    )
+    confirmed = refine_bodies(people, project(mode, body), ALL, body, KEYPOINT_ERROR)
     for name, values in mode._asdict().items():
         torch.testing.assert_close(getattr(unseen, name), values, atol=1e-9, rtol=0)
         torch.testing.assert_close(getattr(confirmed, name), values, atol=1e-6, rtol=0)
@@ -151,8 +152,8 @@ def test_a_keypoint_far_off_hardly_pulls(body: KeypointBody) -> None:
     spoilt[:, LEFT_WRIST] += 1.0  # half a crop in both directions
     without = ALL.clone()
     without[:, LEFT_WRIST] = False
-    pulled = project(refine_bodies(people, spoilt, ALL, body), body)
-    unpulled = project(refine_bodies(people, keypoints, without, body), body)
+    pulled = project(refine_bodies(people, spoilt, ALL, body, KEYPOINT_ERROR), body)
+    unpulled = project(refine_bodies(people, keypoints, without, body, KEYPOINT_ERROR), body)
     distance = (pulled - unpulled).norm(dim=-1)
     assert distance.mean() < 0.02 < math.sqrt(2)
 
@@ -160,12 +161,14 @@ def test_a_keypoint_far_off_hardly_pulls(body: KeypointBody) -> None:
 def test_everybody_is_refined_alone(body: KeypointBody) -> None:
     people = distributions()
     keypoints = project(drawn(people), body)
-    together = refine_bodies(people, keypoints, ALL, body)
+    together = refine_bodies(people, keypoints, ALL, body, KEYPOINT_ERROR)
     spoilt = replace(people, camera=people.camera.clone())
     spoilt.camera[0] = math.nan
-    beside_a_nan = refine_bodies(spoilt, keypoints, ALL, body)
+    beside_a_nan = refine_bodies(spoilt, keypoints, ALL, body, KEYPOINT_ERROR)
     values = {name: value[2:3] for name, value in vars(people).items()}
-    alone = refine_bodies(PersonParameters(**values), keypoints[2:3], ALL[2:3], body)
+    alone = refine_bodies(
+        PersonParameters(**values), keypoints[2:3], ALL[2:3], body, KEYPOINT_ERROR
+    )
     for name, expected in together._asdict().items():
         torch.testing.assert_close(getattr(beside_a_nan, name)[1:], expected[1:])
         torch.testing.assert_close(getattr(alone, name), expected[2:3])

@@ -261,10 +261,10 @@ def test_an_exception_in_a_batch_fails_only_the_guilty(
 
     place_bodies = distribution.place_bodies
 
-    def refuse_third_person(people: People, models: object) -> dict:
+    def refuse_third_person(people: People, *rest: object) -> dict:
         if 2 in people.person_indices:
             raise RuntimeError("third person")
-        return place_bodies(people, models)
+        return place_bodies(people, *rest)
 
     monkeypatch.setattr(distribution, "place_bodies", refuse_third_person)
     assert predict(PEDESTRIANS, "--limit", 1, "--output", tmp_path) == 0

@@ -1,0 +1,137 @@
+"""`--refine`: bodies moved onto the keypoints, from the command line to pictures and exports."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import PEDESTRIANS, PERSON, copy_person, read_rows
+from PIL import Image
+
+from model.body import load_body
+from model.cameras import half_turn_x, project_body
+from model.reconstruct import parameters_of_rows, rebuild_mode, with_refined_body
+from pipelines.cli import main
+from transforms.schema import PeopleLayout, people_schema
+
+Predict = Callable[..., int]
+OPTIONS = ("--refine", "--save", "samples,vertices", "--frame-step", "20")
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with the bundled weights, whose bodies are near enough to be worth refining."""
+    folder = tmp_path_factory.mktemp("refined")
+    inputs = (str(PERSON), str(PEDESTRIANS), "--output", str(folder), "--num-samples", "4")
+    assert main(["predict", *inputs, *OPTIONS, "--visualise", "crops,uncropped"]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def rows(output: Path) -> list[dict[str, Any]]:
+    return read_rows(output, "people").to_pylist()
+
+
+def test_refined_bodies_lie_nearer_to_the_keypoints(rows: list[dict[str, Any]]) -> None:
+    before = np.array([row["reprojection_px"] for row in rows])
+    after = np.array([row["refined_reprojection_px"] for row in rows])
+    assert len(rows) > 5 and (after < before).mean() > 0.9
+    assert np.median(after / before) < 0.8
+
+
+def test_refined_columns_describe_one_body(rows: list[dict[str, Any]]) -> None:
+    body = load_body("open")
+    refined = [with_refined_body(row) for row in rows]
+    vertices, joints = rebuild_mode(refined, body)
+    parameters = parameters_of_rows(refined)
+    joints2d = project_body(body.coco_joints(vertices, joints), parameters.camera, parameters.crop)
+    pelvis = half_turn_x(joints[:, :1])
+    expected = {
+        "refined_joints3d": half_turn_x(joints) - pelvis,
+        "refined_vertices": half_turn_x(vertices) - pelvis,
+        "refined_pelvis": pelvis,
+        "refined_joints2d": joints2d,
+    }
+    for name, values in expected.items():
+        stored = torch.tensor(np.array([row[name] for row in rows], np.float32))
+        torch.testing.assert_close(
+            stored.view(values.shape), values, atol=2e-3 if "2d" in name else 1e-4, rtol=1e-4
+        )
+
+
+def test_all_other_columns_are_those_of_a_run_without(
+    output: Path, rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    plain = ["predict", str(PERSON), "--output", str(tmp_path), "--num-samples", "4"]
+    assert main([*plain, "--save", "samples,vertices"]) == 0
+    (row,) = read_rows(tmp_path, "people").to_pylist()
+    (refined,) = [other for other in rows if other["item_id"] == row["item_id"]]
+    for name in set(row) - {"run_id"}:
+        if isinstance(row[name], list):
+            np.testing.assert_allclose(refined[name], row[name], atol=1e-3, err_msg=name)
+        else:
+            assert refined[name] == pytest.approx(row[name]), name
+    layout = PeopleLayout(
+        num_vertices=6880, num_samples=4, save=frozenset({"samples", "vertices"}),
+        global_spread=True, refined=True,
+    )  # fmt: skip
+    assert read_rows(output, "people").schema.equals(people_schema(layout))
+
+
+def test_pictures_show_mode_and_refined_body(output: Path, rows: list[dict[str, Any]]) -> None:
+    crops = sorted(output.glob("pictures/*-crop.jpg"))
+    assert len(crops) == len(rows)
+    strip = np.asarray(Image.open(crops[0])).astype(int)
+    assert strip.shape[1] == 3 * 512  # keypoints, mode, refined body
+    mode, refined = strip[:400, 512:1024], strip[:400, 1024:]
+    assert np.abs(mode - refined).mean() > 1
+
+
+def test_report_tells_both_errors(output: Path) -> None:
+    assert main(["report", str(output)]) == 0
+    page = (output / "report.html").read_text("utf-8")
+    assert re.search(r"[\d.]+ px from the keypoints, refined [\d.]+ px", page)
+
+
+def test_export_of_refined_bodies(
+    output: Path, rows: list[dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--output", str(tmp_path), "--format", "smpl-npz", "--filter", "uri=*.png"]
+    assert main(["export", str(output), *options, "--refined"]) == 0
+    (row,) = [row for row in rows if row["uri"].endswith(".png")]
+    with np.load(next(tmp_path.glob("*.npz"))) as arrays:
+        np.testing.assert_allclose(arrays["betas"], row["refined_betas"], atol=1e-5)
+    assert main(["export", str(output), *options, "--refined", "--samples", "2"]) == 2
+    assert "--refined and --samples exclude each other" in capsys.readouterr().err
+
+
+def test_export_of_refined_bodies_needs_a_run_that_made_them(
+    predict: Predict, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict(PERSON, "--output", tmp_path / "plain") == 0
+    options = ["--output", str(tmp_path / "meshes"), "--format", "ply", "--refined"]
+    assert main(["export", str(tmp_path / "plain"), *options]) == 2
+    assert "no column refined_pose" in capsys.readouterr().err
+
+
+def test_rows_without_it_do_not_join(
+    output: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = copy_person(tmp_path / "another.png")
+    plain = ["predict", str(picture), "--output", str(output), "--num-samples", "4"]
+    assert main([*plain, "--save", "samples,vertices"]) == 2
+    assert "refined_pose" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", ["0", "-1", "nan"])
+def test_keypoint_error_must_be_a_size(
+    predict: Predict, tmp_path: Path, capsys: pytest.CaptureFixture[str], error: str
+) -> None:
+    options = ("--refine", "--keypoint-error", error, "--output", tmp_path)
+    assert predict(PERSON, *options) == 2
+    assert "--keypoint-error must be a number above 0" in capsys.readouterr().err

@@ -1,0 +1,31 @@
+"""Stage `refine`: each person's body moved onto the keypoints found."""
+
+from __future__ import annotations
+
+from model.cameras import image_to_crop, pixels_to_normalised
+from model.refinement import refine_bodies
+from transforms.distribution import person_parameters, place_bodies, visible_keypoints
+from transforms.isolation import Columns, People
+from transforms.models import Models
+from transforms.schema import refined_name
+
+REFINE = "refine"
+MAY_BE_NAN = (refined_name("reprojection_px"),)
+"""A person without a visible keypoint has no reprojection error; its body stays the mode's."""
+
+
+def refine_people(people: People, models: Models, keypoint_error: float) -> Columns:
+    """Columns of the refined bodies: parameters, mesh and joints, their place in the picture.
+
+    Args:
+        people: With the columns of the distribution.
+        models: Body model and visibility threshold.
+        keypoint_error: See `model.refinement.refine_bodies`.
+    """
+    parameters = person_parameters(people)
+    keypoints, visible = visible_keypoints(people, models.threshold, models.device)
+    crop = parameters.crop.to(models.device)[:, None]
+    keypoints = pixels_to_normalised(image_to_crop(keypoints, crop, 1.0), 1.0)
+    bodies = refine_bodies(parameters, keypoints, visible, models.keypoint_body, keypoint_error)
+    columns = bodies._asdict() | place_bodies(people, models, bodies)
+    return {refined_name(name): values for name, values in columns.items()}
