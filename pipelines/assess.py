@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from configs.paper_training import load_train_config
+from configs.predict import RefinementConfig
 from configs.training import DataConfig
 from model.body import load_body
 from model.checkpoints import default_weights_path, load_distribution_net, sha256_of
@@ -95,7 +96,9 @@ def run(args: argparse.Namespace) -> int:
     people = rendered_set.load_rendered_set(folder)[: args.num_people]
     record["pictures"] = json.loads((folder / DESCRIPTION_FILE).read_text())
     body = load_body(data.body_model).to(device)
-    record["conditions"] = assess(net, body, people, mean_pose, data.keypoint_noise, args.seed)
+    error = RefinementConfig().keypoint_error
+    noise = data.keypoint_noise
+    record["conditions"] = assess(net, body, people, mean_pose, noise, args.seed, error)
     _write(Path(args.output), record)
     return EXIT_DONE
 

@@ -15,7 +15,9 @@ from training.assessment_report import number, table
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
-_COLUMNS = ("uri", "frame_index", "person_index", "crop", "reprojection_px")
+_COLUMNS = (
+    "uri", "frame_index", "person_index", "crop", "reprojection_px", "refined_reprojection_px"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class PersonFit:
     error_px: float | None
     """Mean distance of the mode's keypoints from the visible ones found, px of the 256 crop; None
     where none is visible."""
+    refined_px: float | None = None
+    """The same of the refined body, of a run with --refine."""
 
 
 def person_fits(folder: RunFolder, weights_sha256: str) -> list[PersonFit]:
@@ -61,10 +65,10 @@ def photo_figures(fits: list[PersonFit]) -> dict[str, Any]:
     """Quantiles over people and a row per picture or video; px of the 256 crop.
 
     Returns:
-        `people`, `people_without_keypoints`, `quantiles` by their share, `pictures` (name, people,
-        median and largest error of each) and `each` person.
+        `people`, `people_without_keypoints`, `quantiles` and `refined_quantiles` by their share,
+        `pictures` (name, people, median and largest error of each) and `each` person.
     """
-    errors = _errors(fits)
+    errors, refined = _errors(fits), _errors(fits, "refined_px")
     by_uri: dict[str, list[PersonFit]] = {}
     for fit in fits:
         by_uri.setdefault(fit.uri, []).append(fit)
@@ -72,6 +76,7 @@ def photo_figures(fits: list[PersonFit]) -> dict[str, Any]:
         "people": len(fits),
         "people_without_keypoints": len(fits) - len(errors),
         "quantiles": {str(share): _quantile(errors, share) for share in QUANTILES},
+        "refined_quantiles": {str(share): _quantile(refined, share) for share in QUANTILES},
         "pictures": [_picture(uri, some) for uri, some in by_uri.items()],
         "each": [{**vars(fit), "uri": _name(fit.uri)} for fit in fits],
     }
@@ -79,28 +84,38 @@ def photo_figures(fits: list[PersonFit]) -> dict[str, Any]:
 
 def photo_markdown(figures: dict[str, Any]) -> str:
     """The figures of `photo_figures` as tables."""
-    quantiles = figures["quantiles"]
+    kinds = {"the mode": figures["quantiles"], "the refined body": figures["refined_quantiles"]}
     over_people = table(
-        ["people", *(f"{100 * float(share):.0f} %" for share in quantiles)],
-        [[str(figures["people"]), *map(number, quantiles.values())]],
+        ["", *(f"{100 * share:.0f} %" for share in QUANTILES)],
+        [
+            [kind, *map(number, found.values())]
+            for kind, found in kinds.items()
+            if any(found.values())
+        ],
     )
     pictures = [
-        [row["name"], str(row["people"]), number(row["median_px"]), number(row["largest_px"])]
+        [
+            row["name"],
+            str(row["people"]),
+            *(number(row[name]) for name in ("median_px", "largest_px", "refined_median_px")),
+        ]
         for row in figures["pictures"]
     ]
     return (
-        "### Photographs: keypoints of the mode to those found, px\n\n"
-        f"Quantiles over people; {figures['people_without_keypoints']} without a visible "
-        f"keypoint are left out.\n\n{over_people}\n\n"
-        + table(["picture", "people", "median", "largest"], pictures)
+        "### Photographs: keypoints of bodies to those found, px\n\n"
+        f"Quantiles over {figures['people']} people; "
+        f"{figures['people_without_keypoints']} without a visible keypoint are left out.\n\n"
+        f"{over_people}\n\n"
+        + table(["picture", "people", "median", "largest", "median, refined"], pictures)
     )
 
 
 def _fit(row: dict[str, Any]) -> PersonFit:
-    error = row["reprojection_px"]
-    if error is not None:
-        error = round(error * PROXY_SIZE / row["crop"][2], 2)
-    return PersonFit(row["uri"], row["frame_index"], row["person_index"], error)
+    mode, refined = (
+        None if row.get(name) is None else round(row[name] * PROXY_SIZE / row["crop"][2], 2)
+        for name in ("reprojection_px", "refined_reprojection_px")
+    )
+    return PersonFit(row["uri"], row["frame_index"], row["person_index"], mode, refined)
 
 
 def _picture(uri: str, fits: list[PersonFit]) -> dict[str, Any]:
@@ -110,11 +125,12 @@ def _picture(uri: str, fits: list[PersonFit]) -> dict[str, Any]:
         "people": len(fits),
         "median_px": _quantile(errors, 0.5),
         "largest_px": _quantile(errors, 1.0),
+        "refined_median_px": _quantile(_errors(fits, "refined_px"), 0.5),
     }
 
 
-def _errors(fits: list[PersonFit]) -> list[float]:
-    return [fit.error_px for fit in fits if fit.error_px is not None]
+def _errors(fits: list[PersonFit], name: str = "error_px") -> list[float]:
+    return [vars(fit)[name] for fit in fits if vars(fit)[name] is not None]
 
 
 def _quantile(errors: list[float], share: float) -> float | None:

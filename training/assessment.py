@@ -80,6 +80,7 @@ def assess(
     mean_pose: Tensor,
     noise: KeypointNoiseConfig,
     seed: int,
+    keypoint_error: float | None = None,
 ) -> dict[str, Record]:
     """The figures of `figures` under the name of each of CONDITIONS.
 
@@ -90,6 +91,7 @@ def assess(
         mean_pose: (23, 3, 3) rotations that the naive predictor always answers.
         noise: the detector errors.
         seed: of errors and draws.
+        keypoint_error: see PersonMetrics.
 
     Raises:
         ValueError: the weights are of another body, or the stored pictures too coarse for them.
@@ -99,7 +101,7 @@ def assess(
             f"the weights are for the body '{net.body_family}', the pictures show '{body.family}': "
             "set data.body_model to the weights' body"
         )
-    metrics = PersonMetrics(body, mean_pose, NUM_DRAWS)
+    metrics = PersonMetrics(body, mean_pose, NUM_DRAWS, keypoint_error)
     stride = net.config.input_stride
     columns = {
         noisy: metrics.of_people(net, people, stride, noise if noisy else None, seed)

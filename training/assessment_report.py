@@ -7,12 +7,14 @@ from typing import Any
 
 from model.skeleton import BODY_JOINT_NAMES
 from training.assessment import BEST_OF, CONDITIONS, JOINT_GROUPS, MOST_HIDDEN
-from training.person_metrics import ALIGNED_METRICS, METRICS, NUM_DRAWS, REGIONS
+from training.person_metrics import ALIGNED_METRICS, METRICS, NUM_DRAWS, REGIONS, refined_name
 
 _ACCURACY = {
     **{name: f"{name}, mm" for name in METRICS},
     **{f"naive-{name}": f"{name}, naive, mm" for name in ALIGNED_METRICS},
+    **{refined_name(name): f"{name}, refined, mm" for name in METRICS},
     "joints2D-L2E": "keypoints of the mode, px",
+    refined_name("joints2D-L2E"): "keypoints of the refined body, px",
     "joints2Dsamples-L2E": "seen keypoints of samples, px",
     "pose-NLL": "NLL of the true pose, nats per joint",
     "shape-NLL": "NLL of the true shape, nats per coefficient",
@@ -65,7 +67,8 @@ def _legend() -> str:
     return (
         "Millimetres; pixels of the 256 px crop. *Detector errors*: keypoints have the errors and "
         "losses of training. *In full view*: no keypoint outside the picture, at most "
-        f"{MOST_HIDDEN} of 17 hidden. *Naive*: always the mean training pose and shape. Of N "
+        f"{MOST_HIDDEN} of 17 hidden. *Naive*: always the mean training pose and shape. "
+        "*Refined*: moved onto the keypoints given (`predict --refine`). Of N "
         "hypotheses the first is the mode. Regions hold their share of the predicted "
         f"distribution, the densest first; ranks among {NUM_DRAWS} draws."
     )

@@ -15,7 +15,12 @@ from torch import Tensor
 
 from configs.training import KeypointNoiseConfig
 from model.body import Body
-from model.cameras import half_turn_x, normalised_to_pixels, project_weak_perspective
+from model.cameras import (
+    half_turn_x,
+    normalised_to_pixels,
+    pixels_to_normalised,
+    project_weak_perspective,
+)
 from model.distribution_metrics import (
     density_rank,
     pose_nll,
@@ -23,11 +28,13 @@ from model.distribution_metrics import (
     shape_central_probability,
     shape_nll,
 )
+from model.keypoint_body import KeypointBody
 from model.metrics import BodyPoints, body_errors, joints2d_errors
 from model.network import DistributionNet, NetOutput
 from model.proxy import PROXY_SIZE
 from model.random_streams import RandomStreams, person_keys
 from model.reconstruct import Samples, draw_samples
+from model.refinement import refine_bodies
 from model.rotations import rotvec_to_rotmat
 from model.skeleton import NUM_BETAS
 from training.augmentation import detected_keypoints, network_input
@@ -70,10 +77,20 @@ class PersonMetrics:
         mean_pose: (23, 3, 3) rotations that the naive predictor always answers, with the mean
             shape.
         num_bodies: draws that are posed, beside the mode; at most NUM_DRAWS.
+        keypoint_error: of bodies that are also moved onto the keypoints given, see
+            `model.refinement.refine_bodies`; None for no such.
     """
 
-    def __init__(self, body: Body, mean_pose: Tensor, num_bodies: int) -> None:
+    def __init__(
+        self,
+        body: Body,
+        mean_pose: Tensor,
+        num_bodies: int,
+        keypoint_error: float | None = None,
+    ) -> None:
         self.body, self.num_bodies = body, num_bodies
+        self.keypoint_error = keypoint_error
+        self.keypoint_body = None if keypoint_error is None else KeypointBody(body)
         self.device = body.faces.device
         self.people_at_once = max(8, _BODIES_AT_ONCE // (2 + num_bodies))
         naive = mean_pose.to(self.device)[None, None]
@@ -90,7 +107,7 @@ class PersonMetrics:
         noise: KeypointNoiseConfig | None,
         seed: int,
     ) -> Columns:
-        """All columns of rendered people, on the CPU; see `of_output`.
+        """All columns of rendered people, on the CPU; see `of_output` and `of_refined`.
 
         Args:
             net: network to judge; it is left in evaluation mode.
@@ -122,6 +139,8 @@ class PersonMetrics:
             proxy = network_input(batch, *given, stride, torch.float32)
             output = net.decode(net.features(proxy))
             columns = self.of_output(output, batch, RandomStreams(keys[some], self.device))
+            if self.keypoint_body is not None:
+                columns |= self.of_refined(output, batch, *given)
             parts.append({name: values.cpu() for name, values in columns.items()})
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
@@ -139,14 +158,44 @@ class PersonMetrics:
         """
         rotmats = rotvec_to_rotmat(people.rotvecs)
         draws = draw_samples(output, streams, NUM_DRAWS)
-        truth = self._posed(people.betas[:, None], rotmats[:, None, 1:], rotmats[:, :1]).points
-        target = _each(truth, lambda points: points[:, 0])
+        target = self._truth(people)
         bodies = self._hypotheses(output, draws)
         return {
             **self._error_columns(bodies.points, target),
             **_keypoint_columns(bodies.keypoints, output.camera, people),
             **_distribution_columns(output, draws, rotmats, people.betas),
         }
+
+    def of_refined(
+        self, output: NetOutput, people: RenderedSet, joints2d: Tensor, kept: Tensor
+    ) -> Columns:
+        """Columns of B people's bodies moved onto the keypoints given.
+
+        Args:
+            output: of the network.
+            people: the truth.
+            joints2d: (B, 17, 2) px of the 256 crop, as the network was given them.
+            kept: (B, 17) bool.
+
+        Returns:
+            Under `refined-NAME` of METRICS (B,) mm, and `refined_px` (B, 17).
+        """
+        assert self.keypoint_body is not None and self.keypoint_error is not None
+        keypoints = pixels_to_normalised(joints2d, PROXY_SIZE)
+        refined = refine_bodies(output, keypoints, kept, self.keypoint_body, self.keypoint_error)
+        parameters = (refined.betas, refined.pose, refined.global_rotmat)
+        bodies = self._posed(*(values[:, None] for values in parameters))
+        errors = body_errors(bodies.points, self._truth(people), METRICS)
+        return {
+            **{refined_name(name): _MM * values[:, 0] for name, values in errors.items()},
+            "refined_px": _distances(bodies.keypoints, refined.camera, people)[:, 0],
+        }
+
+    def _truth(self, people: RenderedSet) -> BodyPoints:
+        """Points (B, P, 3) of the true bodies."""
+        rotmats = rotvec_to_rotmat(people.rotvecs)
+        truth = self._posed(people.betas[:, None], rotmats[:, None, 1:], rotmats[:, :1]).points
+        return _each(truth, lambda points: points[:, 0])
 
     def _hypotheses(self, output: NetOutput, draws: Samples) -> PosedBodies:
         """The mode and the first draws."""
@@ -197,6 +246,10 @@ def headline(columns: Columns) -> dict[str, float]:
     metrics = {name: columns[name].mean() for name in names}
     metrics["joints2D-L2E"] = columns["mode_px"][~outside].mean()
     metrics["joints2Dsamples-L2E"] = columns["sample_px"][~(outside | hidden)].mean()
+    if "refined_px" in columns:
+        names = tuple(map(refined_name, METRICS))
+        metrics |= {name: columns[name].mean() for name in names}
+        metrics[refined_name("joints2D-L2E")] = columns["refined_px"][~outside].mean()
     metrics["shape-NLL"] = columns["shape_nll"].mean()
     for prefix, part in (("", "pose"), ("global-", "global")):
         if f"{part}_nll" in columns:
@@ -205,6 +258,11 @@ def headline(columns: Columns) -> dict[str, float]:
             for region, share in zip(REGIONS, shares, strict=True):
                 metrics[f"{prefix}inside-{region:.0%}"] = share
     return {name: round(float(value), 4) for name, value in metrics.items()}
+
+
+def refined_name(metric: str) -> str:
+    """Name of a metric of the bodies moved onto the keypoints."""
+    return f"refined-{metric}"
 
 
 def inside_shares(mass: Tensor) -> Tensor:
@@ -218,8 +276,7 @@ def _each(points: BodyPoints, change: Callable[[Tensor], Tensor]) -> BodyPoints:
 
 
 def _keypoint_columns(keypoints: Tensor, camera: Tensor, people: RenderedSet) -> Columns:
-    projected = project_weak_perspective(half_turn_x(keypoints), camera[:, None])
-    distance = joints2d_errors(normalised_to_pixels(projected, PROXY_SIZE), people.joints2d)
+    distance = _distances(keypoints, camera, people)
     return {
         "mode_px": distance[:, 0],
         "sample_px": distance[:, 1:].mean(1),
@@ -227,6 +284,12 @@ def _keypoint_columns(keypoints: Tensor, camera: Tensor, people: RenderedSet) ->
         "outside": people.outside,
         "hidden": people.hidden,
     }
+
+
+def _distances(keypoints: Tensor, camera: Tensor, people: RenderedSet) -> Tensor:
+    """Distances (B, N, 17) of projected keypoints (B, N, 17, 3) from the true ones, px."""
+    projected = project_weak_perspective(half_turn_x(keypoints), camera[:, None])
+    return joints2d_errors(normalised_to_pixels(projected, PROXY_SIZE), people.joints2d)
 
 
 def _distribution_columns(

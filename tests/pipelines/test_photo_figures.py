@@ -26,12 +26,13 @@ def test_errors_are_in_pixels_of_the_crop(folder: RunFolder) -> None:
     # 4.5 px of the picture, whose crops have sides of 480, 170, 170 and 120 px.
     assert astronaut == {
         "name": "astronaut.png", "people": 1, "median_px": 2.4, "largest_px": 2.4,
+        "refined_median_px": None,
     }  # fmt: skip
     assert clip["people"] == 3
     assert clip["median_px"] == pytest.approx(4.5 * 256 / 170, abs=0.01)
     assert clip["largest_px"] == pytest.approx(4.5 * 256 / 120, abs=0.01)
     assert figures["quantiles"]["0.5"] == pytest.approx(4.5 * 256 / 170, abs=0.01)
-    assert "| pedestrians.mp4 | 3 | 6.8 | 9.6 |" in photo_markdown(figures)
+    assert "| pedestrians.mp4 | 3 | 6.8 | 9.6 | – |" in photo_markdown(figures)
 
 
 def test_people_without_visible_keypoints_are_counted_apart() -> None:
@@ -39,7 +40,15 @@ def test_people_without_visible_keypoints_are_counted_apart() -> None:
     figures = photo_figures(fits)
     assert figures["people_without_keypoints"] == 1 and figures["quantiles"]["0.9"] == 3.0
     assert figures["pictures"][1]["median_px"] is None
-    assert "| b.png | 1 | – | – |" in photo_markdown(figures)
+    assert "| b.png | 1 | – | – | – |" in photo_markdown(figures)
+
+
+def test_refined_bodies_have_figures_of_their_own() -> None:
+    fits = [PersonFit("a.png", None, 0, 8.0, 4.0), PersonFit("a.png", None, 1, 6.0, 2.0)]
+    figures = photo_figures(fits)
+    assert figures["refined_quantiles"]["0.5"] == 3.0
+    page = photo_markdown(figures)
+    assert "| a.png | 2 | 7.0 | 8.0 | 3.0 |" in page and "| the refined body |" in page
 
 
 def test_predictions_of_other_weights_are_refused(folder: RunFolder) -> None:

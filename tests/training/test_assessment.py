@@ -131,12 +131,13 @@ def test_the_tables_have_a_column_for_each_condition(
 ) -> None:
     output, people = perfect
     net = ToldNet(_some(output, slice(2, 4)))
-    records = assess(net, body, people[2:4], IDENTITIES, KeypointNoiseConfig(), seed=0)
+    records = assess(net, body, people[2:4], IDENTITIES, KeypointNoiseConfig(), 0, 0.7)
     assert records["true keypoints, in full view"] == {"people": 0}
     rows = [line for line in markdown(records).splitlines() if line.startswith("|")]
     assert {row.count("|") for row in rows} == {len(CONDITIONS) + 2}
     assert any(row.startswith("| MPJPE-PA, mm | ") and row.endswith(" – |") for row in rows)
     assert not any("global" in row for row in rows)
+    assert any(row.startswith("| MPJPE-PA, refined, mm | 0.0 |") for row in rows)
 
 
 def test_a_true_distribution_is_calibrated(body: Body) -> None:
@@ -289,3 +290,20 @@ def test_the_mean_pose_that_weights_carry() -> None:
     metadata = WeightsMetadata(**weights, provenance={MEAN_POSE: carried})
     torch.testing.assert_close(weights_mean_pose(metadata), pose, atol=1e-5, rtol=0)
     assert weights_mean_pose(WeightsMetadata(**weights)) is None
+
+
+def test_refined_bodies_follow_the_keypoints_given(
+    perfect: tuple[NetOutput, RenderedSet], body: Body
+) -> None:
+    # Modes are turned away from the truth; the true keypoints bring bodies back towards it.
+    output, people = perfect
+    away = output.pose_mode @ rotvec_to_rotmat(
+        0.2 * torch.randn(6, 23, 3, generator=torch.Generator().manual_seed(2))
+    )
+    unsure = _output(10 * away, output.global_rotmat, output.shape_mean, output.shape_std * 300)
+    columns = PersonMetrics(body, IDENTITIES, 1, 0.7).of_people(ToldNet(unsure), people, 2, None, 0)
+    means = headline(columns)
+    assert means["refined-MPJPE"] < 0.8 * means["MPJPE"]
+    assert means["refined-joints2D-L2E"] < 0.3 * means["joints2D-L2E"]
+    sure = PersonMetrics(body, IDENTITIES, 1, 0.7).of_people(ToldNet(output), people, 2, None, 0)
+    assert headline(sure)["refined-MPJPE"] < 0.1
