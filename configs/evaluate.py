@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from configs.predict import RefinementConfig
+
 DEVICES = ("auto", "cpu", "cuda")
 KEYPOINTS = ("hrnet", "movenet")
 POINT_METRIC_NAMES = (
@@ -174,6 +176,13 @@ class EvaluateConfig:
     """Confidence above which limb keypoints are drawn; None = the dataset's rule, for MoveNet's
     keypoints 0.3."""
 
+    refine: bool = False
+    """True: the mode's place is taken by the body moved onto the confident
+    keypoints; likelihood, calibration, draws and the columns of the mode stay the network's."""
+
+    keypoint_error: float = RefinementConfig.keypoint_error
+    """With `refine`: see RefinementConfig."""
+
     seed: int = 0
     """Seed of all draws; a person's draws depend on it and the name of the picture alone."""
 
@@ -200,6 +209,7 @@ class EvaluateConfig:
     """Share of failed rows above which the exit code is 1."""
 
     def __post_init__(self) -> None:
+        RefinementConfig(refine=self.refine, keypoint_error=self.keypoint_error)  # checks it
         _one_of("--dataset", self.dataset, tuple(DATASETS))
         _one_of("--protocol", self.protocol, tuple(PROTOCOLS))
         _one_of("--device", self.device, DEVICES)

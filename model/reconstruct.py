@@ -113,6 +113,11 @@ def parameters_of_rows(rows: Sequence[Row]) -> PersonParameters:
     )
 
 
+def mode_of(people: PersonParameters | NetOutput) -> BodyParameters:
+    """The most probable body of each distribution."""
+    return BodyParameters(people.pose_mode, people.shape_mean, people.global_rotmat, people.camera)
+
+
 def rebuild_mode(rows: Sequence[Row], body: Body) -> tuple[Tensor, Tensor]:
     """Mesh and joints of each row's mode.
 

@@ -59,6 +59,7 @@ def protocol_lines(record: dict[str, Any]) -> list[str]:
     protocol = record["protocol"]
     config = record["run"]["config"]
     weights = record["run"]["model_files"]["weights"]["sha256"][:12]
+    refined = f"modes moved onto the keypoints given (error {config['keypoint_error']})"
     return [
         f"dataset {record['dataset']}, {record['rows_by_status'].get('ok', 0)} of "
         f"{record['rows']} rows, weights SHA-256 {weights}...",
@@ -67,6 +68,7 @@ def protocol_lines(record: dict[str, Any]) -> list[str]:
         f"{'the mode among them' if protocol['mode_among_samples'] else 'all of them draws'}; "
         f"IoU {protocol['iou']}; {protocol['joint_set']}; {protocol['gender_rule']}; "
         f"2D: {protocol['joints2d']}",
+        *([refined] if config["refine"] else []),
     ]
 
 

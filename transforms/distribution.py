@@ -11,7 +11,7 @@ from model.cameras import half_turn_x, project_body
 from model.matrix_fisher import MatrixFisher
 from model.measurements import MEASUREMENT_NAMES
 from model.network import DistributionNet
-from model.reconstruct import BodyParameters, PersonParameters
+from model.reconstruct import BodyParameters, PersonParameters, mode_of
 from model.uncertainty import fit_to_keypoints
 from transforms.isolation import Columns, People
 from transforms.models import Models
@@ -38,9 +38,8 @@ def predict_distributions(people: People, net: DistributionNet, batch_size: int)
 
 def place_modes(people: People, models: Models) -> Columns:
     """Columns of the mode's body: mesh and joints, their place in the picture, measurements."""
-    names = ("pose_mode", "shape_mean", "global_rotmat", "camera")
-    modes = BodyParameters(*(people.columns[name] for name in names))
-    return place_bodies(people, models, modes) | _measurements(people, models)
+    placed = place_bodies(people, models, mode_of(person_parameters(people)))
+    return placed | _measurements(people, models)
 
 
 def place_bodies(people: People, models: Models, bodies: BodyParameters) -> Columns:

@@ -17,7 +17,12 @@ from torch import Tensor
 
 from configs.evaluate import MIN_SUFFIX, PROTOCOLS, EvaluateConfig
 from model.body import Body
-from model.cameras import half_turn_x, normalised_to_pixels, project_weak_perspective
+from model.cameras import (
+    half_turn_x,
+    normalised_to_pixels,
+    pixels_to_normalised,
+    project_weak_perspective,
+)
 from model.distribution_metrics import (
     density_rank,
     pose_nll,
@@ -25,6 +30,7 @@ from model.distribution_metrics import (
     shape_central_probability,
     shape_nll,
 )
+from model.keypoint_body import KeypointBody
 from model.metrics import (
     POINT_METRICS,
     BodyPoints,
@@ -39,7 +45,8 @@ from model.network import DistributionNet, NetOutput
 from model.proxy import PROXY_SIZE, make_proxy
 from model.random_streams import RandomStreams, person_keys
 from model.rasterizer import rasterize
-from model.reconstruct import Samples, draw_samples
+from model.reconstruct import BodyParameters, Samples, draw_samples, mode_of
+from model.refinement import refine_bodies
 from model.rotations import rotmat_geodesic_distance, rotvec_to_rotmat
 from model.skeleton import NUM_JOINTS
 
@@ -81,7 +88,7 @@ class EvalItem:
 
 @dataclass(frozen=True)
 class Hypotheses:
-    """Bodies of B people: slot 0 the mode, then one for each draw."""
+    """Bodies of B people: slot 0 the mode or refined body, then one for each draw."""
 
     points: BodyPoints
     """(B, 1 + N, ...); with the protocol's root subtracted."""
@@ -91,6 +98,9 @@ class Hypotheses:
 
     vertices: Tensor
     """(B, 1 + N, V, 3) in the body frame, nothing subtracted."""
+
+    cameras: Tensor
+    """(B, 1 + N, 3) weak perspective of the crop."""
 
 
 class Evaluator:
@@ -115,6 +125,7 @@ class Evaluator:
         self.device = torch.device(device)
         self.net = net.eval().to(self.device)
         self.bodies = {gender: body.to(self.device) for gender, body in bodies.items()}
+        self.keypoint_body = KeypointBody(self.bodies["neutral"]) if config.refine else None
         names = config.metric_names
         self.base_names = tuple(
             dict.fromkeys(
@@ -150,12 +161,12 @@ class Evaluator:
         rotmats = rotvec_to_rotmat(pose.unflatten(-1, (NUM_JOINTS, 3)))
         betas = self._stack([item.betas for item in items]).float()
         samples = self._draw(items, output)
-        hypotheses = self._hypotheses(output, samples)
+        hypotheses = self._hypotheses(self._estimates(items, output), output, samples)
         target = self._target(items, rotmats, betas)
         return {
             **self._point_columns(hypotheses, target),
-            **self._keypoint_columns(items, hypotheses, output.camera),
-            **self._silhouette_columns(items, hypotheses, output.camera),
+            **self._keypoint_columns(items, hypotheses),
+            **self._silhouette_columns(items, hypotheses),
             **self._distribution_columns(output, rotmats[:, 1:], betas, samples.pose),
             **_prediction_columns(output),
         }
@@ -166,11 +177,24 @@ class Evaluator:
         streams = RandomStreams(keys, self.device)
         return draw_samples(output, streams, self.config.num_hypotheses)
 
-    def _hypotheses(self, output: NetOutput, samples: Samples) -> Hypotheses:
+    def _estimates(self, items: Sequence[EvalItem], output: NetOutput) -> BodyParameters:
+        """The mode of each person or, where asked for, the body moved onto its keypoints."""
+        if self.keypoint_body is None:
+            return mode_of(output)
+        joints2d = self._stack([item.joints2d for item in items]).float()
+        confident = self._stack([item.confident for item in items])
+        keypoints = pixels_to_normalised(joints2d, PROXY_SIZE)
+        error = self.config.keypoint_error
+        return refine_bodies(output, keypoints, confident, self.keypoint_body, error)
+
+    def _hypotheses(
+        self, estimates: BodyParameters, output: NetOutput, samples: Samples
+    ) -> Hypotheses:
         body = self.bodies["neutral"]
-        mode = output.pose_mode, output.shape_mean, output.global_rotmat
-        rotmats, betas, global_rotmats = (
-            torch.cat([best[:, None], drawn], 1) for best, drawn in zip(mode, samples, strict=True)
+        cameras = output.camera[:, None].expand(-1, samples.betas.shape[1], -1)
+        rotmats, betas, global_rotmats, cameras = (
+            torch.cat([best[:, None], drawn], 1)
+            for best, drawn in zip(estimates, (*samples, cameras), strict=True)
         )
         sizes = betas.shape[:2]
         shaped = body.shape(betas.flatten(0, 1))
@@ -179,7 +203,7 @@ class Evaluator:
         )
         vertices, joints = vertices[:, 0].unflatten(0, sizes), joints[:, 0].unflatten(0, sizes)
         points = self._points(body, vertices, shaped.vertices.unflatten(0, sizes))
-        return Hypotheses(points, body.coco_joints(vertices, joints), vertices)
+        return Hypotheses(points, body.coco_joints(vertices, joints), vertices, cameras)
 
     def _target(self, items: Sequence[EvalItem], rotmats: Tensor, betas: Tensor) -> BodyPoints:
         """Upright true bodies, each with the body model of its gender."""
@@ -231,12 +255,12 @@ class Evaluator:
         return columns
 
     def _keypoint_columns(
-        self, items: Sequence[EvalItem], hypotheses: Hypotheses, camera: Tensor
+        self, items: Sequence[EvalItem], hypotheses: Hypotheses
     ) -> dict[str, Tensor]:
         given = self._stack([item.joints2d for item in items])
         confident = self._stack([item.confident for item in items])
-        camera = camera[:, None].expand(-1, hypotheses.keypoints.shape[1], -1)
-        errors = joints2d_errors(project_to_crop(hypotheses.keypoints, camera), given)
+        projected = project_to_crop(hypotheses.keypoints, hypotheses.cameras)
+        errors = joints2d_errors(projected, given)
         draws = errors[:, 1 : 1 + self.config.num_samples]
         seen = confident[:, None].expand_as(draws)
         consistency = (draws * seen).sum((1, 2)) / seen.sum((1, 2))  # NaN where none is confident
@@ -249,14 +273,16 @@ class Evaluator:
         }
 
     def _silhouette_columns(
-        self, items: Sequence[EvalItem], hypotheses: Hypotheses, camera: Tensor
+        self, items: Sequence[EvalItem], hypotheses: Hypotheses
     ) -> dict[str, Tensor]:
         if not any("silhouette" in name for name in self.config.metric_names):
             return {}
         true = self._stack([item.silhouette for item in items])
-        among = self._among(hypotheses.vertices)[:, : self.config.num_samples]
-        bodies = torch.cat([hypotheses.vertices[:, :1], among], 1)
-        masks = silhouettes(self.bodies["neutral"].faces, bodies, camera)
+        bodies, cameras = (
+            torch.cat([values[:, :1], self._among(values)[:, : self.config.num_samples]], 1)
+            for values in (hypotheses.vertices, hypotheses.cameras)
+        )
+        masks = silhouettes(self.bodies["neutral"].faces, bodies, cameras)
         counts = silhouette_counts(masks, true)
         return {
             "silhouette-IOU": iou_of_counts(counts[:, 0]),
@@ -287,9 +313,8 @@ def project_to_crop(points: Tensor, camera: Tensor) -> Tensor:
     return normalised_to_pixels(project_weak_perspective(half_turn_x(points), camera), PROXY_SIZE)
 
 
-def silhouettes(faces: Tensor, vertices: Tensor, camera: Tensor) -> Tensor:
-    """(B, N, 256, 256) bool masks of (B, N, V, 3) upright bodies under (B, 3) cameras."""
-    cameras = camera[:, None].expand(-1, vertices.shape[1], -1)
+def silhouettes(faces: Tensor, vertices: Tensor, cameras: Tensor) -> Tensor:
+    """(B, N, 256, 256) bool masks of (B, N, V, 3) upright bodies under (B, N, 3) cameras."""
     screen = torch.cat([project_to_crop(vertices, cameras), -vertices[..., 2:]], -1)
     fragments = rasterize(screen.flatten(0, 1), faces, PROXY_SIZE, PROXY_SIZE)
     return fragments.mask.unflatten(0, vertices.shape[:2])

@@ -13,7 +13,7 @@ from model.body import load_body
 from model.cameras import half_turn_x, project_weak_perspective
 from model.keypoint_body import KeypointBody
 from model.matrix_fisher import MatrixFisher
-from model.reconstruct import BodyParameters, PersonParameters
+from model.reconstruct import BodyParameters, PersonParameters, mode_of
 from model.refinement import (
     CAMERA_STD,
     COCO_SIGMAS,
@@ -53,10 +53,6 @@ def distributions() -> PersonParameters:
         camera=torch.tensor([[0.8, 0.05, 0.3]], dtype=torch.float64).repeat(NUM_PEOPLE, 1),
         crop=torch.tensor([[128.0, 128.0, 256.0]]).repeat(NUM_PEOPLE, 1),
     )  # fmt: skip
-
-
-def mode_of(people: PersonParameters) -> BodyParameters:
-    return BodyParameters(people.pose_mode, people.shape_mean, people.global_rotmat, people.camera)
 
 
 def project(bodies: BodyParameters, body: KeypointBody) -> Tensor:

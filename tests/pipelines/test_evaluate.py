@@ -303,6 +303,17 @@ def test_two_runs_are_compared(
     assert "8 common rows" in capsys.readouterr().out
 
 
+def test_refined_bodies_are_compared_with_the_modes(
+    data: Path, weights: Path, output: Path, tmp_path: Path
+) -> None:
+    assert main(command(data, weights, tmp_path, "--best-of", "1,3,5", "--refine")) == 0
+    assert "modes moved onto the keypoints given" in (tmp_path / "evaluation.md").read_text()
+    assert "modes moved" not in (output / "evaluation.md").read_text()
+    _, differences = compare(str(output), str(tmp_path))
+    (joints2d,) = [d for d in differences if d.name == "joints2D-L2E"]
+    assert joints2d.high < 0
+
+
 def test_the_interval_holds_the_mean_and_narrows() -> None:
     rng = np.random.default_rng(0)
     differences = rng.normal(0.5, 1.0, (400, 1))

@@ -79,7 +79,7 @@ def items(bodies: dict, truth: tuple) -> list[EvalItem]:
     pelvis, keypoints = joints[:, :1], body.coco_joints(vertices, joints)
     seen = [half_turn_x(points - pelvis) + pelvis for points in (vertices, keypoints)]
     pixels = project_to_crop(seen[1], CAMERA.expand(5, 3)).numpy().astype(np.float64)
-    masks = silhouettes(body.faces, seen[0][:, None], CAMERA.expand(5, 3))[:, 0].numpy()
+    masks = silhouettes(body.faces, seen[0][:, None], CAMERA.expand(5, 1, 3))[:, 0].numpy()
     every = np.ones(17, bool)
     return [
         EvalItem(
@@ -145,6 +145,23 @@ def test_draws_belong_to_the_row(bodies: dict, truth: tuple, items: list) -> Non
         np.testing.assert_allclose(alone[name], together[name][3:4], rtol=1e-4, atol=1e-6)
     other = Evaluator(replace(CONFIG, seed=1), oracle, bodies).rows(items[3:4])
     assert other["joints2Dsamples-L2E"] != alone["joints2Dsamples-L2E"]
+
+
+def test_refined_bodies_take_the_place_of_the_modes(
+    bodies: dict, truth: tuple, items: list
+) -> None:
+    pose, betas = truth
+    turned = pose.clone()
+    turned[:, 3:] += 0.15 * torch.randn(5, 69, generator=torch.Generator().manual_seed(1))
+    plain, refined = (
+        Evaluator(replace(CONFIG, refine=refine), Oracle(turned, betas, 20.0), bodies).rows(items)
+        for refine in (False, True)
+    )
+    for name in ("MPJPE", "PVE", "joints2D-L2E"):
+        assert refined[name].mean() < 0.75 * plain[name].mean(), name
+    assert refined["silhouette-IOU"].mean() > plain["silhouette-IOU"].mean()
+    for name in ("joints2Dsamples-L2E", "pose_nll", "pose_rank", "pose_mode", "camera"):
+        np.testing.assert_array_equal(refined[name], plain[name], err_msg=name)
 
 
 def test_consistency_counts_confident_keypoints_only(
