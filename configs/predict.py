@@ -137,10 +137,10 @@ class RefinementConfig:
     refine: bool = False
     """True: columns refined_*, the most probable body given the distribution and the keypoints."""
 
-    keypoint_error: float = 0.7
-    """Size of the keypoints' errors, in units of how far COCO's annotators differ. Smaller draws
-    bodies nearer to the keypoints, until about 0.5; larger is better in 3D where clothes mislead
-    the detector, until about 2; with true keypoints, smaller is."""
+    keypoint_error: float = 1.0
+    """Factor on the size of the keypoints' errors: at 1 they are how far COCO's annotators differ,
+    and 2 px of the crop. Smaller draws bodies nearer to the keypoints, which with exact keypoints
+    is better in 3D too; with a detector's it is not."""
 
     def __post_init__(self) -> None:
         _check(

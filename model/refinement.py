@@ -37,6 +37,9 @@ published with its evaluation (pycocotools, `kpt_oks_sigmas`)."""
 PERSON_SIZE_M = 0.75
 """Root of the area that a grown person covers, m."""
 
+RESOLUTION = 2 / 128
+"""What a detector's errors come to however small the person: 2 px of the 256 px crop."""
+
 STUDENT_FREEDOM = 3.0
 """v above: few, for errors with the heavy tails of swapped limbs."""
 
@@ -67,7 +70,7 @@ def refine_bodies(
         keypoints: (P, 17, 2) found in the picture, -1..1 across the crop.
         visible: (P, 17) bool: keypoints that count; a person without any keeps the mode.
         body: the body of their pose and shape.
-        keypoint_error: size of the keypoints' errors, in units of COCO's annotators'.
+        keypoint_error: factor on `keypoint_std`.
     """
     posterior = _Posterior(people, keypoints, visible, body, keypoint_error)
     here = posterior.linearised(posterior.start())
@@ -78,6 +81,16 @@ def refine_bodies(
         here = _chosen(better, there, here)
         damping = damping * torch.where(better, _BETTER, _WORSE)
     return posterior.bodies(here.place)
+
+
+def keypoint_std(camera: Tensor) -> Tensor:
+    """(P, 17) standard deviations of keypoints in x and y, of the crop's half side.
+
+    Args:
+        camera: (P, 3), whose scale tells how large people are.
+    """
+    of_annotators = camera.new_tensor(COCO_SIGMAS) * PERSON_SIZE_M * camera[:, :1]
+    return (of_annotators.square() + RESOLUTION**2).sqrt()
 
 
 @dataclass(frozen=True)
@@ -127,8 +140,7 @@ class _Posterior:
             global_F = people.global_rotmat / (2 * GLOBAL_STD**2)
         self._F = torch.cat([global_F[:, None], people.pose_F], 1)
         self._mode = torch.cat([people.global_rotmat[:, None], people.pose_mode], 1)
-        sigmas = keypoints.new_tensor(COCO_SIGMAS) * (PERSON_SIZE_M * keypoint_error)
-        self._std = sigmas * people.camera[:, :1]  # (P, 17), of the crop's half side
+        self._std = keypoint_error * keypoint_std(people.camera)
         self._visible = visible.to(keypoints.dtype)
         stds = keypoints.new_tensor((1.0,) * NUM_BETAS + CAMERA_STD)
         self._rest_curvature = stds**-2

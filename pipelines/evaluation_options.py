@@ -43,8 +43,8 @@ _OPTIONS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         ("--best-of", {"metavar": "LIST", "help": "also the best of the first N, e.g. 1,5,10,100"}),
         ("--refine", {"action": "store_true",
                       "help": "judge the bodies moved onto the given keypoints, not the modes"}),
-        ("--keypoint-error", {"type": float, "metavar": "X", "help": "size of the keypoints' "
-                              "errors, in units of COCO's annotators' (0.7)"}),
+        ("--keypoint-error", {"type": float, "metavar": "X", "help": "factor on the size of the "
+                              "keypoints' errors (1)"}),
         ("--seed", {"type": int, "metavar": "N", "help": "seed of all draws (0)"}),
     ],
     "run": [

@@ -88,7 +88,7 @@ _GROUPS: dict[str, list[tuple[tuple[str, ...], dict[str, Any]]]] = {
         (("--refine",), {"action": "store_true",
          "help": "also move bodies onto the keypoints, as far as the distribution allows"}),
         (("--keypoint-error",), {"type": float, "metavar": "X",
-         "help": "size of the keypoints' errors, in units of COCO's annotators' (0.7)"}),
+         "help": "factor on the size of the keypoints' errors; smaller: nearer to them (1)"}),
     ],
     "run": [
         (("--shard-size",), {"type": int, "metavar": "N", "help": "items per unit of work"}),

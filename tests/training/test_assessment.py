@@ -131,7 +131,7 @@ def test_the_tables_have_a_column_for_each_condition(
 ) -> None:
     output, people = perfect
     net = ToldNet(_some(output, slice(2, 4)))
-    records = assess(net, body, people[2:4], IDENTITIES, KeypointNoiseConfig(), 0, 0.7)
+    records = assess(net, body, people[2:4], IDENTITIES, KeypointNoiseConfig(), 0, 1.0)
     assert records["true keypoints, in full view"] == {"people": 0}
     rows = [line for line in markdown(records).splitlines() if line.startswith("|")]
     assert {row.count("|") for row in rows} == {len(CONDITIONS) + 2}
@@ -301,9 +301,9 @@ def test_refined_bodies_follow_the_keypoints_given(
         0.2 * torch.randn(6, 23, 3, generator=torch.Generator().manual_seed(2))
     )
     unsure = _output(10 * away, output.global_rotmat, output.shape_mean, output.shape_std * 300)
-    columns = PersonMetrics(body, IDENTITIES, 1, 0.7).of_people(ToldNet(unsure), people, 2, None, 0)
+    columns = PersonMetrics(body, IDENTITIES, 1, 1.0).of_people(ToldNet(unsure), people, 2, None, 0)
     means = headline(columns)
     assert means["refined-MPJPE"] < 0.8 * means["MPJPE"]
     assert means["refined-joints2D-L2E"] < 0.3 * means["joints2D-L2E"]
-    sure = PersonMetrics(body, IDENTITIES, 1, 0.7).of_people(ToldNet(output), people, 2, None, 0)
+    sure = PersonMetrics(body, IDENTITIES, 1, 1.0).of_people(ToldNet(output), people, 2, None, 0)
     assert headline(sure)["refined-MPJPE"] < 0.1
