@@ -23,7 +23,7 @@ from model.reconstruct import BodyParameters, PersonParameters, mode_of
 from model.refinement import (
     CAMERA_STD,
     STUDENT_FREEDOM,
-    keypoint_std,
+    keypoint_sizes,
     refine_bodies,
 )
 from model.rotations import rotvec_to_rotmat
@@ -65,8 +65,8 @@ def energy(
     """Sum over people of what `model.refinement` minimises, through the mesh."""
     mode = mode_of(people)
     assert people.global_F is not None
-    std = ERROR * keypoint_std(people.camera)
-    squares = (projected(bodies, body) - keypoints).square().sum(-1) / std.square()
+    sizes = ERROR * keypoint_sizes(people.camera)
+    squares = (projected(bodies, body) - keypoints).square().sum(-1) / sizes.square()
     scale = (bodies.camera[:, :1] / people.camera[:, :1]).log()
     off = torch.cat([scale, bodies.camera[:, 1:] - people.camera[:, 1:]], 1)
     return (

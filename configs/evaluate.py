@@ -177,8 +177,9 @@ class EvaluateConfig:
     keypoints 0.3."""
 
     refine: bool = False
-    """True: the mode's place is taken by the body moved onto the confident
-    keypoints; likelihood, calibration, draws and the columns of the mode stay the network's."""
+    """True: the mode's place, also among the hypotheses, is taken by the body moved onto the
+    confident keypoints (of SSP-3D, all). Likelihood, calibration, draws and the columns pose_mode,
+    global_rotmat, shape_mean and camera stay the network's."""
 
     keypoint_error: float = RefinementConfig.keypoint_error
     """With `refine`: see RefinementConfig."""

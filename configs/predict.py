@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 GENDERS = ("neutral", "male", "female")
@@ -140,12 +139,12 @@ class RefinementConfig:
     keypoint_error: float = 1.0
     """Factor on the size of the keypoints' errors: at 1 they are how far COCO's annotators differ,
     and 2 px of the crop. Smaller draws bodies nearer to the keypoints, which with exact keypoints
-    is better in 3D too; with a detector's it is not."""
+    is better in 3D too; with a detector's it is worse."""
 
     def __post_init__(self) -> None:
         _check(
-            0 < self.keypoint_error < math.inf,
-            f"--keypoint-error must be a number above 0, got {self.keypoint_error}",
+            0.01 <= self.keypoint_error <= 100,
+            f"--keypoint-error must lie between 0.01 and 100, got {self.keypoint_error}",
         )
 
 

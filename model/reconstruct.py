@@ -1,8 +1,8 @@
 """Bodies back from stored rows: the mode and the very samples of a run, from parameters alone.
 
 A row of people/*.parquet holds about 3 kB of parameters and no mesh.  With the body model the mesh
-of the mode follows exactly; with the seed, item id and person index of the row also the samples,
-since every person's draws come from a stream of their own.
+of the mode, or of the refined body, follows exactly; with the seed, item id and person index of the
+row also the samples, since every person's draws come from a stream of their own.
 
     rows = pyarrow.parquet.read_table("DIR/people/part-....parquet").to_pylist()
     vertices, joints = rebuild_mode(rows[:1], load_body("open"))

@@ -87,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
         "weights": {"name": weights.name, "sha256": sha256_of(weights)},
         "seed": args.seed,
         "keypoint_noise": asdict(data.keypoint_noise),
+        "keypoint_error": RefinementConfig().keypoint_error,
     }
     if args.predictions:  # first: it takes a moment, the rest minutes
         fits = person_fits(RunFolder(args.predictions), record["weights"]["sha256"])
@@ -96,8 +97,7 @@ def run(args: argparse.Namespace) -> int:
     people = rendered_set.load_rendered_set(folder)[: args.num_people]
     record["pictures"] = json.loads((folder / DESCRIPTION_FILE).read_text())
     body = load_body(data.body_model).to(device)
-    error = RefinementConfig().keypoint_error
-    noise = data.keypoint_noise
+    noise, error = data.keypoint_noise, record["keypoint_error"]
     record["conditions"] = assess(net, body, people, mean_pose, noise, args.seed, error)
     _write(Path(args.output), record)
     return EXIT_DONE

@@ -90,7 +90,9 @@ def check_columns(store: OutputFolder, layout: PeopleLayout, dropped: Collection
 def check_models(
     store: OutputFolder, config: PredictConfig, models: Models, dropped: Collection[str]
 ) -> None:
-    """Raise UsageError if rows that stay were made with other models; another seed only warns.
+    """Raise UsageError if rows that stay were made with other models, or refined otherwise.
+
+    Another seed only warns.
 
     Args:
         store: The output folder.
@@ -109,6 +111,7 @@ def check_models(
                 f"{store.root} holds rows of run {run} with other models "
                 f"({', '.join(differing)}): {_MENDS}."
             )
+        _check_keypoint_error(store, config, run, manifest)
         seeds.add(manifest.get("config", {}).get("sampling", {}).get("seed", config.sampling.seed))
     if seeds - {config.sampling.seed}:
         print(
@@ -139,6 +142,19 @@ def _runs_that_stay(store: OutputFolder, dropped: Collection[str]) -> set[str]:
         pairs = zip(rows["item_id"], rows["run_id"], strict=True)
         runs.update(run for item, run in pairs if item not in dropped)
     return runs
+
+
+def _check_keypoint_error(
+    store: OutputFolder, config: PredictConfig, run: str, manifest: Mapping[str, Any]
+) -> None:
+    """Raise UsageError if the run's bodies were refined with another `keypoint_error`."""
+    new, old = config.refinement, manifest.get("config", {}).get("refinement", {})
+    error = old.get("keypoint_error", new.keypoint_error)
+    if new.refine and old.get("refine") and error != new.keypoint_error:
+        raise UsageError(
+            f"{store.root} holds rows of run {run} with --keypoint-error {error}, this run has "
+            f"{new.keypoint_error}: {_MENDS}."
+        )
 
 
 def _read_manifest(store: OutputFolder, run: str) -> dict[str, Any]:

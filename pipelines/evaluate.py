@@ -66,6 +66,9 @@ _NOT_SETTINGS = frozenset({
 """Options that say where files lie or how work is divided, not which numbers come out."""
 
 
+_OF_REFINEMENT = ("refine", "keypoint_error")
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of `evaluate`."""
     add_evaluate_options(parser)
@@ -222,6 +225,8 @@ def _forget(config: EvaluateConfig, store: OutputFolder) -> None:
 def _settings(config: EvaluateConfig) -> str:
     """What decides the numbers: options and the models' hashes."""
     options = {name: value for name, value in asdict(config).items() if name not in _NOT_SETTINGS}
+    if not config.refine:
+        options = {name: value for name, value in options.items() if name not in _OF_REFINEMENT}
     options["metrics"] = config.metric_names
     options["keypoint_threshold"] = asdict(visibility_rule(config))
     hashes = {part: file["sha256"] for part, file in model_hashes(config).items()}

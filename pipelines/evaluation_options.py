@@ -83,6 +83,8 @@ def config_from_args(args: argparse.Namespace) -> EvaluateConfig:
     for name in ("dataset", "data", "output"):
         if not given.get(name):
             raise UsageError(f"--{name} is missing.")
+    if "keypoint_error" in given and not given.get("refine"):
+        raise UsageError("--keypoint-error needs --refine.")
     if "metrics" in given:
         given["metrics"] = _metrics(given["metrics"])
     if "best_of" in given:

@@ -59,7 +59,10 @@ def protocol_lines(record: dict[str, Any]) -> list[str]:
     protocol = record["protocol"]
     config = record["run"]["config"]
     weights = record["run"]["model_files"]["weights"]["sha256"][:12]
-    refined = f"modes moved onto the keypoints given (error {config['keypoint_error']})"
+    refined = (
+        "in the mode's place, also among the hypotheses, the mode moved onto the confident "
+        f"keypoints (--refine, error {config['keypoint_error']})"
+    )
     return [
         f"dataset {record['dataset']}, {record['rows_by_status'].get('ok', 0)} of "
         f"{record['rows']} rows, weights SHA-256 {weights}...",

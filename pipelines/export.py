@@ -92,6 +92,7 @@ def run(args: argparse.Namespace) -> int:
     selection = [_parse_filter(text) for text in args.filter]
     selected = _selected(folder, selection)
     if args.refined:
+        _check_refined(folder)
         selected = map(_with_refined_bodies, selected)
     export = _export_meshes if args.format in MESH_FORMATS else _export_parameters
     num_files = num_people = 0
@@ -143,13 +144,18 @@ def _selected(folder: RunFolder, selection: Sequence[tuple[str, str]]) -> Iterat
             yield _Selected(part, rows)
 
 
+def _check_refined(folder: RunFolder) -> None:
+    """Raise UsageError unless all parts hold refined bodies."""
+    for part in folder.people_parts(REFINED_COLUMNS.values()):
+        missing = [name for name in REFINED_COLUMNS.values() if name not in part.table.column_names]
+        if missing:
+            raise UsageError(
+                f"{part.name} has no column {missing[0]}: --refined needs a run of "
+                "`hierprob3d predict --refine`."
+            )
+
+
 def _with_refined_bodies(selected: _Selected) -> _Selected:
-    missing = [name for name in REFINED_COLUMNS.values() if name not in selected.rows[0]]
-    if missing:
-        raise UsageError(
-            f"{selected.part.name} has no column {missing[0]}: --refined needs a run of "
-            "`hierprob3d predict --refine`."
-        )
     return _Selected(selected.part, [with_refined_body(row) for row in selected.rows])
 
 

@@ -88,7 +88,7 @@ _GROUPS: dict[str, list[tuple[tuple[str, ...], dict[str, Any]]]] = {
         (("--refine",), {"action": "store_true",
          "help": "also move bodies onto the keypoints, as far as the distribution allows"}),
         (("--keypoint-error",), {"type": float, "metavar": "X",
-         "help": "factor on the size of the keypoints' errors; smaller: nearer to them (1)"}),
+         "help": "factor on the keypoints' errors; below 0.5 bodies follow them too far (1)"}),
     ],
     "run": [
         (("--shard-size",), {"type": int, "metavar": "N", "help": "items per unit of work"}),
@@ -123,6 +123,8 @@ def config_from_args(args: argparse.Namespace, parser: argparse.ArgumentParser) 
         raise UsageError("give at least one INPUT: a picture, video, folder, glob or list.")
     if not values.get("output"):
         raise UsageError("--output DIR is missing.")
+    if "keypoint_error" in values and not values.get("refine"):
+        raise UsageError("--keypoint-error needs --refine.")
     return PredictConfig(
         source=SourceConfig(
             **_take(values, "frame_step", "fps", "limit", "max_megapixels"),

@@ -84,29 +84,24 @@ def photo_figures(fits: list[PersonFit]) -> dict[str, Any]:
 
 def photo_markdown(figures: dict[str, Any]) -> str:
     """The figures of `photo_figures` as tables."""
-    kinds = {"the mode": figures["quantiles"], "the refined body": figures["refined_quantiles"]}
+    kinds = {"mode": figures["quantiles"]}
+    columns = {"median": "median_px", "largest": "largest_px"}
+    if any(value is not None for value in figures["refined_quantiles"].values()):
+        kinds["refined body"] = figures["refined_quantiles"]
+        columns["median, refined"] = "refined_median_px"
     over_people = table(
         ["", *(f"{100 * share:.0f} %" for share in QUANTILES)],
-        [
-            [kind, *map(number, found.values())]
-            for kind, found in kinds.items()
-            if any(found.values())
-        ],
+        [[kind, *map(number, found.values())] for kind, found in kinds.items()],
     )
     pictures = [
-        [
-            row["name"],
-            str(row["people"]),
-            *(number(row[name]) for name in ("median_px", "largest_px", "refined_median_px")),
-        ]
+        [row["name"], str(row["people"]), *(number(row[name]) for name in columns.values())]
         for row in figures["pictures"]
     ]
     return (
         "### Photographs: keypoints of bodies to those found, px\n\n"
         f"Quantiles over {figures['people']} people; "
         f"{figures['people_without_keypoints']} without a visible keypoint are left out.\n\n"
-        f"{over_people}\n\n"
-        + table(["picture", "people", "median", "largest", "median, refined"], pictures)
+        f"{over_people}\n\n" + table(["picture", "people", *columns], pictures)
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,7 +88,7 @@ class RunFolder:
         tables = [self.store.read_part(name) for name in self._finished_parts("errors")]
         return _concatenate(tables) if tables else errors_schema().empty_table()
 
-    def people_parts(self, columns: Sequence[str] | None = None) -> Iterator[PeoplePart]:
+    def people_parts(self, columns: Iterable[str] | None = None) -> Iterator[PeoplePart]:
         """The finished people parts one by one; parts of several runs may differ in columns.
 
         Args:
@@ -119,8 +119,9 @@ def _is_json(name: str) -> bool:
 
 
 def _concatenate(tables: list[pa.Table]) -> pa.Table:
-    """One table; the file metadata, which may differ between runs, is dropped."""
-    return pa.concat_tables([table.replace_schema_metadata() for table in tables])
+    """One table, null where a part lacks a column; the parts' differing metadata are dropped."""
+    bare = [table.replace_schema_metadata() for table in tables]
+    return pa.concat_tables(bare, promote_options="default")
 
 
 class RecordedBodies:

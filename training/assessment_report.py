@@ -7,14 +7,14 @@ from typing import Any
 
 from model.skeleton import BODY_JOINT_NAMES
 from training.assessment import BEST_OF, CONDITIONS, JOINT_GROUPS, MOST_HIDDEN
-from training.person_metrics import ALIGNED_METRICS, METRICS, NUM_DRAWS, REGIONS, refined_name
+from training.person_metrics import ALIGNED_METRICS, METRICS, NUM_DRAWS, REGIONS, of_refined
 
 _ACCURACY = {
     **{name: f"{name}, mm" for name in METRICS},
     **{f"naive-{name}": f"{name}, naive, mm" for name in ALIGNED_METRICS},
-    **{refined_name(name): f"{name}, refined, mm" for name in METRICS},
+    **{of_refined(name): f"{name}, refined, mm" for name in METRICS},
     "joints2D-L2E": "keypoints of the mode, px",
-    refined_name("joints2D-L2E"): "keypoints of the refined body, px",
+    of_refined("joints2D-L2E"): "keypoints of the refined body, px",
     "joints2Dsamples-L2E": "seen keypoints of samples, px",
     "pose-NLL": "NLL of the true pose, nats per joint",
     "shape-NLL": "NLL of the true shape, nats per coefficient",

@@ -107,7 +107,7 @@ class PersonMetrics:
         noise: KeypointNoiseConfig | None,
         seed: int,
     ) -> Columns:
-        """All columns of rendered people, on the CPU; see `of_output` and `of_refined`.
+        """All columns of rendered people, on the CPU; see `of_output`.
 
         Args:
             net: network to judge; it is left in evaluation mode.
@@ -138,14 +138,26 @@ class PersonMetrics:
             given = joints2d[some].to(self.device), kept[some].to(self.device)
             proxy = network_input(batch, *given, stride, torch.float32)
             output = net.decode(net.features(proxy))
-            columns = self.of_output(output, batch, RandomStreams(keys[some], self.device))
-            if self.keypoint_body is not None:
-                columns |= self.of_refined(output, batch, *given)
+            streams = RandomStreams(keys[some], self.device)
+            columns = self.of_output(output, batch, streams, given)
             parts.append({name: values.cpu() for name, values in columns.items()})
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
-    def of_output(self, output: NetOutput, people: RenderedSet, streams: RandomStreams) -> Columns:
-        """Columns of B people, whose draws come from `streams`.
+    def of_output(
+        self,
+        output: NetOutput,
+        people: RenderedSet,
+        streams: RandomStreams,
+        given: tuple[Tensor, Tensor],
+    ) -> Columns:
+        """Columns of B people.
+
+        Args:
+            output: of the network.
+            people: the truth.
+            streams: where the draws come from.
+            given: keypoints (B, 17, 2) px of the 256 crop that the network saw, and which of them
+                (B, 17) bool.
 
         Returns:
             Under each name of METRICS (B,) mm of the mode; `naive-NAME` (B,) and
@@ -154,48 +166,41 @@ class PersonMetrics:
             `pose_nll`, `pose_mass` (B, 23); `shape_nll`, `shape_mass` (B, 10) and
             `all_shape_mass` (B,) of the coefficients together; with a distribution of the global
             rotation `global_nll`, `global_mass` (B, 1). Mass is the share of the distribution that
-            is denser than at the truth: uniform from 0 to 1 if calibrated.
+            is denser than at the truth: uniform from 0 to 1 if calibrated. With a keypoint_error
+            `refined-NAME` of METRICS and `refined_px`: what NAME and mode_px are of the mode.
         """
         rotmats = rotvec_to_rotmat(people.rotvecs)
         draws = draw_samples(output, streams, NUM_DRAWS)
-        target = self._truth(people)
+        truth = self._posed(people.betas[:, None], rotmats[:, None, 1:], rotmats[:, :1]).points
+        target = _each(truth, lambda points: points[:, 0])
         bodies = self._hypotheses(output, draws)
         return {
             **self._error_columns(bodies.points, target),
             **_keypoint_columns(bodies.keypoints, output.camera, people),
             **_distribution_columns(output, draws, rotmats, people.betas),
+            **self._refined_columns(output, people, target, given),
         }
 
-    def of_refined(
-        self, output: NetOutput, people: RenderedSet, joints2d: Tensor, kept: Tensor
+    def _refined_columns(
+        self,
+        output: NetOutput,
+        people: RenderedSet,
+        target: BodyPoints,
+        given: tuple[Tensor, Tensor],
     ) -> Columns:
-        """Columns of B people's bodies moved onto the keypoints given.
-
-        Args:
-            output: of the network.
-            people: the truth.
-            joints2d: (B, 17, 2) px of the 256 crop, as the network was given them.
-            kept: (B, 17) bool.
-
-        Returns:
-            Under `refined-NAME` of METRICS (B,) mm, and `refined_px` (B, 17).
-        """
-        assert self.keypoint_body is not None and self.keypoint_error is not None
-        keypoints = pixels_to_normalised(joints2d, PROXY_SIZE)
-        refined = refine_bodies(output, keypoints, kept, self.keypoint_body, self.keypoint_error)
+        if self.keypoint_body is None or self.keypoint_error is None:
+            return {}
+        keypoints = pixels_to_normalised(given[0], PROXY_SIZE)
+        refined = refine_bodies(
+            output, keypoints, given[1], self.keypoint_body, self.keypoint_error
+        )
         parameters = (refined.betas, refined.pose, refined.global_rotmat)
         bodies = self._posed(*(values[:, None] for values in parameters))
-        errors = body_errors(bodies.points, self._truth(people), METRICS)
+        errors = body_errors(bodies.points, target, METRICS)
         return {
-            **{refined_name(name): _MM * values[:, 0] for name, values in errors.items()},
+            **{of_refined(name): _MM * values[:, 0] for name, values in errors.items()},
             "refined_px": _distances(bodies.keypoints, refined.camera, people)[:, 0],
         }
-
-    def _truth(self, people: RenderedSet) -> BodyPoints:
-        """Points (B, P, 3) of the true bodies."""
-        rotmats = rotvec_to_rotmat(people.rotvecs)
-        truth = self._posed(people.betas[:, None], rotmats[:, None, 1:], rotmats[:, :1]).points
-        return _each(truth, lambda points: points[:, 0])
 
     def _hypotheses(self, output: NetOutput, draws: Samples) -> PosedBodies:
         """The mode and the first draws."""
@@ -247,9 +252,9 @@ def headline(columns: Columns) -> dict[str, float]:
     metrics["joints2D-L2E"] = columns["mode_px"][~outside].mean()
     metrics["joints2Dsamples-L2E"] = columns["sample_px"][~(outside | hidden)].mean()
     if "refined_px" in columns:
-        names = tuple(map(refined_name, METRICS))
+        names = tuple(map(of_refined, METRICS))
         metrics |= {name: columns[name].mean() for name in names}
-        metrics[refined_name("joints2D-L2E")] = columns["refined_px"][~outside].mean()
+        metrics[of_refined("joints2D-L2E")] = columns["refined_px"][~outside].mean()
     metrics["shape-NLL"] = columns["shape_nll"].mean()
     for prefix, part in (("", "pose"), ("global-", "global")):
         if f"{part}_nll" in columns:
@@ -260,7 +265,7 @@ def headline(columns: Columns) -> dict[str, float]:
     return {name: round(float(value), 4) for name, value in metrics.items()}
 
 
-def refined_name(metric: str) -> str:
+def of_refined(metric: str) -> str:
     """Name of a metric of the bodies moved onto the keypoints."""
     return f"refined-{metric}"
 

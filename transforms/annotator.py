@@ -66,7 +66,7 @@ class Annotator:
     def _describe(
         self, people: People, frames: list[Frame], clock: StageClock, failures: list[Failure]
     ) -> People:
-        """The people with distribution, body and samples."""
+        """The people with distribution, bodies and samples."""
         models, config = self.models, self.config
         images = [frame.image for frame in frames if frame.image is not None]
 

@@ -120,7 +120,8 @@ class OutputFolder:
     def read_part(self, name: str, columns: list[str] | None = None) -> pa.Table:
         """A part's table, or some of its columns; DamagedPart if it is not whole."""
         with self._open_part(name) as file:
-            return file.read(columns=columns)
+            # Threads of Arrow that still end when a short command does may abort its process.
+            return file.read(columns=columns, use_threads=False)
 
     def read_schema(self, name: str) -> pa.Schema:
         """Schema of a part with its file metadata; DamagedPart if it is not whole."""

@@ -32,7 +32,7 @@ def test_errors_are_in_pixels_of_the_crop(folder: RunFolder) -> None:
     assert clip["median_px"] == pytest.approx(4.5 * 256 / 170, abs=0.01)
     assert clip["largest_px"] == pytest.approx(4.5 * 256 / 120, abs=0.01)
     assert figures["quantiles"]["0.5"] == pytest.approx(4.5 * 256 / 170, abs=0.01)
-    assert "| pedestrians.mp4 | 3 | 6.8 | 9.6 | – |" in photo_markdown(figures)
+    assert "| pedestrians.mp4 | 3 | 6.8 | 9.6 |" in photo_markdown(figures)
 
 
 def test_people_without_visible_keypoints_are_counted_apart() -> None:
@@ -40,7 +40,7 @@ def test_people_without_visible_keypoints_are_counted_apart() -> None:
     figures = photo_figures(fits)
     assert figures["people_without_keypoints"] == 1 and figures["quantiles"]["0.9"] == 3.0
     assert figures["pictures"][1]["median_px"] is None
-    assert "| b.png | 1 | – | – | – |" in photo_markdown(figures)
+    assert "| b.png | 1 | – | – |" in photo_markdown(figures)
 
 
 def test_refined_bodies_have_figures_of_their_own() -> None:
@@ -48,7 +48,12 @@ def test_refined_bodies_have_figures_of_their_own() -> None:
     figures = photo_figures(fits)
     assert figures["refined_quantiles"]["0.5"] == 3.0
     page = photo_markdown(figures)
-    assert "| a.png | 2 | 7.0 | 8.0 | 3.0 |" in page and "| the refined body |" in page
+    assert "| a.png | 2 | 7.0 | 8.0 | 3.0 |" in page and "| refined body |" in page
+
+
+def test_nobody_with_visible_keypoints_leaves_dashes() -> None:
+    page = photo_markdown(photo_figures([PersonFit("a.png", None, 0, None)]))
+    assert "| mode | – | – | – | – | – |" in page and "refined" not in page
 
 
 def test_predictions_of_other_weights_are_refused(folder: RunFolder) -> None:

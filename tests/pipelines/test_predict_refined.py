@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -92,10 +94,53 @@ def test_pictures_show_mode_and_refined_body(output: Path, rows: list[dict[str, 
     assert np.abs(mode - refined).mean() > 1
 
 
-def test_report_tells_both_errors(output: Path) -> None:
+def test_whole_pictures_show_the_refined_body(output: Path, tmp_path: Path) -> None:
+    options = ("--num-samples", "4", "--visualise", "uncropped")
+    assert main(["predict", str(PERSON), "--output", str(tmp_path), *options]) == 0
+    (plain,) = (tmp_path / "pictures").iterdir()
+    pictures = [Image.open(folder / "pictures" / plain.name) for folder in (tmp_path, output)]
+    with_mode, with_refined = (np.asarray(picture).astype(int) for picture in pictures)
+    assert np.abs(with_mode - with_refined).mean() > 1
+
+
+def test_report_shows_both_bodies_and_their_errors(
+    output: Path, rows: list[dict[str, Any]]
+) -> None:
     assert main(["report", str(output)]) == 0
     page = (output / "report.html").read_text("utf-8")
-    assert re.search(r"[\d.]+ px from the keypoints, refined [\d.]+ px", page)
+    told = re.findall(r"([\d.]+) px from the keypoints, refined ([\d.]+) px", page)
+    columns = ("reprojection_px", "refined_reprojection_px")
+    assert sorted(told) == sorted(tuple(f"{row[name]:.1f}" for name in columns) for row in rows)
+    encoded = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', page)[0]
+    strip = np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded)))).astype(int)
+    mode, refined = strip[:, 288:576], strip[:, 576:864]
+    assert np.abs(mode - refined).mean() > 1
+
+
+def test_threshold_and_errors_decide_how_far_bodies_move(
+    rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    options = {"unseen": ("--keypoint-threshold", "1"), "unsure": ("--keypoint-error", "50")}
+    found = {}
+    for name, words in options.items():
+        output = str(tmp_path / name)
+        plain = ["predict", str(PERSON), "--output", output, "--no-uncertainty", "--refine"]
+        assert main([*plain, *words]) == 0
+        (found[name],) = read_rows(tmp_path / name, "people").to_pylist()
+    (usual,) = [row for row in rows if row["uri"] == str(PERSON)]
+    np.testing.assert_allclose(
+        found["unseen"]["refined_pose"], found["unseen"]["pose_mode"], atol=1e-5
+    )
+    assert found["unseen"]["refined_reprojection_px"] is None
+    error = "refined_reprojection_px"
+    assert usual[error] < 0.8 * found["unsure"][error] < found["unsure"]["reprojection_px"]
+
+
+def test_a_config_file_can_ask_for_it(tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text("refine: true\nkeypoint-error: 2\nno-uncertainty: true\n")
+    options = ["--config", str(tmp_path / "run.yaml"), "--output", str(tmp_path / "out")]
+    assert main(["predict", str(PERSON), *options]) == 0
+    assert "refined_pose" in read_rows(tmp_path / "out", "people").column_names
 
 
 def test_export_of_refined_bodies(
@@ -128,10 +173,26 @@ def test_rows_without_it_do_not_join(
     assert "refined_pose" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("error", ["0", "-1", "nan"])
+def test_rows_refined_with_another_error_do_not_join(
+    output: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = copy_person(tmp_path / "another.png")
+    inputs = ["predict", str(picture), "--output", str(output), "--num-samples", "4"]
+    assert main([*inputs, *OPTIONS, "--keypoint-error", "2"]) == 2
+    assert "with --keypoint-error 1.0, this run has 2.0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", ["0", "-1", "nan", "inf", "1e-20"])
 def test_keypoint_error_must_be_a_size(
     predict: Predict, tmp_path: Path, capsys: pytest.CaptureFixture[str], error: str
 ) -> None:
     options = ("--refine", "--keypoint-error", error, "--output", tmp_path)
     assert predict(PERSON, *options) == 2
-    assert "--keypoint-error must be a number above 0" in capsys.readouterr().err
+    assert "--keypoint-error must lie between 0.01 and 100" in capsys.readouterr().err
+
+
+def test_keypoint_error_alone_is_refused(
+    predict: Predict, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict(PERSON, "--keypoint-error", "2", "--output", tmp_path) == 2
+    assert "--keypoint-error needs --refine" in capsys.readouterr().err

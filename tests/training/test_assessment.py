@@ -305,5 +305,11 @@ def test_refined_bodies_follow_the_keypoints_given(
     means = headline(columns)
     assert means["refined-MPJPE"] < 0.8 * means["MPJPE"]
     assert means["refined-joints2D-L2E"] < 0.3 * means["joints2D-L2E"]
+    assert means["refined-joints2D-L2E"] < 2.5  # px: seen by a camera of their own
+    spoilt = dataclasses.replace(people, joints2d=people.joints2d.clone())
+    spoilt.outside[2:4, 9] = True
+    spoilt.joints2d[2:4, 9] += 300  # outside, hence not given
+    columns = PersonMetrics(body, IDENTITIES, 1, 1.0).of_people(ToldNet(unsure), spoilt, 2, None, 0)
+    assert headline(columns)["refined-MPJPE"] == pytest.approx(means["refined-MPJPE"], rel=1e-3)
     sure = PersonMetrics(body, IDENTITIES, 1, 1.0).of_people(ToldNet(output), people, 2, None, 0)
     assert headline(sure)["refined-MPJPE"] < 0.1

@@ -159,9 +159,25 @@ def test_refined_bodies_take_the_place_of_the_modes(
     )
     for name in ("MPJPE", "PVE", "joints2D-L2E"):
         assert refined[name].mean() < 0.75 * plain[name].mean(), name
+    assert refined["joints2D-L2E"].max() < 2.5  # px: seen by a camera of their own
     assert refined["silhouette-IOU"].mean() > plain["silhouette-IOU"].mean()
     for name in ("joints2Dsamples-L2E", "pose_nll", "pose_rank", "pose_mode", "camera"):
         np.testing.assert_array_equal(refined[name], plain[name], err_msg=name)
+
+
+def test_keypoints_without_confidence_do_not_move_bodies(
+    bodies: dict, truth: tuple, items: list
+) -> None:
+    wild = items[0].joints2d.copy()
+    wild[9] += 200.0
+    unsure = items[0].confident.copy()
+    unsure[9] = False
+    config = replace(CONFIG, refine=True)
+    errors = [
+        Evaluator(config, Oracle(*truth, 20.0), bodies).rows([item])["MPJPE"]
+        for item in (items[0], replace(items[0], joints2d=wild, confident=unsure))
+    ]
+    np.testing.assert_allclose(errors[1], errors[0], atol=1e-4)
 
 
 def test_consistency_counts_confident_keypoints_only(
