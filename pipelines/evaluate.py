@@ -65,8 +65,8 @@ _NOT_SETTINGS = frozenset({
 })  # fmt: skip
 """Options that say where files lie or how work is divided, not which numbers come out."""
 
-
-_OF_REFINEMENT = ("refine", "keypoint_error")
+_OF_REFINEMENT = frozenset({"refine", "keypoint_error"})
+"""Settings only where bodies are refined, so that evaluations made before there were any go on."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -224,9 +224,8 @@ def _forget(config: EvaluateConfig, store: OutputFolder) -> None:
 
 def _settings(config: EvaluateConfig) -> str:
     """What decides the numbers: options and the models' hashes."""
-    options = {name: value for name, value in asdict(config).items() if name not in _NOT_SETTINGS}
-    if not config.refine:
-        options = {name: value for name, value in options.items() if name not in _OF_REFINEMENT}
+    left_out = _NOT_SETTINGS if config.refine else _NOT_SETTINGS | _OF_REFINEMENT
+    options = {name: value for name, value in asdict(config).items() if name not in left_out}
     options["metrics"] = config.metric_names
     options["keypoint_threshold"] = asdict(visibility_rule(config))
     hashes = {part: file["sha256"] for part, file in model_hashes(config).items()}

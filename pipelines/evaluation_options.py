@@ -14,7 +14,7 @@ from configs.evaluate import (
     PROTOCOLS,
     EvaluateConfig,
 )
-from pipelines.usage import UsageError, nearest
+from pipelines.usage import UsageError, nearest, refuse_without
 
 _OPTIONS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "data": [
@@ -83,8 +83,7 @@ def config_from_args(args: argparse.Namespace) -> EvaluateConfig:
     for name in ("dataset", "data", "output"):
         if not given.get(name):
             raise UsageError(f"--{name} is missing.")
-    if "keypoint_error" in given and not given.get("refine"):
-        raise UsageError("--keypoint-error needs --refine.")
+    refuse_without(given, "keypoint_error", "refine")
     if "metrics" in given:
         given["metrics"] = _metrics(given["metrics"])
     if "best_of" in given:

@@ -146,11 +146,11 @@ def _selected(folder: RunFolder, selection: Sequence[tuple[str, str]]) -> Iterat
 
 def _check_refined(folder: RunFolder) -> None:
     """Raise UsageError unless all parts hold refined bodies."""
-    for part in folder.people_parts(REFINED_COLUMNS.values()):
-        missing = [name for name in REFINED_COLUMNS.values() if name not in part.table.column_names]
+    for part, schema in folder.people_schemas():
+        missing = [name for name in REFINED_COLUMNS.values() if name not in schema.names]
         if missing:
             raise UsageError(
-                f"{part.name} has no column {missing[0]}: --refined needs a run of "
+                f"{part} has no column {missing[0]}: --refined needs a run of "
                 "`hierprob3d predict --refine`."
             )
 

@@ -24,7 +24,7 @@ from configs.predict import (
     SamplingConfig,
     SourceConfig,
 )
-from pipelines.usage import UsageError, nearest, option_actions
+from pipelines.usage import UsageError, nearest, option_actions, refuse_without
 
 _NOT_OPTIONS = ("config", "beam_options")
 _LISTS = ("--save", "--visualise")
@@ -123,8 +123,7 @@ def config_from_args(args: argparse.Namespace, parser: argparse.ArgumentParser) 
         raise UsageError("give at least one INPUT: a picture, video, folder, glob or list.")
     if not values.get("output"):
         raise UsageError("--output DIR is missing.")
-    if "keypoint_error" in values and not values.get("refine"):
-        raise UsageError("--keypoint-error needs --refine.")
+    refuse_without(values, "keypoint_error", "refine")
     return PredictConfig(
         source=SourceConfig(
             **_take(values, "frame_step", "fps", "limit", "max_megapixels"),

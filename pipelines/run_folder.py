@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,7 +88,7 @@ class RunFolder:
         tables = [self.store.read_part(name) for name in self._finished_parts("errors")]
         return _concatenate(tables) if tables else errors_schema().empty_table()
 
-    def people_parts(self, columns: Iterable[str] | None = None) -> Iterator[PeoplePart]:
+    def people_parts(self, columns: Sequence[str] | None = None) -> Iterator[PeoplePart]:
         """The finished people parts one by one; parts of several runs may differ in columns.
 
         Args:
@@ -99,6 +99,11 @@ class RunFolder:
             raw = table.schema.metadata or {}
             metadata = {key.decode(): value.decode() for key, value in raw.items()}
             yield PeoplePart(name, table, metadata)
+
+    def people_schemas(self) -> Iterator[tuple[str, pa.Schema]]:
+        """Name and schema of each finished people part; no row is read."""
+        for name in self._finished_parts("people"):
+            yield name, self.store.read_schema(name)
 
     def people(self, columns: Sequence[str]) -> pa.Table | None:
         """Some columns of all people; None where no person was found."""

@@ -7,7 +7,7 @@ import difflib
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 EXIT_DONE = 0
 EXIT_FAILURES = 1
@@ -32,6 +32,18 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """A hint such as ` Did you mean --seed?`, empty when nothing is near."""
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f" Did you mean {near[0]}?" if near else ""
+
+
+def refuse_without(values: Mapping[str, Any], name: str, needed: str) -> None:
+    """UsageError where an option is given without the switch that it changes nothing without.
+
+    Args:
+        values: what was given, by the name of its destination.
+        name: destination of the option.
+        needed: destination of the switch.
+    """
+    if name in values and not values.get(needed):
+        raise UsageError(f"--{name.replace('_', '-')} needs --{needed.replace('_', '-')}.")
 
 
 def option_name(word: str) -> str:
