@@ -32,7 +32,7 @@ test: setup  ## run the tests
 check: setup  ## lint and type check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy configs model transforms pipelines training
+	MYPYPATH=src $(BIN)/mypy -p hierprob3d
 
 bench: setup  ## speed, side by side with straightforward ports of the original's loops
 	@for file in $(filter-out benchmarks/timing.py,$(wildcard benchmarks/*.py)); do name=$$(basename $$file .py); echo "== $$name"; \

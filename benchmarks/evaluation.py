@@ -22,17 +22,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from configs.evaluate import EvaluateConfig
-from model.body import load_body
-from model.network import NetOutput
-from model.rotations import special_procrustes
-from pipelines import cli
-from pipelines.evaluation_summary import summarise
-from training.evaluation_set import make_evaluation_set
-from transforms.evaluation import EvalItem, Evaluator
-from transforms.evaluation_shards import EvaluationContext, cut_rows, evaluate_shard
-from transforms.metrics import CombineTotals, totals_of
-from transforms.store import OutputFolder, part_name
+from hierprob3d.configs.evaluate import EvaluateConfig
+from hierprob3d.model.body import load_body
+from hierprob3d.model.network import NetOutput
+from hierprob3d.model.rotations import special_procrustes
+from hierprob3d.pipelines import cli
+from hierprob3d.pipelines.evaluation_summary import summarise
+from hierprob3d.training.evaluation_set import make_evaluation_set
+from hierprob3d.transforms.evaluation import EvalItem, Evaluator
+from hierprob3d.transforms.evaluation_shards import EvaluationContext, cut_rows, evaluate_shard
+from hierprob3d.transforms.metrics import CombineTotals, totals_of
+from hierprob3d.transforms.store import OutputFolder, part_name
 
 
 class StoredNet(torch.nn.Module):

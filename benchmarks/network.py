@@ -20,8 +20,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from model.pose_head import SIGN_RULES, PoseHead
-from model.skeleton import ANCESTORS, LEVELS, NUM_BODY_JOINTS
+from hierprob3d.model.pose_head import SIGN_RULES, PoseHead
+from hierprob3d.model.skeleton import ANCESTORS, LEVELS, NUM_BODY_JOINTS
 
 EMBED_DIM = 256
 

@@ -24,13 +24,13 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from PIL import Image
-from torch import Tensor
-
 from benchmarks.body import plain_arrays, plainly_posed
 from benchmarks.canny import plain_proxy
 from benchmarks.sampler import looped_sample
-from configs.predict import (
+from PIL import Image
+from torch import Tensor
+
+from hierprob3d.configs.predict import (
     ModelsConfig,
     PredictConfig,
     RefinementConfig,
@@ -38,20 +38,20 @@ from configs.predict import (
     SamplingConfig,
     SourceConfig,
 )
-from model.body import load_body
-from model.crops import CropFrames, crop_torch
-from model.network import DistributionNet, NetworkConfig
-from model.pose_head import PoseHead
-from model.proxy import PERSON_CROP_SIZE, PROXY_SIZE, visible_mask
-from model.skeleton import ALWAYS_VISIBLE, ANCESTORS, NUM_BODY_JOINTS
-from model.uncertainty import vertex_spread
-from pipelines.predict import predict
-from transforms.distribution import predict_distributions
-from transforms.isolation import People
-from transforms.items import picture_item
-from transforms.models import Models
-from transforms.proxy import PROXY, make_proxies
-from transforms.sampling import sample_bodies
+from hierprob3d.model.body import load_body
+from hierprob3d.model.crops import CropFrames, crop_torch
+from hierprob3d.model.network import DistributionNet, NetworkConfig
+from hierprob3d.model.pose_head import PoseHead
+from hierprob3d.model.proxy import PERSON_CROP_SIZE, PROXY_SIZE, visible_mask
+from hierprob3d.model.skeleton import ALWAYS_VISIBLE, ANCESTORS, NUM_BODY_JOINTS
+from hierprob3d.model.uncertainty import vertex_spread
+from hierprob3d.pipelines.predict import predict
+from hierprob3d.transforms.distribution import predict_distributions
+from hierprob3d.transforms.isolation import People
+from hierprob3d.transforms.items import picture_item
+from hierprob3d.transforms.models import Models
+from hierprob3d.transforms.proxy import PROXY, make_proxies
+from hierprob3d.transforms.sampling import sample_bodies
 
 DEMO = Path(__file__).parents[1] / "model" / "assets" / "demo"
 THRESHOLD = 0.3

@@ -11,22 +11,22 @@ import argparse
 from collections.abc import Iterator
 
 import torch
+from benchmarks.timing import seconds
 from torch import Tensor
 
-from benchmarks.timing import seconds
-from configs.predict import RefinementConfig
-from model.body import Body, load_body
-from model.cameras import half_turn_x, project_weak_perspective
-from model.keypoint_body import KeypointBody
-from model.matrix_fisher import MatrixFisher
-from model.reconstruct import BodyParameters, PersonParameters, mode_of
-from model.refinement import (
+from hierprob3d.configs.predict import RefinementConfig
+from hierprob3d.model.body import Body, load_body
+from hierprob3d.model.cameras import half_turn_x, project_weak_perspective
+from hierprob3d.model.keypoint_body import KeypointBody
+from hierprob3d.model.matrix_fisher import MatrixFisher
+from hierprob3d.model.reconstruct import BodyParameters, PersonParameters, mode_of
+from hierprob3d.model.refinement import (
     CAMERA_STD,
     STUDENT_FREEDOM,
     keypoint_sizes,
     refine_bodies,
 )
-from model.rotations import rotvec_to_rotmat
+from hierprob3d.model.rotations import rotvec_to_rotmat
 
 ERROR = RefinementConfig.keypoint_error
 NUM_UNKNOWNS = 72 + 10 + 3

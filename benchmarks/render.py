@@ -11,10 +11,10 @@ from __future__ import annotations
 import importlib.util
 
 import torch
-
 from benchmarks.timing import seconds
-from model.body import load_body
-from model.rasterizer import interpolate, rasterize
+
+from hierprob3d.model.body import load_body
+from hierprob3d.model.rasterizer import interpolate, rasterize
 
 SIZE = 512
 

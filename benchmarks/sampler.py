@@ -11,12 +11,12 @@ import argparse
 import math
 
 import torch
+from benchmarks.timing import seconds
 from torch import Tensor
 
-from benchmarks.timing import seconds
-from model.matrix_fisher import MatrixFisher
-from model.random_streams import RandomStreams, person_keys
-from model.rotations import unitquat_to_rotmat
+from hierprob3d.model.matrix_fisher import MatrixFisher
+from hierprob3d.model.random_streams import RandomStreams, person_keys
+from hierprob3d.model.rotations import unitquat_to_rotmat
 
 OVERSAMPLING = 8
 LOOP_B = 1.5

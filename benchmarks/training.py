@@ -23,25 +23,25 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from benchmarks.timing import seconds
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.timing import seconds
-from configs.training import (
+from hierprob3d.configs.training import (
     PAPER_STAGE_2,
     DataConfig,
     OptimiserConfig,
     PhaseConfig,
     TrainConfig,
 )
-from training.distributed import Ranks
-from training.draws import seeded_generator
-from training.evaluation_set import HELDBACK_POSES
-from training.learner import Learner
-from training.optimisation import DTYPES
-from training.people_setup import PoseChoice, configured_people
-from training.rendered_set import render_people
-from training.schedule import Schedule
+from hierprob3d.training.distributed import Ranks
+from hierprob3d.training.draws import seeded_generator
+from hierprob3d.training.evaluation_set import HELDBACK_POSES
+from hierprob3d.training.learner import Learner
+from hierprob3d.training.optimisation import DTYPES
+from hierprob3d.training.people_setup import PoseChoice, configured_people
+from hierprob3d.training.rendered_set import render_people
+from hierprob3d.training.schedule import Schedule
 
 CROP_SIZE = 256
 PASSES = 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from configs.predict import RefinementConfig
+from hierprob3d.configs.predict import RefinementConfig
 
 DEVICES = ("auto", "cpu", "cuda")
 KEYPOINTS = ("hrnet", "movenet")

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model.body_file import H36M_REGRESSOR, BodyData, read_body
-from model.skeleton import LEVELS, NUM_JOINTS, PARENTS
+from hierprob3d.model.body_file import H36M_REGRESSOR, BodyData, read_body
+from hierprob3d.model.skeleton import LEVELS, NUM_JOINTS, PARENTS
 
 H36M_JOINT_NAMES = (
     "pelvis", "left_hip", "left_knee", "left_ankle", "right_hip", "right_knee", "right_ankle",

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from model.safe_pickle import load_pickle
-from model.skeleton import NUM_BETAS, NUM_BODY_JOINTS, NUM_JOINTS, NUM_KEYPOINTS, PARENTS
+from hierprob3d.model.safe_pickle import load_pickle
+from hierprob3d.model.skeleton import NUM_BETAS, NUM_BODY_JOINTS, NUM_JOINTS, NUM_KEYPOINTS, PARENTS
 
 GENDERS = ("neutral", "male", "female")
 OPENBODY_FOLDER = Path(__file__).parent / "assets" / "openbody"

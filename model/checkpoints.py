@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from model.network import DistributionNet, NetworkConfig
-from model.weight_files import (
+from hierprob3d.model.network import DistributionNet, NetworkConfig
+from hierprob3d.model.weight_files import (
     INDEX_NAME,
     WeightsError,
     read_parts,

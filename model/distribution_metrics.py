@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from model.matrix_fisher import MatrixFisher
+from hierprob3d.model.matrix_fisher import MatrixFisher
 
 
 def pose_nll(pose_F: Tensor, true_rotmats: Tensor) -> Tensor:

@@ -16,9 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.cameras import half_turn_x, project_body
-from model.rasterizer import interpolate, rasterize
-from model.skeleton import COCO_EDGES, COCO_KEYPOINT_NAMES
+from hierprob3d.model.cameras import half_turn_x, project_body
+from hierprob3d.model.rasterizer import interpolate, rasterize
+from hierprob3d.model.skeleton import COCO_EDGES, COCO_KEYPOINT_NAMES
 
 Picture = NDArray[np.uint8]
 

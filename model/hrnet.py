@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
-from model.weight_files import read_torch_checkpoint
+from hierprob3d.model.weight_files import read_torch_checkpoint
 
 INPUT_SIZE = (288, 384)
 """Width and height of the network's input, px."""

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from model.body import COCO_BODY_JOINTS, SMPL_FACE_VERTICES, Body, joint_transforms
-from model.skeleton import ANCESTORS, NUM_JOINTS, NUM_KEYPOINTS, PARENTS
+from hierprob3d.model.body import COCO_BODY_JOINTS, SMPL_FACE_VERTICES, Body, joint_transforms
+from hierprob3d.model.skeleton import ANCESTORS, NUM_JOINTS, NUM_KEYPOINTS, PARENTS
 
 NUM_TURNS = 3 * NUM_JOINTS
 """Derivatives by rotations: three of each joint, the pelvis first."""

@@ -11,19 +11,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.crops import CropFrames
-from model.hrnet import INPUT_SIZE, estimate_keypoints, load_hrnet
-from model.movenet import THUNDER_PATH, THUNDER_SIZE, default_batch_size, load_movenet
-from model.movenet_decoding import average_with_mirrored, decode_person, pose_agreement
-from model.person_detectors import MAX_WORKING_SIDE, Detections
-from model.pictures import (
+from hierprob3d.model.crops import CropFrames
+from hierprob3d.model.hrnet import INPUT_SIZE, estimate_keypoints, load_hrnet
+from hierprob3d.model.movenet import THUNDER_PATH, THUNDER_SIZE, default_batch_size, load_movenet
+from hierprob3d.model.movenet_decoding import average_with_mirrored, decode_person, pose_agreement
+from hierprob3d.model.person_detectors import MAX_WORKING_SIDE, Detections
+from hierprob3d.model.pictures import (
     crop_frames,
     cut_square,
     picture_to_tensor,
     resize_picture,
     shrink_picture,
 )
-from model.skeleton import ALWAYS_VISIBLE, NUM_KEYPOINTS
+from hierprob3d.model.skeleton import ALWAYS_VISIBLE, NUM_KEYPOINTS
 
 _MOVENET_CROP_SCALE = 1.25
 _MIN_AGREEMENT = 0.4

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.proxy import HEATMAP_STD, PROXY_SIZE
-from model.skeleton import NUM_KEYPOINTS
+from hierprob3d.model.proxy import HEATMAP_STD, PROXY_SIZE
+from hierprob3d.model.skeleton import NUM_KEYPOINTS
 
 _WIDTH = 1024
 _NUM_BLOCKS = 3

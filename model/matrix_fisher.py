@@ -11,20 +11,20 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from model.matrix_fisher_normalizer import (
+from hierprob3d.model.matrix_fisher_normalizer import (
     log_normalizer_and_gradient,
     log_normalizer_gradient,
     log_normalizer_of_s,
 )
-from model.matrix_fisher_sampler import (
+from hierprob3d.model.matrix_fisher_sampler import (
     Uniforms,
     accepted_directions,
     best_envelope,
     generator_uniforms,
     stream_uniforms,
 )
-from model.random_streams import RandomStreams
-from model.rotations import (
+from hierprob3d.model.random_streams import RandomStreams
+from hierprob3d.model.rotations import (
     ProperFactors,
     canonical_signs,
     free_sign_svd,

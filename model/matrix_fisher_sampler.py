@@ -22,7 +22,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from model.random_streams import RandomStreams
+from hierprob3d.model.random_streams import RandomStreams
 
 Uniforms = Callable[[Tensor, int, int], Tensor]
 """(draws (M,), first attempt, number of attempts K) -> (4, K, M) numbers in [0, 1)."""

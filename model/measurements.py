@@ -15,8 +15,8 @@ import math
 import torch
 from torch import Tensor
 
-from model.body import Body
-from model.skeleton import SMPL_JOINT_NAMES
+from hierprob3d.model.body import Body
+from hierprob3d.model.skeleton import SMPL_JOINT_NAMES
 
 MEASUREMENT_NAMES = ("height_m", "chest_girth_m", "waist_girth_m", "hip_girth_m")
 """Order of the last dimension of what `BodyMeasurer` returns; all in metres."""

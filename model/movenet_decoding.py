@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.movenet import STRIDE
-from model.skeleton import COCO_FLIP, NUM_KEYPOINTS
+from hierprob3d.model.movenet import STRIDE
+from hierprob3d.model.skeleton import COCO_FLIP, NUM_KEYPOINTS
 
 _PEAK_TOLERANCE = 1.0132789611816406e-06
 _PRIOR_SPREAD = 0.300048828125  # twice the prior's variance, cells squared per cell of side

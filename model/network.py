@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models import resnet18, resnet50
 
-from model.keypoint_lift import KeypointLift, places_of_heatmaps
-from model.pose_head import SIGN_RULES, PoseHead
-from model.rotations import rot6d_to_rotmat
-from model.skeleton import NUM_BETAS
+from hierprob3d.model.keypoint_lift import KeypointLift, places_of_heatmaps
+from hierprob3d.model.pose_head import SIGN_RULES, PoseHead
+from hierprob3d.model.rotations import rot6d_to_rotmat
+from hierprob3d.model.skeleton import NUM_BETAS
 
 if TYPE_CHECKING:
-    from model.checkpoints import WeightsMetadata
+    from hierprob3d.model.checkpoints import WeightsMetadata
 
 NUM_PROXY_CHANNELS = 18
 EMBED_DIM = 256

@@ -13,11 +13,11 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.ops import batched_nms
 
-from model.mask_rcnn import PERSON_LABEL, load_mask_rcnn
-from model.movenet import MULTIPOSE_PATH, SIZE_MULTIPLE, default_batch_size, load_movenet
-from model.movenet_decoding import decode_people
-from model.pictures import fitted_size, picture_to_tensor, resize_picture, shrink_picture
-from model.skeleton import NUM_KEYPOINTS
+from hierprob3d.model.mask_rcnn import PERSON_LABEL, load_mask_rcnn
+from hierprob3d.model.movenet import MULTIPOSE_PATH, SIZE_MULTIPLE, default_batch_size, load_movenet
+from hierprob3d.model.movenet_decoding import decode_people
+from hierprob3d.model.pictures import fitted_size, picture_to_tensor, resize_picture, shrink_picture
+from hierprob3d.model.skeleton import NUM_KEYPOINTS
 
 MAX_WORKING_SIDE = 2048
 """Larger pictures are shrunk to this longer side before anything else, px.

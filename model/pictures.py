@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.crops import CropFrames
+from hierprob3d.model.crops import CropFrames
 
 
 def picture_to_tensor(image: np.ndarray) -> Tensor:

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.rotations import free_sign_svd, proper_svd, special_procrustes
-from model.skeleton import ANCESTORS, LEVELS
+from hierprob3d.model.rotations import free_sign_svd, proper_svd, special_procrustes
+from hierprob3d.model.skeleton import ANCESTORS, LEVELS
 
 SIGN_RULES = ("paper", "invariant")
 """How an ancestor's orientation of spread reaches its descendants; see `PoseHead`."""

@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.canny import CannyEdgeDetector
-from model.crops import BOX_SCALE_FACTOR, CropFrames, crop_torch
-from model.heatmaps import Rounding, gaussian_profiles
-from model.skeleton import ALWAYS_VISIBLE, NUM_KEYPOINTS
+from hierprob3d.model.canny import CannyEdgeDetector
+from hierprob3d.model.crops import BOX_SCALE_FACTOR, CropFrames, crop_torch
+from hierprob3d.model.heatmaps import Rounding, gaussian_profiles
+from hierprob3d.model.skeleton import ALWAYS_VISIBLE, NUM_KEYPOINTS
 
 PERSON_CROP_SIZE = (288, 384)
 """Width and height of the crop in which HRNet looks for keypoints, px."""

@@ -22,12 +22,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.body import Body
-from model.cameras import half_turn_x
-from model.matrix_fisher import MatrixFisher
-from model.network import NetOutput
-from model.random_streams import RandomStreams, person_keys
-from model.skeleton import NUM_BETAS, NUM_BODY_JOINTS
+from hierprob3d.model.body import Body
+from hierprob3d.model.cameras import half_turn_x
+from hierprob3d.model.matrix_fisher import MatrixFisher
+from hierprob3d.model.network import NetOutput
+from hierprob3d.model.random_streams import RandomStreams, person_keys
+from hierprob3d.model.skeleton import NUM_BETAS, NUM_BODY_JOINTS
 
 SHAPE_STREAM = "shape"
 """Stream of a person that the draws of the betas use."""

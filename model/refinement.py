@@ -20,12 +20,12 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from model.cameras import half_turn_x
-from model.keypoint_body import NUM_TURNS, KeypointBody, turn_derivatives
-from model.network import NetOutput
-from model.reconstruct import BodyParameters, PersonParameters
-from model.rotations import rotvec_to_rotmat
-from model.skeleton import NUM_BETAS, NUM_KEYPOINTS
+from hierprob3d.model.cameras import half_turn_x
+from hierprob3d.model.keypoint_body import NUM_TURNS, KeypointBody, turn_derivatives
+from hierprob3d.model.network import NetOutput
+from hierprob3d.model.reconstruct import BodyParameters, PersonParameters
+from hierprob3d.model.rotations import rotvec_to_rotmat
+from hierprob3d.model.skeleton import NUM_BETAS, NUM_KEYPOINTS
 
 COCO_SIGMAS = (
     0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107,

@@ -7,7 +7,13 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from pipelines.usage import OneLineParser, UsageError, nearest, option_actions, option_name
+from hierprob3d.pipelines.usage import (
+    OneLineParser,
+    UsageError,
+    nearest,
+    option_actions,
+    option_name,
+)
 
 DEFAULT_RUNNER = "FnApiRunner"
 """Beam's own default would first try to download Prism, and hang on a machine without internet."""

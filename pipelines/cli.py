@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
-from pipelines.usage import (
+from hierprob3d.pipelines.usage import (
     EXIT_DONE,
     EXIT_USAGE,
     OneLineParser,
@@ -101,7 +101,7 @@ def _beam_actions(words: list[str], own: Mapping[str, Action]) -> dict[str, Acti
     """Beam's options, where a word may be one: importing Beam takes seconds."""
     if all(option_name(word) in own for word in words if word.startswith("--")):
         return {}
-    from pipelines.beam_options import beam_actions
+    from hierprob3d.pipelines.beam_options import beam_actions
 
     return beam_actions()
 
@@ -110,9 +110,9 @@ def _import(name: str) -> ModuleType:
     """The module of a sub-command; UsageError naming the package that is not installed."""
     command = COMMANDS[name]
     try:
-        return importlib.import_module(command.module)
+        return importlib.import_module(f"{PROGRAM}.{command.module}")
     except ModuleNotFoundError as error:
-        if error.name and error.name.split(".")[0] in ("model", "transforms", "training"):
+        if error.name and error.name.split(".")[0] == PROGRAM:
             raise
         raise UsageError(f"needs the package '{error.name}', which is not installed.") from error
 

@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.evaluation_summary import printed
-from pipelines.usage import UsageError
-from transforms.schema import STATUS_OK
-from transforms.store import OutputFolder
+from hierprob3d.pipelines.evaluation_summary import printed
+from hierprob3d.pipelines.usage import UsageError
+from hierprob3d.transforms.schema import STATUS_OK
+from hierprob3d.transforms.store import OutputFolder
 
 METRICS_FILE = "metrics.json"
 _NUM_RESAMPLES = 2000

@@ -9,14 +9,14 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from configs.predict import PredictConfig
-from pipelines.usage import UsageError
-from transforms.items import picture_item
-from transforms.models import Models, model_hashes
-from transforms.planning import Work
-from transforms.schema import STATUS_FAILED, PeopleLayout, people_schema
-from transforms.sources import Listing
-from transforms.store import RUNS, TABLES, FinishedItem, OutputFolder
+from hierprob3d.configs.predict import PredictConfig
+from hierprob3d.pipelines.usage import UsageError
+from hierprob3d.transforms.items import picture_item
+from hierprob3d.transforms.models import Models, model_hashes
+from hierprob3d.transforms.planning import Work
+from hierprob3d.transforms.schema import STATUS_FAILED, PeopleLayout, people_schema
+from hierprob3d.transforms.sources import Listing
+from hierprob3d.transforms.store import RUNS, TABLES, FinishedItem, OutputFolder
 
 _MENDS = "choose another --output, --overwrite all of it, or give the options of the earlier run"
 

@@ -15,11 +15,11 @@ from typing import Any
 
 import apache_beam as beam
 
-from configs.evaluate import PROTOCOLS, EvaluateConfig
-from pipelines.comparison import METRICS_FILE, compare, comparison_table
-from pipelines.evaluation_data import provide_data
-from pipelines.evaluation_options import add_evaluate_options, config_from_args
-from pipelines.evaluation_report import (
+from hierprob3d.configs.evaluate import PROTOCOLS, EvaluateConfig
+from hierprob3d.pipelines.comparison import METRICS_FILE, compare, comparison_table
+from hierprob3d.pipelines.evaluation_data import provide_data
+from hierprob3d.pipelines.evaluation_options import add_evaluate_options, config_from_args
+from hierprob3d.pipelines.evaluation_report import (
     CALIBRATION_PICTURE,
     calibration_picture,
     markdown,
@@ -27,19 +27,19 @@ from pipelines.evaluation_report import (
     protocol_lines,
     table_rows,
 )
-from pipelines.evaluation_summary import summarise
-from pipelines.execution import attempt, new_pipeline
-from pipelines.manifest import Manifest, new_run_id, read_outcome
-from pipelines.progress import Progress, polling_interval, published_items
-from pipelines.usage import EXIT_DONE, EXIT_FAILURES, UsageError
-from pipelines.workers import WorkerPlan, plan_workers
-from transforms.evaluation_models import (
+from hierprob3d.pipelines.evaluation_summary import summarise
+from hierprob3d.pipelines.execution import attempt, new_pipeline
+from hierprob3d.pipelines.manifest import Manifest, new_run_id, read_outcome
+from hierprob3d.pipelines.progress import Progress, polling_interval, published_items
+from hierprob3d.pipelines.usage import EXIT_DONE, EXIT_FAILURES, UsageError
+from hierprob3d.pipelines.workers import WorkerPlan, plan_workers
+from hierprob3d.transforms.evaluation_models import (
     load_evaluator,
     model_hashes,
     open_dataset,
     visibility_rule,
 )
-from transforms.evaluation_shards import (
+from hierprob3d.transforms.evaluation_shards import (
     EvaluateRows,
     EvaluationContext,
     ReadTotals,
@@ -47,9 +47,9 @@ from transforms.evaluation_shards import (
     cut_rows,
     row_item,
 )
-from transforms.metrics import CombineTotals, Totals
-from transforms.models import resolve_device
-from transforms.store import RUNS, OutputFolder
+from hierprob3d.transforms.metrics import CombineTotals, Totals
+from hierprob3d.transforms.models import resolve_device
+from hierprob3d.transforms.store import RUNS, OutputFolder
 
 ACCEPTS_BEAM_OPTIONS = True
 MARKDOWN_FILE, PAGE_FILE = "evaluation.md", "evaluation.html"

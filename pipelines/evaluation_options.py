@@ -6,7 +6,7 @@ import argparse
 from dataclasses import fields
 from typing import Any
 
-from configs.evaluate import (
+from hierprob3d.configs.evaluate import (
     DATASETS,
     DEVICES,
     KEYPOINTS,
@@ -14,7 +14,7 @@ from configs.evaluate import (
     PROTOCOLS,
     EvaluateConfig,
 )
-from pipelines.usage import UsageError, nearest, refuse_without
+from hierprob3d.pipelines.usage import UsageError, nearest, refuse_without
 
 _OPTIONS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "data": [

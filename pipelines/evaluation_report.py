@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pipelines.evaluation_summary import printed
+from hierprob3d.pipelines.evaluation_summary import printed
 
 CALIBRATION_PICTURE = "calibration.png"
 

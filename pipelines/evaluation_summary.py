@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from configs.evaluate import PROTOCOLS, EvaluateConfig
-from model.skeleton import BODY_JOINT_NAMES
-from transforms.evaluation_schema import metric_columns, metric_unit
-from transforms.metrics import Totals, calibration_error, coverage
+from hierprob3d.configs.evaluate import PROTOCOLS, EvaluateConfig
+from hierprob3d.model.skeleton import BODY_JOINT_NAMES
+from hierprob3d.transforms.evaluation_schema import metric_columns, metric_unit
+from hierprob3d.transforms.metrics import Totals, calibration_error, coverage
 
 EVAL_JOINT_NAMES = (
     "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle",

@@ -20,8 +20,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
-from pipelines.worker import STOP_FILE_VARIABLE
-from pipelines.workers import MODE, WorkerPlan
+from hierprob3d.pipelines.worker import STOP_FILE_VARIABLE
+from hierprob3d.pipelines.workers import MODE, WorkerPlan
 
 _BEAM_WORKER_THREAD = "run_worker"
 """Name of the threads in which Beam's local runner waits for its worker processes."""
@@ -139,17 +139,13 @@ def new_pipeline(plan: WorkerPlan) -> beam.Pipeline:
     if not plan.starts_processes:
         return beam.Pipeline(options=PipelineOptions(list(plan.flags)))
     flags = [flag for flag in plan.flags if not flag.startswith(MODE)]
-    command = f"exec {shlex.quote(sys.executable)} -m pipelines.worker"
+    command = f"exec {shlex.quote(sys.executable)} -m hierprob3d.pipelines.worker"
     environment = SubprocessSDKEnvironment.from_command_string(command)
     runner = FnApiRunner(default_environment=environment)
     return beam.Pipeline(runner=runner, options=PipelineOptions(flags))
 
 
 def prepare_processes(num_threads: int) -> None:
-    """Lets worker processes find this code, and keeps Beam's chatter off the progress."""
+    """Keeps Beam's chatter off the progress."""
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
-    root = str(Path(__file__).resolve().parents[1])
-    known = os.environ.get("PYTHONPATH", "")
-    if root not in known.split(os.pathsep):
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, known]))
     os.environ["OMP_NUM_THREADS"] = str(num_threads)

@@ -18,20 +18,20 @@ from fnmatch import fnmatch
 import torch
 from torch import Tensor
 
-from model.body import Body
-from model.drawing import vertex_normals
-from model.mesh_files import glb_bytes, obj_bytes, ply_bytes
-from model.reconstruct import (
+from hierprob3d.model.body import Body
+from hierprob3d.model.drawing import vertex_normals
+from hierprob3d.model.mesh_files import glb_bytes, obj_bytes, ply_bytes
+from hierprob3d.model.reconstruct import (
     REFINED_COLUMNS,
     rebuild_mode,
     rebuild_samples,
     with_refined_body,
 )
-from pipelines.run_folder import PeoplePart, RecordedBodies, RunFolder
-from pipelines.smpl_sequences import Places, RowDict, sequence_key, sequence_npz
-from pipelines.usage import EXIT_DONE, UsageError
-from transforms.file_names import readable_stem
-from transforms.store import OutputFolder
+from hierprob3d.pipelines.run_folder import PeoplePart, RecordedBodies, RunFolder
+from hierprob3d.pipelines.smpl_sequences import Places, RowDict, sequence_key, sequence_npz
+from hierprob3d.pipelines.usage import EXIT_DONE, UsageError
+from hierprob3d.transforms.file_names import readable_stem
+from hierprob3d.transforms.store import OutputFolder
 
 MESH_FORMATS = ("obj", "ply", "glb")
 PARAMETER_FORMATS = {"smpl-npz": 24, "smplh-npz": 52}

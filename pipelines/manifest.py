@@ -15,8 +15,8 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from transforms.schema import SCHEMA_VERSION, STAGE_SECONDS, STATUSES
-from transforms.store import RUNS, OutputFolder
+from hierprob3d.transforms.schema import SCHEMA_VERSION, STAGE_SECONDS, STATUSES
+from hierprob3d.transforms.store import RUNS, OutputFolder
 
 _PACKAGES = (
     "hierprob3d", "apache-beam", "torch", "torchvision", "numpy", "opencv-python-headless",

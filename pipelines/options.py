@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from configs.predict import (
+from hierprob3d.configs.predict import (
     DETECTORS,
     DEVICES,
     GENDERS,
@@ -24,7 +24,7 @@ from configs.predict import (
     SamplingConfig,
     SourceConfig,
 )
-from pipelines.usage import UsageError, nearest, option_actions, refuse_without
+from hierprob3d.pipelines.usage import UsageError, nearest, option_actions, refuse_without
 
 _NOT_OPTIONS = ("config", "beam_options")
 _LISTS = ("--save", "--visualise")

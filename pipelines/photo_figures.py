@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from model.proxy import PROXY_SIZE
-from pipelines.run_folder import RunFolder
-from pipelines.usage import UsageError
-from training.assessment_report import number, table
+from hierprob3d.model.proxy import PROXY_SIZE
+from hierprob3d.pipelines.run_folder import RunFolder
+from hierprob3d.pipelines.usage import UsageError
+from hierprob3d.training.assessment_report import number, table
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import apache_beam as beam
 
-from configs.predict import PredictConfig
-from pipelines.earlier_rows import (
+from hierprob3d.configs.predict import PredictConfig
+from hierprob3d.pipelines.earlier_rows import (
     check_columns,
     check_models,
     check_writable,
@@ -21,20 +21,26 @@ from pipelines.earlier_rows import (
     items_to_drop,
     items_to_redo,
 )
-from pipelines.execution import attempt, new_pipeline
-from pipelines.manifest import Manifest, new_run_id, read_outcome
-from pipelines.options import add_predict_options, config_from_args
-from pipelines.progress import Progress, polling_interval, published_items
-from pipelines.summary import dry_run_text, summary_text
-from pipelines.usage import EXIT_DONE, EXIT_FAILURES, OneLineParser
-from pipelines.workers import WorkerPlan, plan_workers
-from transforms.items import Shard
-from transforms.models import Models, load_models, model_hashes, resolve_device
-from transforms.planning import FrameRule, Work, cut_into_shards, default_shard_size, find_work
-from transforms.schema import PeopleLayout, file_metadata
-from transforms.shards import PredictShards, RunContext
-from transforms.sources import Listing, list_inputs
-from transforms.store import FinishedItem, OutputFolder
+from hierprob3d.pipelines.execution import attempt, new_pipeline
+from hierprob3d.pipelines.manifest import Manifest, new_run_id, read_outcome
+from hierprob3d.pipelines.options import add_predict_options, config_from_args
+from hierprob3d.pipelines.progress import Progress, polling_interval, published_items
+from hierprob3d.pipelines.summary import dry_run_text, summary_text
+from hierprob3d.pipelines.usage import EXIT_DONE, EXIT_FAILURES, OneLineParser
+from hierprob3d.pipelines.workers import WorkerPlan, plan_workers
+from hierprob3d.transforms.items import Shard
+from hierprob3d.transforms.models import Models, load_models, model_hashes, resolve_device
+from hierprob3d.transforms.planning import (
+    FrameRule,
+    Work,
+    cut_into_shards,
+    default_shard_size,
+    find_work,
+)
+from hierprob3d.transforms.schema import PeopleLayout, file_metadata
+from hierprob3d.transforms.shards import PredictShards, RunContext
+from hierprob3d.transforms.sources import Listing, list_inputs
+from hierprob3d.transforms.store import FinishedItem, OutputFolder
 
 ACCEPTS_BEAM_OPTIONS = True
 

@@ -18,17 +18,17 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
-from configs.preprocess import DEVICES, KEYPOINTS, SPLITS, PreprocessConfig
-from model.skeleton import NUM_BETAS, NUM_JOINTS, NUM_KEYPOINTS
-from pipelines.execution import attempt, new_pipeline
-from pipelines.manifest import Manifest, new_run_id, read_outcome
-from pipelines.progress import Progress, polling_interval, published_items
-from pipelines.usage import EXIT_DONE, EXIT_FAILURES, UsageError
-from pipelines.workers import WorkerPlan, plan_workers
-from transforms.metrics import column_values
-from transforms.models import resolve_device
-from transforms.pw3d import keypoints_name, labels_name
-from transforms.pw3d_preprocess import (
+from hierprob3d.configs.preprocess import DEVICES, KEYPOINTS, SPLITS, PreprocessConfig
+from hierprob3d.model.skeleton import NUM_BETAS, NUM_JOINTS, NUM_KEYPOINTS
+from hierprob3d.pipelines.execution import attempt, new_pipeline
+from hierprob3d.pipelines.manifest import Manifest, new_run_id, read_outcome
+from hierprob3d.pipelines.progress import Progress, polling_interval, published_items
+from hierprob3d.pipelines.usage import EXIT_DONE, EXIT_FAILURES, UsageError
+from hierprob3d.pipelines.workers import WorkerPlan, plan_workers
+from hierprob3d.transforms.metrics import column_values
+from hierprob3d.transforms.models import resolve_device
+from hierprob3d.transforms.pw3d import keypoints_name, labels_name
+from hierprob3d.transforms.pw3d_preprocess import (
     Preprocess,
     PreprocessContext,
     PreprocessShard,
@@ -37,8 +37,8 @@ from transforms.pw3d_preprocess import (
     load_estimator,
     plan_shards,
 )
-from transforms.pw3d_schema import label_schema
-from transforms.store import OutputFolder
+from hierprob3d.transforms.pw3d_schema import label_schema
+from hierprob3d.transforms.store import OutputFolder
 
 ACCEPTS_BEAM_OPTIONS = True
 _ORDER = ("sequence_file", "person_index", "frame_index")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence, Sized
 from types import TracebackType
 from typing import Protocol, TextIO
 
-from transforms.store import OutputFolder, part_name
+from hierprob3d.transforms.store import OutputFolder, part_name
 
 _TERMINAL_SECONDS = 0.5
 _LOG_SECONDS = 10.0

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from pipelines.report_page import page
-from pipelines.report_pictures import person_pictures
-from pipelines.run_folder import RecordedBodies, RunFolder
-from pipelines.run_summary import summarise
-from pipelines.usage import EXIT_DONE, UsageError
-from transforms.sources import absolute, filesystem
+from hierprob3d.pipelines.report_page import page
+from hierprob3d.pipelines.report_pictures import person_pictures
+from hierprob3d.pipelines.run_folder import RecordedBodies, RunFolder
+from hierprob3d.pipelines.run_summary import summarise
+from hierprob3d.pipelines.usage import EXIT_DONE, UsageError
+from hierprob3d.transforms.sources import absolute, filesystem
 
 DEFAULT_NAME = "report.html"
 

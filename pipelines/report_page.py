@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from typing import Any
 
-from model.drawing import FULL_SPREAD_M, SPREAD_RAMP
-from pipelines.report_pictures import HEIGHT, PersonPicture
-from pipelines.run_summary import JointSpread, RunRecord, RunSummary
+from hierprob3d.model.drawing import FULL_SPREAD_M, SPREAD_RAMP
+from hierprob3d.pipelines.report_pictures import HEIGHT, PersonPicture
+from hierprob3d.pipelines.run_summary import JointSpread, RunRecord, RunSummary
 
 NO_INFORMATION_DEG = 120.0
 """Angular spread of the uniform distribution over rotations."""

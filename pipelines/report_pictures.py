@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import torch
 
-from model.body import Body
-from model.cameras import image_to_crop
-from model.drawing import (
+from hierprob3d.model.body import Body
+from hierprob3d.model.cameras import image_to_crop
+from hierprob3d.model.drawing import (
     Picture,
     cut_out_crop,
     draw_bodies,
@@ -22,11 +22,11 @@ from model.drawing import (
     plain_colours,
     spread_colours,
 )
-from model.reconstruct import parameters_of_rows, rebuild_mode, with_refined_body
-from pipelines.run_folder import PeoplePart, RecordedBodies, RunFolder
-from transforms.items import VideoRange
-from transforms.pictures import UnreadablePicture, read_picture
-from transforms.videos import UnreadableVideo, read_frames
+from hierprob3d.model.reconstruct import parameters_of_rows, rebuild_mode, with_refined_body
+from hierprob3d.pipelines.run_folder import PeoplePart, RecordedBodies, RunFolder
+from hierprob3d.transforms.items import VideoRange
+from hierprob3d.transforms.pictures import UnreadablePicture, read_picture
+from hierprob3d.transforms.videos import UnreadableVideo, read_frames
 
 HEIGHT = 288
 """Height of every picture in px."""

@@ -14,10 +14,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from model.body import Body, load_body
-from pipelines.usage import UsageError
-from transforms.schema import errors_schema, frames_schema
-from transforms.store import RUNS, TABLES, OutputFolder
+from hierprob3d.model.body import Body, load_body
+from hierprob3d.pipelines.usage import UsageError
+from hierprob3d.transforms.schema import errors_schema, frames_schema
+from hierprob3d.transforms.store import RUNS, TABLES, OutputFolder
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from model.skeleton import BODY_JOINT_NAMES
-from pipelines.manifest import Outcome, read_outcome
-from pipelines.run_folder import RunFolder
-from transforms.schema import STATUSES
+from hierprob3d.model.skeleton import BODY_JOINT_NAMES
+from hierprob3d.pipelines.manifest import Outcome, read_outcome
+from hierprob3d.pipelines.run_folder import RunFolder
+from hierprob3d.transforms.schema import STATUSES
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.reconstruct import (
+from hierprob3d.model.reconstruct import (
     camera_translation,
     draw_samples,
     parameters_of_rows,
     streams_of_rows,
 )
-from model.rotations import rotmat_to_rotvec
-from pipelines.run_folder import RunFolder
+from hierprob3d.model.rotations import rotmat_to_rotvec
+from hierprob3d.pipelines.run_folder import RunFolder
 
 NUM_SMPLH_BODY_JOINTS = 22
 STILL_FRAMERATE = 30.0

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from configs.predict import PredictConfig
-from pipelines.workers import WorkerPlan
-from transforms.planning import Work
-from transforms.sources import Listing
+from hierprob3d.configs.predict import PredictConfig
+from hierprob3d.pipelines.workers import WorkerPlan
+from hierprob3d.transforms.planning import Work
+from hierprob3d.transforms.sources import Listing
 
 _SHOWN_ITEMS = 5
 

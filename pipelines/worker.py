@@ -1,6 +1,6 @@
 """The worker process of a local run: Beam's own, which leaves with its run and keeps quiet.
 
-Started by the runner as `python -m pipelines.worker`, see `pipelines.execution`.
+Started by the runner as `python -m hierprob3d.pipelines.worker`, see `pipelines.execution`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from transforms.locking import leave_with
+from hierprob3d.transforms.locking import leave_with
 
 STOP_FILE_VARIABLE = "HIERPROB3D_STOP_FILE"
 """Environment variable with the path of a file that tells workers to leave."""

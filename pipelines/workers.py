@@ -7,7 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.beam_options import is_local_runner, option_value, pipeline_flags, runner_name
+from hierprob3d.pipelines.beam_options import (
+    is_local_runner,
+    option_value,
+    pipeline_flags,
+    runner_name,
+)
 
 IN_MEMORY = "in_memory"
 MULTI_PROCESSING = "multi_processing"

@@ -12,16 +12,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from configs.training import DataConfig, KeypointNoiseConfig
-from model.body import Body
-from model.checkpoints import WeightsMetadata
-from model.metrics import best_of
-from model.network import DistributionNet
-from model.rotations import rotvec_to_rotmat
-from model.skeleton import BODY_JOINT_NAMES, NUM_BODY_JOINTS
-from training.draws import Draws
-from training.people_setup import PoseChoice, pose_sampler
-from training.person_metrics import (
+from hierprob3d.configs.training import DataConfig, KeypointNoiseConfig
+from hierprob3d.model.body import Body
+from hierprob3d.model.checkpoints import WeightsMetadata
+from hierprob3d.model.metrics import best_of
+from hierprob3d.model.network import DistributionNet
+from hierprob3d.model.rotations import rotvec_to_rotmat
+from hierprob3d.model.skeleton import BODY_JOINT_NAMES, NUM_BODY_JOINTS
+from hierprob3d.training.draws import Draws
+from hierprob3d.training.people_setup import PoseChoice, pose_sampler
+from hierprob3d.training.person_metrics import (
     ALIGNED_METRICS,
     NUM_DRAWS,
     REGIONS,
@@ -30,8 +30,8 @@ from training.person_metrics import (
     headline,
     inside_shares,
 )
-from training.rendered_people import RenderedSet
-from training.validation import MEAN_POSE, mean_rotmats
+from hierprob3d.training.rendered_people import RenderedSet
+from hierprob3d.training.validation import MEAN_POSE, mean_rotmats
 
 BEST_OF = (1, 10, 50, 100)
 """Numbers of hypotheses of which the best counts: the mode, then draws, as in the paper's code."""

@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from model.skeleton import BODY_JOINT_NAMES
-from training.assessment import BEST_OF, CONDITIONS, JOINT_GROUPS, MOST_HIDDEN
-from training.person_metrics import ALIGNED_METRICS, METRICS, NUM_DRAWS, REGIONS, of_refined
+from hierprob3d.model.skeleton import BODY_JOINT_NAMES
+from hierprob3d.training.assessment import BEST_OF, CONDITIONS, JOINT_GROUPS, MOST_HIDDEN
+from hierprob3d.training.person_metrics import (
+    ALIGNED_METRICS,
+    METRICS,
+    NUM_DRAWS,
+    REGIONS,
+    of_refined,
+)
 
 _ACCURACY = {
     **{name: f"{name}, mm" for name in METRICS},

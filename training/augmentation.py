@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from configs.training import KeypointNoiseConfig
-from model.proxy import HEATMAP_STD, PROXY_SIZE
-from model.skeleton import COCO_FLIP, SMPL_JOINT_NAMES
-from training.draws import Draws
-from training.rendered_people import RenderedSet
+from hierprob3d.configs.training import KeypointNoiseConfig
+from hierprob3d.model.proxy import HEATMAP_STD, PROXY_SIZE
+from hierprob3d.model.skeleton import COCO_FLIP, SMPL_JOINT_NAMES
+from hierprob3d.training.draws import Draws
+from hierprob3d.training.rendered_people import RenderedSet
 
 _LEAST_SHARE = 1e-6
 _GIRDLES = [[5, 6], [11, 12]]

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from configs.training import BackgroundConfig
-from training.drawn_rooms import draw_room
-from training.draws import Draws
-from training.picture_bank import BYTES_PER_PIXEL, Image, PictureBank
+from hierprob3d.configs.training import BackgroundConfig
+from hierprob3d.training.drawn_rooms import draw_room
+from hierprob3d.training.draws import Draws
+from hierprob3d.training.picture_bank import BYTES_PER_PIXEL, Image, PictureBank
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 _LONGEST_SIDE = 900

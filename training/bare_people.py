@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import torch
 
-from model.proxy import PROXY_SIZE
-from training.draws import Draws
-from training.occlusion import missing_keypoints, random_frames, random_halves, random_objects
-from training.posed_people import PosedPeopleSampler, at_keypoints
-from training.rendered_people import RenderedSet
+from hierprob3d.model.proxy import PROXY_SIZE
+from hierprob3d.training.draws import Draws
+from hierprob3d.training.occlusion import (
+    missing_keypoints,
+    random_frames,
+    random_halves,
+    random_objects,
+)
+from hierprob3d.training.posed_people import PosedPeopleSampler, at_keypoints
+from hierprob3d.training.rendered_people import RenderedSet
 
 _CHUNK = 64
 """People made at once where they are many: more are no faster on a CPU."""

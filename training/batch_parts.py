@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from configs.training import LossWeights
-from training.draws import seeded_generator
-from training.losses import LossTerms
+from hierprob3d.configs.training import LossWeights
+from hierprob3d.training.draws import seeded_generator
+from hierprob3d.training.losses import LossTerms
 
 
 @dataclass(frozen=True)

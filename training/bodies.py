@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from model.cameras import half_turn_x, pixels_to_normalised, project_weak_perspective
-from model.matrix_fisher import MatrixFisher
-from model.network import NetOutput
-from model.proxy import PROXY_SIZE
-from model.rotations import rotvec_to_rotmat
-from training.losses import Prediction, Target
-from training.rendered_people import RenderedSet
-from training.sparse_body import SparseBody
+from hierprob3d.model.cameras import half_turn_x, pixels_to_normalised, project_weak_perspective
+from hierprob3d.model.matrix_fisher import MatrixFisher
+from hierprob3d.model.network import NetOutput
+from hierprob3d.model.proxy import PROXY_SIZE
+from hierprob3d.model.rotations import rotvec_to_rotmat
+from hierprob3d.training.losses import Prediction, Target
+from hierprob3d.training.rendered_people import RenderedSet
+from hierprob3d.training.sparse_body import SparseBody
 
 
 def predicted(

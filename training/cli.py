@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 
-from configs.paper_training import load_train_config
+from hierprob3d.configs.paper_training import load_train_config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,8 +34,8 @@ def run(args: argparse.Namespace) -> int:
     """Renders and trains; exit code 0 also where the time allowed is over."""
     import torch
 
-    from training.distributed import is_first_rank
-    from training.train import train
+    from hierprob3d.training.distributed import is_first_rank
+    from hierprob3d.training.train import train
 
     level = logging.INFO if is_first_rank() else logging.WARNING
     logging.basicConfig(level=level, format="%(asctime)s %(message)s")

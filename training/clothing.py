@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from training.draws import Draws
+from hierprob3d.training.draws import Draws
 
 REGIONS = (
     "chest", "waist", "upper_arm", "lower_arm", "hand", "upper_leg", "lower_leg", "foot", "face",

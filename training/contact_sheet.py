@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.body import Body
-from model.cameras import half_turn_x, pixels_to_normalised, project_body
-from model.drawing import Picture, draw_bodies, draw_keypoints
-from model.network import DistributionNet
-from model.proxy import PROXY_SIZE
-from model.rotations import rotvec_to_rotmat
-from training.augmentation import network_input
-from training.rendered_people import RenderedSet
+from hierprob3d.model.body import Body
+from hierprob3d.model.cameras import half_turn_x, pixels_to_normalised, project_body
+from hierprob3d.model.drawing import Picture, draw_bodies, draw_keypoints
+from hierprob3d.model.network import DistributionNet
+from hierprob3d.model.proxy import PROXY_SIZE
+from hierprob3d.model.rotations import rotvec_to_rotmat
+from hierprob3d.training.augmentation import network_input
+from hierprob3d.training.rendered_people import RenderedSet
 
 _TITLES = ("input", "truth", "prediction")
 _STRIP = 22

@@ -8,20 +8,24 @@ from typing import cast
 
 import torch
 
-from configs.training import TrainConfig
-from model.body import Body
-from model.checkpoints import WeightsMetadata, save_distribution_net, save_paper_checkpoint
-from model.network import DistributionNet
-from training.augmentation import detected_keypoints
-from training.contact_sheet import contact_sheet
-from training.learner import Learner
-from training.loss_plot import plot_log
-from training.provenance import weights_metadata
-from training.rendered_people import RenderedSet
-from training.run_log import VALIDATION, RunLog, read_log
-from training.run_state import BestWeights, RunState, is_better
-from training.schedule import Step
-from training.validation import Validator
+from hierprob3d.configs.training import TrainConfig
+from hierprob3d.model.body import Body
+from hierprob3d.model.checkpoints import (
+    WeightsMetadata,
+    save_distribution_net,
+    save_paper_checkpoint,
+)
+from hierprob3d.model.network import DistributionNet
+from hierprob3d.training.augmentation import detected_keypoints
+from hierprob3d.training.contact_sheet import contact_sheet
+from hierprob3d.training.learner import Learner
+from hierprob3d.training.loss_plot import plot_log
+from hierprob3d.training.provenance import weights_metadata
+from hierprob3d.training.rendered_people import RenderedSet
+from hierprob3d.training.run_log import VALIDATION, RunLog, read_log
+from hierprob3d.training.run_state import BestWeights, RunState, is_better
+from hierprob3d.training.schedule import Step
+from hierprob3d.training.validation import Validator
 
 _logger = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """The synthetic evaluation set: pictures with true bodies that anyone can make anew.
 
-    python -m training.evaluation_set --output DIR [--num 256] [--seed 2110]
+    python -m hierprob3d.training.evaluation_set --output DIR [--num 256] [--seed 2110]
 
 Everything it needs is bundled and none of it is used in training: held-back poses, drawn
 backgrounds, OpenBody. The same number and seed give the same set. Its layout is SSP-3D's
@@ -18,16 +18,16 @@ import cv2
 import numpy as np
 import torch
 
-from model.body import load_body
-from model.cameras import half_turn_x
-from model.crops import BOX_SCALE_FACTOR
-from model.proxy import PROXY_SIZE
-from model.rotations import rotmat_to_rotvec, rotvec_to_rotmat
-from model.weight_files import whole_files
-from training.backgrounds import Backgrounds
-from training.draws import Draws, seeded_generator
-from training.poses import PoseSampler
-from training.synthetic import SyntheticBatch, SyntheticPeople
+from hierprob3d.model.body import load_body
+from hierprob3d.model.cameras import half_turn_x
+from hierprob3d.model.crops import BOX_SCALE_FACTOR
+from hierprob3d.model.proxy import PROXY_SIZE
+from hierprob3d.model.rotations import rotmat_to_rotvec, rotvec_to_rotmat
+from hierprob3d.model.weight_files import whole_files
+from hierprob3d.training.backgrounds import Backgrounds
+from hierprob3d.training.draws import Draws, seeded_generator
+from hierprob3d.training.poses import PoseSampler
+from hierprob3d.training.synthetic import SyntheticBatch, SyntheticPeople
 
 HELDBACK_POSES = Path(__file__).parent / "assets" / "heldback_poses.npz"
 NUM_PICTURES = 256

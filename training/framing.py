@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from configs.training import SynthesisConfig
-from model.proxy import PROXY_SIZE
-from training.draws import Draws
+from hierprob3d.configs.training import SynthesisConfig
+from hierprob3d.model.proxy import PROXY_SIZE
+from hierprob3d.training.draws import Draws
 
 _LOWER_LEGS = (5, 6, 11, 12, 13, 14)
 _LEGS = (*_LOWER_LEGS, 7, 8, 9, 10)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from configs.training import TrainConfig
-from model.checkpoints import load_distribution_net
-from model.network import DistributionNet, NetworkConfig
+from hierprob3d.configs.training import TrainConfig
+from hierprob3d.model.checkpoints import load_distribution_net
+from hierprob3d.model.network import DistributionNet, NetworkConfig
 
 _FEATURES = ("image_encoder.", "keypoint_lift.")
 """What gives the features that heads read."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from model.skeleton import NUM_JOINTS, SMPL_JOINT_NAMES
+from hierprob3d.model.skeleton import NUM_JOINTS, SMPL_JOINT_NAMES
 
 
 class _Range(NamedTuple):

@@ -8,27 +8,27 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from configs.training import PhaseConfig, TrainConfig
-from model.body import Body
-from training.augmentation import (
+from hierprob3d.configs.training import PhaseConfig, TrainConfig
+from hierprob3d.model.body import Body
+from hierprob3d.training.augmentation import (
     detected_keypoints,
     mirrored,
     network_input,
     places_of_keypoints,
 )
-from training.batch_parts import BatchPart, batch_parts, share_of_loss, sum_of_shares
-from training.bodies import predicted, true
-from training.distributed import Ranks
-from training.draws import Draws
-from training.initial_net import initial_net
-from training.losses import LossTerms, no_loss, pose_shape_loss
-from training.optimisation import DTYPES, Optimisation
-from training.readout import Readout, readout_loss
-from training.rendered_people import RenderedSet
-from training.run_state import Stateful
-from training.schedule import Step
-from training.small_maps import learn_from_small_maps
-from training.sparse_body import SparseBody
+from hierprob3d.training.batch_parts import BatchPart, batch_parts, share_of_loss, sum_of_shares
+from hierprob3d.training.bodies import predicted, true
+from hierprob3d.training.distributed import Ranks
+from hierprob3d.training.draws import Draws
+from hierprob3d.training.initial_net import initial_net
+from hierprob3d.training.losses import LossTerms, no_loss, pose_shape_loss
+from hierprob3d.training.optimisation import DTYPES, Optimisation
+from hierprob3d.training.readout import Readout, readout_loss
+from hierprob3d.training.rendered_people import RenderedSet
+from hierprob3d.training.run_state import Stateful
+from hierprob3d.training.schedule import Step
+from hierprob3d.training.small_maps import learn_from_small_maps
+from hierprob3d.training.sparse_body import SparseBody
 
 
 @dataclass(frozen=True)

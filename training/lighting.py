@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from configs.training import SynthesisConfig
-from training.draws import Draws
+from hierprob3d.configs.training import SynthesisConfig
+from hierprob3d.training.draws import Draws
 
 _SHININESS = 64
 """Exponent of the highlights (the paper's renderer's)."""

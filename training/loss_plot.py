@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model.drawing import Picture
-from training.run_log import TRAINING, VALIDATION
+from hierprob3d.model.drawing import Picture
+from hierprob3d.training.run_log import TRAINING, VALIDATION
 
 _WIDTH, _HEIGHT = 360, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 14, 30, 28

@@ -8,9 +8,9 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from configs.training import LossWeights
-from model.matrix_fisher import MatrixFisher
-from model.rotations import ProperFactors
+from hierprob3d.configs.training import LossWeights
+from hierprob3d.model.matrix_fisher import MatrixFisher
+from hierprob3d.model.rotations import ProperFactors
 
 LogNormalizer = Callable[[Tensor], Tensor]
 """(..., 3, 3) matrix-Fisher parameters to (...) log-normalising constants."""

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from configs.training import HalvesConfig, SynthesisConfig
-from model.proxy import LIMB_PARTS, PROXY_SIZE
-from model.skeleton import NUM_KEYPOINTS
-from training.draws import Draws
-from training.surface import SurfacePixels
+from hierprob3d.configs.training import HalvesConfig, SynthesisConfig
+from hierprob3d.model.proxy import LIMB_PARTS, PROXY_SIZE
+from hierprob3d.model.skeleton import NUM_KEYPOINTS
+from hierprob3d.training.draws import Draws
+from hierprob3d.training.surface import SurfacePixels
 
 _TRUNCATED_SIDES = (0.55, 0.05, 0.2, 0.2)
 """How often the frame ends at the bottom, at the top, on the left and on the right."""

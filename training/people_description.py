@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from configs.loading import completed, stored_settings
-from configs.training import BackgroundConfig, DataConfig, SynthesisConfig
-from model.weight_files import sha256_of, whole_files
-from training.backgrounds import DRAWN
-from training.people_setup import PoseChoice, body_with_parts
-from training.synthetic import SyntheticPeople
+from hierprob3d.configs.loading import completed, stored_settings
+from hierprob3d.configs.training import BackgroundConfig, DataConfig, SynthesisConfig
+from hierprob3d.model.weight_files import sha256_of, whole_files
+from hierprob3d.training.backgrounds import DRAWN
+from hierprob3d.training.people_setup import PoseChoice, body_with_parts
+from hierprob3d.training.synthetic import SyntheticPeople
 
 DESCRIPTION_FILE = "description.json"
 

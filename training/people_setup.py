@@ -6,19 +6,19 @@ from dataclasses import dataclass
 
 import torch
 
-from configs.training import DataConfig
-from model.body import Body, load_body
-from training.backgrounds import Backgrounds
-from training.posed_people import PosedPeopleSampler
-from training.poses import PoseSampler, PoseSamplerConfig
-from training.synthetic import SyntheticPeople
-from training.texture_maps import (
+from hierprob3d.configs.training import DataConfig
+from hierprob3d.model.body import Body, load_body
+from hierprob3d.training.backgrounds import Backgrounds
+from hierprob3d.training.posed_people import PosedPeopleSampler
+from hierprob3d.training.poses import PoseSampler, PoseSamplerConfig
+from hierprob3d.training.synthetic import SyntheticPeople
+from hierprob3d.training.texture_maps import (
     TextureMap,
     load_densepose_uv,
     own_texture_map,
     with_densepose_parts,
 )
-from training.textures import Textures
+from hierprob3d.training.textures import Textures
 
 
 @dataclass(frozen=True)

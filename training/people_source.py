@@ -11,14 +11,14 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from configs.training import TrainConfig
-from training.distributed import Ranks
-from training.draws import Draws, seeded_generator
-from training.people_description import describe
-from training.people_setup import PoseChoice, configured_people
-from training.rendered_people import RenderedSet
-from training.rendered_set import SHARD_SIZE, load_rendered_set, render_people
-from training.synthetic import SyntheticPeople
+from hierprob3d.configs.training import TrainConfig
+from hierprob3d.training.distributed import Ranks
+from hierprob3d.training.draws import Draws, seeded_generator
+from hierprob3d.training.people_description import describe
+from hierprob3d.training.people_setup import PoseChoice, configured_people
+from hierprob3d.training.rendered_people import RenderedSet
+from hierprob3d.training.rendered_set import SHARD_SIZE, load_rendered_set, render_people
+from hierprob3d.training.synthetic import SyntheticPeople
 
 _BLOCK = 1024
 """Endless people are made so many at a time, or a batch if that is more, to keep a GPU busy."""

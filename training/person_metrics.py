@@ -13,32 +13,32 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from configs.training import KeypointNoiseConfig
-from model.body import Body
-from model.cameras import (
+from hierprob3d.configs.training import KeypointNoiseConfig
+from hierprob3d.model.body import Body
+from hierprob3d.model.cameras import (
     half_turn_x,
     normalised_to_pixels,
     pixels_to_normalised,
     project_weak_perspective,
 )
-from model.distribution_metrics import (
+from hierprob3d.model.distribution_metrics import (
     density_rank,
     pose_nll,
     sample_spread,
     shape_central_probability,
     shape_nll,
 )
-from model.keypoint_body import KeypointBody
-from model.metrics import BodyPoints, body_errors, joints2d_errors
-from model.network import DistributionNet, NetOutput
-from model.proxy import PROXY_SIZE
-from model.random_streams import RandomStreams, person_keys
-from model.reconstruct import Samples, draw_samples
-from model.refinement import refine_bodies
-from model.rotations import rotvec_to_rotmat
-from model.skeleton import NUM_BETAS
-from training.augmentation import detected_keypoints, network_input
-from training.rendered_people import RenderedSet
+from hierprob3d.model.keypoint_body import KeypointBody
+from hierprob3d.model.metrics import BodyPoints, body_errors, joints2d_errors
+from hierprob3d.model.network import DistributionNet, NetOutput
+from hierprob3d.model.proxy import PROXY_SIZE
+from hierprob3d.model.random_streams import RandomStreams, person_keys
+from hierprob3d.model.reconstruct import Samples, draw_samples
+from hierprob3d.model.refinement import refine_bodies
+from hierprob3d.model.rotations import rotvec_to_rotmat
+from hierprob3d.model.skeleton import NUM_BETAS
+from hierprob3d.training.augmentation import detected_keypoints, network_input
+from hierprob3d.training.rendered_people import RenderedSet
 
 METRICS = ("MPJPE", "MPJPE-PA", "PVE", "PVE-SC", "PVE-T-SC")
 ALIGNED_METRICS = ("MPJPE-PA", "PVE-T-SC")

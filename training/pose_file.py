@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from model.skeleton import NUM_JOINTS
-from training.npz_files import read_arrays
+from hierprob3d.model.skeleton import NUM_JOINTS
+from hierprob3d.training.npz_files import read_arrays
 
 _ARRAYS = ("poses", "clip", "source", "source_tier", "fnames")
 _HALF_TURN_X = Rotation.from_rotvec([np.pi, 0.0, 0.0])

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from configs.training import SynthesisConfig
-from model.body import Body, ShapedBody
-from model.cameras import half_turn_x
-from model.proxy import PROXY_SIZE, unoccluded_mask
-from model.rasterizer import Fragments, rasterize
-from model.rotations import rotvec_to_rotmat
-from model.skeleton import NUM_BETAS
-from training.draws import Draws
-from training.framing import FramedPeople, boxed_vertices, frame_people
-from training.poses import PoseSampler
-from training.thick_clothes import GARMENTS, ThickClothes
+from hierprob3d.configs.training import SynthesisConfig
+from hierprob3d.model.body import Body, ShapedBody
+from hierprob3d.model.cameras import half_turn_x
+from hierprob3d.model.proxy import PROXY_SIZE, unoccluded_mask
+from hierprob3d.model.rasterizer import Fragments, rasterize
+from hierprob3d.model.rotations import rotvec_to_rotmat
+from hierprob3d.model.skeleton import NUM_BETAS
+from hierprob3d.training.draws import Draws
+from hierprob3d.training.framing import FramedPeople, boxed_vertices, frame_people
+from hierprob3d.training.poses import PoseSampler
+from hierprob3d.training.thick_clothes import GARMENTS, ThickClothes
 
 
 @dataclass(frozen=True)

@@ -15,18 +15,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from configs.training import check_shares
-from model.rotations import (
+from hierprob3d.configs.training import check_shares
+from hierprob3d.model.rotations import (
     rotmat_to_rotvec,
     rotmat_to_unitquat,
     rotvec_to_rotmat,
     unitquat_to_rotmat,
 )
-from model.skeleton import SMPL_JOINT_NAMES
-from training.draws import Draws
-from training.joint_limits import HIGHEST, LOWEST, NOISE, TWIST_AXES
-from training.pose_file import held_back, load_poses
-from training.self_intersection import penetration_depth
+from hierprob3d.model.skeleton import SMPL_JOINT_NAMES
+from hierprob3d.training.draws import Draws
+from hierprob3d.training.joint_limits import HIGHEST, LOWEST, NOISE, TWIST_AXES
+from hierprob3d.training.pose_file import held_back, load_poses
+from hierprob3d.training.self_intersection import penetration_depth
 
 _UPPER_BODY = [3, 6, 9, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23]
 _ARMS = ([13, 16, 18, 20, 22], [14, 17, 19, 21, 23])

@@ -13,13 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from configs.loading import stored_settings
-from configs.training import TrainConfig
-from model.checkpoints import WeightsMetadata, sha256_of
-from model.network import NetworkConfig
-from model.rotations import rotmat_to_rotvec
-from training.people_description import DESCRIPTION_FILE
-from training.validation import MEAN_POSE
+from hierprob3d.configs.loading import stored_settings
+from hierprob3d.configs.training import TrainConfig
+from hierprob3d.model.checkpoints import WeightsMetadata, sha256_of
+from hierprob3d.model.network import NetworkConfig
+from hierprob3d.model.rotations import rotmat_to_rotvec
+from hierprob3d.training.people_description import DESCRIPTION_FILE
+from hierprob3d.training.validation import MEAN_POSE
 
 _WEIGHTS = ("initial_weights", "initial_lift")
 _FILES = (

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.skeleton import NUM_BETAS, NUM_JOINTS, NUM_KEYPOINTS
-from training.losses import Target
+from hierprob3d.model.skeleton import NUM_BETAS, NUM_JOINTS, NUM_KEYPOINTS
+from hierprob3d.training.losses import Target
 
 _SIZES = (9 * NUM_JOINTS, 3 * NUM_JOINTS, 2 * NUM_KEYPOINTS, NUM_BETAS)
 _JOINTS2D_WEIGHT = 4.0

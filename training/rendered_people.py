@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from model.proxy import PROXY_SIZE
+from hierprob3d.model.proxy import PROXY_SIZE
 
 EDGE_STEP = 1 / 64
 """Edge strength of one unit of the stored bytes."""

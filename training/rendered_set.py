@@ -16,15 +16,15 @@ import numpy as np
 import torch
 import torch.nn.functional as functional
 
-from configs.training import DataConfig
-from model.proxy import paper_edge_detector
-from model.weight_files import whole_files
-from training.bare_people import BarePeople
-from training.draws import seeded_generator
-from training.people_description import check_described, describe
-from training.people_setup import PoseChoice, configured_people
-from training.rendered_people import EDGE_STEP, RenderedSet
-from training.synthetic import SyntheticBatch, SyntheticPeople
+from hierprob3d.configs.training import DataConfig
+from hierprob3d.model.proxy import paper_edge_detector
+from hierprob3d.model.weight_files import whole_files
+from hierprob3d.training.bare_people import BarePeople
+from hierprob3d.training.draws import seeded_generator
+from hierprob3d.training.people_description import check_described, describe
+from hierprob3d.training.people_setup import PoseChoice, configured_people
+from hierprob3d.training.rendered_people import EDGE_STEP, RenderedSet
+from hierprob3d.training.synthetic import SyntheticBatch, SyntheticPeople
 
 SHARD_SIZE = 1024
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import cv2
 
-from model.drawing import Picture
-from model.weight_files import whole_files
+from hierprob3d.model.drawing import Picture
+from hierprob3d.model.weight_files import whole_files
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

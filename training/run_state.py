@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from configs.loading import completed, stored_settings
-from configs.training import TrainConfig
-from model.weight_files import read_torch_checkpoint, write_torch_checkpoint
+from hierprob3d.configs.loading import completed, stored_settings
+from hierprob3d.configs.training import TrainConfig
+from hierprob3d.model.weight_files import read_torch_checkpoint, write_torch_checkpoint
 
 _FREE_ON_RESUME = (
     "device", "num_threads", "save_every", "log_every", "epochs_per_checkpoint", "max_minutes",

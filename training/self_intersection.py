@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from model.rotations import rotvec_to_rotmat
-from model.skeleton import LEVELS, PARENTS, SMPL_JOINT_NAMES
+from hierprob3d.model.rotations import rotvec_to_rotmat
+from hierprob3d.model.skeleton import LEVELS, PARENTS, SMPL_JOINT_NAMES
 
 _OFFSETS = {
     "pelvis": (0.0, 0.0, 0.0), "left_hip": (0.06, -0.09, -0.01), "left_knee": (0.04, -0.38, 0.0),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from model.body import COCO_BODY_JOINTS, SMPL_FACE_VERTICES, Body, ShapedBody
+from hierprob3d.model.body import COCO_BODY_JOINTS, SMPL_FACE_VERTICES, Body, ShapedBody
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from model.rasterizer import Fragments
+from hierprob3d.model.rasterizer import Fragments
 
 
 @dataclass(frozen=True)

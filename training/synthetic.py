@@ -12,18 +12,23 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from configs.training import SynthesisConfig
-from model.body import Body
-from model.proxy import PROXY_SIZE
-from training.backgrounds import Backgrounds
-from training.clothing import face_regions, pixel_albedo, pixel_folds, random_wardrobe
-from training.draws import Draws
-from training.lighting import lit, random_lights
-from training.occlusion import MissingPerson, missing_person, random_frames, random_objects
-from training.posed_people import PosedPeopleSampler, at_keypoints
-from training.poses import PoseSampler
-from training.surface import SurfacePixels, VertexNormals
-from training.textures import Textures
+from hierprob3d.configs.training import SynthesisConfig
+from hierprob3d.model.body import Body
+from hierprob3d.model.proxy import PROXY_SIZE
+from hierprob3d.training.backgrounds import Backgrounds
+from hierprob3d.training.clothing import face_regions, pixel_albedo, pixel_folds, random_wardrobe
+from hierprob3d.training.draws import Draws
+from hierprob3d.training.lighting import lit, random_lights
+from hierprob3d.training.occlusion import (
+    MissingPerson,
+    missing_person,
+    random_frames,
+    random_objects,
+)
+from hierprob3d.training.posed_people import PosedPeopleSampler, at_keypoints
+from hierprob3d.training.poses import PoseSampler
+from hierprob3d.training.surface import SurfacePixels, VertexNormals
+from hierprob3d.training.textures import Textures
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 from torch import Tensor
 
-from model.body import Body
-from training.npz_files import read_arrays
+from hierprob3d.model.body import Body
+from hierprob3d.training.npz_files import read_arrays
 
 ATLAS_ROWS, ATLAS_COLUMNS = 6, 4
 """DensePose textures: one cell per part 1..24, down the first column, then down the next."""

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.draws import Draws
-from training.npz_files import read_arrays
-from training.surface import SurfacePixels
-from training.texture_maps import TextureMap
+from hierprob3d.training.draws import Draws
+from hierprob3d.training.npz_files import read_arrays
+from hierprob3d.training.surface import SurfacePixels
+from hierprob3d.training.texture_maps import TextureMap
 
 PAPER_SIZE = (1200, 800)
 """Rows and columns of the paper's textures, a 6 x 4 grid of DensePose's parts."""

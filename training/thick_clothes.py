@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from model.body import Body, ShapedBody
-from training.draws import Draws
-from training.surface import VertexNormals
+from hierprob3d.model.body import Body, ShapedBody
+from hierprob3d.training.draws import Draws
+from hierprob3d.training.surface import VertexNormals
 
 GARMENTS = {"jacket": (1, 2, *range(15, 23)), "trousers": tuple(range(7, 15)), "hair": (23, 24)}
 """DensePose parts 1..24 that each covers: trunk and arms, legs, head."""

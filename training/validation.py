@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from configs.training import TrainConfig
-from model.body import Body
-from model.network import DistributionNet
-from model.rotations import rotvec_to_rotmat, special_procrustes
-from training.person_metrics import PersonMetrics, headline
-from training.rendered_people import RenderedSet
+from hierprob3d.configs.training import TrainConfig
+from hierprob3d.model.body import Body
+from hierprob3d.model.network import DistributionNet
+from hierprob3d.model.rotations import rotvec_to_rotmat, special_procrustes
+from hierprob3d.training.person_metrics import PersonMetrics, headline
+from hierprob3d.training.rendered_people import RenderedSet
 
 MEAN_POSE = "mean_pose"
 """Key in the weights' provenance of the mean training pose, 23 rotation vectors, flat."""

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 
 import torch
 
-from configs.predict import PredictConfig
-from transforms import distribution, refinement, sampling
-from transforms.clock import StageClock
-from transforms.detection import DETECT, KEYPOINTS, detect_people, find_keypoints
-from transforms.drawing import DRAW, NUM_DRAWN_SAMPLES, DrawnPicture, draw_frame
-from transforms.isolation import Columns, Failure, People, run_stage
-from transforms.items import Frame
-from transforms.models import Models
-from transforms.proxy import PROXY, make_proxies
+from hierprob3d.configs.predict import PredictConfig
+from hierprob3d.transforms import distribution, refinement, sampling
+from hierprob3d.transforms.clock import StageClock
+from hierprob3d.transforms.detection import DETECT, KEYPOINTS, detect_people, find_keypoints
+from hierprob3d.transforms.drawing import DRAW, NUM_DRAWN_SAMPLES, DrawnPicture, draw_frame
+from hierprob3d.transforms.isolation import Columns, Failure, People, run_stage
+from hierprob3d.transforms.items import Frame
+from hierprob3d.transforms.models import Models
+from hierprob3d.transforms.proxy import PROXY, make_proxies
 
 DECODE = "decode"
 

@@ -12,11 +12,11 @@ import fsspec
 import numpy as np
 import torch
 
-from configs.evaluate import DatasetRules
-from model.proxy import visible_mask
-from model.skeleton import NUM_BETAS, NUM_JOINTS, NUM_KEYPOINTS
-from transforms.evaluation import EvalItem
-from transforms.sources import absolute
+from hierprob3d.configs.evaluate import DatasetRules
+from hierprob3d.model.proxy import visible_mask
+from hierprob3d.model.skeleton import NUM_BETAS, NUM_JOINTS, NUM_KEYPOINTS
+from hierprob3d.transforms.evaluation import EvalItem
+from hierprob3d.transforms.sources import absolute
 
 MAX_MEGAPIXELS = 100.0
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from transforms.items import Frame, Item, Shard, VideoRange
-from transforms.pictures import read_picture
-from transforms.sources import is_video
-from transforms.videos import UnreadableVideo, index_video, read_frames
+from hierprob3d.transforms.items import Frame, Item, Shard, VideoRange
+from hierprob3d.transforms.pictures import read_picture
+from hierprob3d.transforms.sources import is_video
+from hierprob3d.transforms.videos import UnreadableVideo, index_video, read_frames
 
 
 def read_shard(shard: Shard, max_megapixels: float) -> Iterator[Frame]:

@@ -8,11 +8,11 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from model.keypoint_estimators import PersonKeypoints
-from model.person_detectors import Detections, centre_person, whole_picture
-from transforms.isolation import Failure, People, call_isolated, run_stage
-from transforms.items import Frame
-from transforms.models import Models
+from hierprob3d.model.keypoint_estimators import PersonKeypoints
+from hierprob3d.model.person_detectors import Detections, centre_person, whole_picture
+from hierprob3d.transforms.isolation import Failure, People, call_isolated, run_stage
+from hierprob3d.transforms.items import Frame
+from hierprob3d.transforms.models import Models
 
 R = TypeVar("R")
 

@@ -7,16 +7,16 @@ from dataclasses import fields
 import torch
 from torch import Tensor
 
-from model.cameras import half_turn_x, project_body
-from model.matrix_fisher import MatrixFisher
-from model.measurements import MEASUREMENT_NAMES
-from model.network import DistributionNet
-from model.reconstruct import BodyParameters, PersonParameters, mode_of
-from model.uncertainty import fit_to_keypoints
-from transforms.isolation import Columns, People
-from transforms.models import Models
-from transforms.proxy import PROXY
-from transforms.schema import std_name
+from hierprob3d.model.cameras import half_turn_x, project_body
+from hierprob3d.model.matrix_fisher import MatrixFisher
+from hierprob3d.model.measurements import MEASUREMENT_NAMES
+from hierprob3d.model.network import DistributionNet
+from hierprob3d.model.reconstruct import BodyParameters, PersonParameters, mode_of
+from hierprob3d.model.uncertainty import fit_to_keypoints
+from hierprob3d.transforms.isolation import Columns, People
+from hierprob3d.transforms.models import Models
+from hierprob3d.transforms.proxy import PROXY
+from hierprob3d.transforms.schema import std_name
 
 DISTRIBUTION = "distribution"
 BODY = "body"

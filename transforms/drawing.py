@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.drawing import (
+from hierprob3d.model.drawing import (
     add_spread_legend,
     cut_out_crop,
     draw_bodies,
@@ -19,11 +19,11 @@ from model.drawing import (
     shrink_to,
     spread_colours,
 )
-from transforms.file_names import picture_name
-from transforms.isolation import People
-from transforms.items import Frame, Item
-from transforms.models import Models
-from transforms.schema import refined_name
+from hierprob3d.transforms.file_names import picture_name
+from hierprob3d.transforms.isolation import People
+from hierprob3d.transforms.items import Frame, Item
+from hierprob3d.transforms.models import Models
+from hierprob3d.transforms.schema import refined_name
 
 DRAW = "draw"
 NUM_DRAWN_SAMPLES = 8

@@ -15,23 +15,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from configs.evaluate import MIN_SUFFIX, PROTOCOLS, EvaluateConfig
-from model.body import Body
-from model.cameras import (
+from hierprob3d.configs.evaluate import MIN_SUFFIX, PROTOCOLS, EvaluateConfig
+from hierprob3d.model.body import Body
+from hierprob3d.model.cameras import (
     half_turn_x,
     normalised_to_pixels,
     pixels_to_normalised,
     project_weak_perspective,
 )
-from model.distribution_metrics import (
+from hierprob3d.model.distribution_metrics import (
     density_rank,
     pose_nll,
     sample_spread,
     shape_central_probability,
     shape_nll,
 )
-from model.keypoint_body import KeypointBody
-from model.metrics import (
+from hierprob3d.model.keypoint_body import KeypointBody
+from hierprob3d.model.metrics import (
     POINT_METRICS,
     BodyPoints,
     best_of,
@@ -41,14 +41,14 @@ from model.metrics import (
     point_errors,
     silhouette_counts,
 )
-from model.network import DistributionNet, NetOutput
-from model.proxy import PROXY_SIZE, make_proxy
-from model.random_streams import RandomStreams, person_keys
-from model.rasterizer import rasterize
-from model.reconstruct import BodyParameters, Samples, draw_samples, mode_of
-from model.refinement import refine_bodies
-from model.rotations import rotmat_geodesic_distance, rotvec_to_rotmat
-from model.skeleton import NUM_JOINTS
+from hierprob3d.model.network import DistributionNet, NetOutput
+from hierprob3d.model.proxy import PROXY_SIZE, make_proxy
+from hierprob3d.model.random_streams import RandomStreams, person_keys
+from hierprob3d.model.rasterizer import rasterize
+from hierprob3d.model.reconstruct import BodyParameters, Samples, draw_samples, mode_of
+from hierprob3d.model.refinement import refine_bodies
+from hierprob3d.model.rotations import rotmat_geodesic_distance, rotvec_to_rotmat
+from hierprob3d.model.skeleton import NUM_JOINTS
 
 PEOPLE_AT_ONCE = 8
 """People whose sampled meshes are in memory together: 10 samples of 8 people take 0.2 GB."""

@@ -6,16 +6,16 @@ import threading
 from functools import cache
 from pathlib import Path
 
-from configs.evaluate import EvaluateConfig
-from model.body import Body, load_body
-from model.checkpoints import default_weights_path, load_distribution_net, sha256_of
-from model.keypoint_estimators import MoveNetKeypoints
-from model.skeleton import ALWAYS_VISIBLE
-from transforms.datasets import EvalDataset, VisibilityRule
-from transforms.evaluation import Evaluator
-from transforms.models import resolve_device
-from transforms.pw3d import Pw3dDataset
-from transforms.ssp3d import Ssp3dDataset
+from hierprob3d.configs.evaluate import EvaluateConfig
+from hierprob3d.model.body import Body, load_body
+from hierprob3d.model.checkpoints import default_weights_path, load_distribution_net, sha256_of
+from hierprob3d.model.keypoint_estimators import MoveNetKeypoints
+from hierprob3d.model.skeleton import ALWAYS_VISIBLE
+from hierprob3d.transforms.datasets import EvalDataset, VisibilityRule
+from hierprob3d.transforms.evaluation import Evaluator
+from hierprob3d.transforms.models import resolve_device
+from hierprob3d.transforms.pw3d import Pw3dDataset
+from hierprob3d.transforms.ssp3d import Ssp3dDataset
 
 _LOADING = threading.Lock()
 

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from configs.evaluate import IMAGE_METRIC_NAMES, MIN_SUFFIX, POINT_METRIC_NAMES, EvaluateConfig
-from model.skeleton import NUM_BETAS, NUM_BODY_JOINTS, NUM_KEYPOINTS
-from transforms.schema import SCHEMA_VERSION, STATUS_FAILED, STATUS_OK, Column
+from hierprob3d.configs.evaluate import (
+    IMAGE_METRIC_NAMES,
+    MIN_SUFFIX,
+    POINT_METRIC_NAMES,
+    EvaluateConfig,
+)
+from hierprob3d.model.skeleton import NUM_BETAS, NUM_BODY_JOINTS, NUM_KEYPOINTS
+from hierprob3d.transforms.schema import SCHEMA_VERSION, STATUS_FAILED, STATUS_OK, Column
 
 NUM_EVAL_JOINTS = 14
 

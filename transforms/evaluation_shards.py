@@ -10,18 +10,18 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
-from configs.evaluate import EvaluateConfig
-from transforms.datasets import EvalDataset, row_id
-from transforms.evaluation import EvalItem
-from transforms.evaluation_models import load_evaluator, open_dataset
-from transforms.evaluation_schema import evaluation_schema
-from transforms.isolation import Failure, NotFinite
-from transforms.items import Item
-from transforms.metrics import Totals, totals_of
-from transforms.models import use_threads
-from transforms.rows import errors_table
-from transforms.schema import STATUS_FAILED, STATUS_OK, errors_schema
-from transforms.store import OutputFolder, part_name
+from hierprob3d.configs.evaluate import EvaluateConfig
+from hierprob3d.transforms.datasets import EvalDataset, row_id
+from hierprob3d.transforms.evaluation import EvalItem
+from hierprob3d.transforms.evaluation_models import load_evaluator, open_dataset
+from hierprob3d.transforms.evaluation_schema import evaluation_schema
+from hierprob3d.transforms.isolation import Failure, NotFinite
+from hierprob3d.transforms.items import Item
+from hierprob3d.transforms.metrics import Totals, totals_of
+from hierprob3d.transforms.models import use_threads
+from hierprob3d.transforms.rows import errors_table
+from hierprob3d.transforms.schema import STATUS_FAILED, STATUS_OK, errors_schema
+from hierprob3d.transforms.store import OutputFolder, part_name
 
 MAY_BE_NAN = frozenset({"sample_consistency_px"})
 Columns = dict[str, np.ndarray]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import PurePosixPath
 
-from transforms.items import Item
-from transforms.sources import own_name
+from hierprob3d.transforms.items import Item
+from hierprob3d.transforms.sources import own_name
 
 _MAX_BYTES = 80
 """Of the readable part: file systems take 255 in all, and some letters need four."""

@@ -13,7 +13,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from transforms.items import Item
+from hierprob3d.transforms.items import Item
 
 T = TypeVar("T")
 R = TypeVar("R")

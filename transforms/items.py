@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from transforms.sources import printable
+from hierprob3d.transforms.sources import printable
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
-from transforms.schema import STATUS_OK
+from hierprob3d.transforms.schema import STATUS_OK
 
 CALIBRATION_BINS = 20
 """Bins of the shape's central probability."""

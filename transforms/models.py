@@ -11,15 +11,15 @@ import cv2
 import torch
 from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights
 
-from configs.predict import ModelsConfig
-from model.body import Body, load_body
-from model.checkpoints import default_weights_path, load_distribution_net, sha256_of
-from model.keypoint_body import KeypointBody
-from model.keypoint_estimators import HRNetKeypoints, KeypointEstimator, MoveNetKeypoints
-from model.measurements import BodyMeasurer
-from model.movenet import MULTIPOSE_PATH, THUNDER_PATH
-from model.network import DistributionNet
-from model.person_detectors import MaskRCNNDetector, MoveNetDetector, PersonDetector
+from hierprob3d.configs.predict import ModelsConfig
+from hierprob3d.model.body import Body, load_body
+from hierprob3d.model.checkpoints import default_weights_path, load_distribution_net, sha256_of
+from hierprob3d.model.keypoint_body import KeypointBody
+from hierprob3d.model.keypoint_estimators import HRNetKeypoints, KeypointEstimator, MoveNetKeypoints
+from hierprob3d.model.measurements import BodyMeasurer
+from hierprob3d.model.movenet import MULTIPOSE_PATH, THUNDER_PATH
+from hierprob3d.model.network import DistributionNet
+from hierprob3d.model.person_detectors import MaskRCNNDetector, MoveNetDetector, PersonDetector
 
 _LOADING = threading.Lock()
 

@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from transforms.sources import open_uri
+from hierprob3d.transforms.sources import open_uri
 
 _MEGA = 1e6
 _WHITE = (255, 255, 255)

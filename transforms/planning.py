@@ -9,10 +9,16 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeVar
 
-from transforms.items import Item, Shard, frame_item, picture_item
-from transforms.pictures import UnreadablePicture
-from transforms.sources import is_video
-from transforms.videos import UnreadableVideo, VideoIndex, index_video, select_frames, split_video
+from hierprob3d.transforms.items import Item, Shard, frame_item, picture_item
+from hierprob3d.transforms.pictures import UnreadablePicture
+from hierprob3d.transforms.sources import is_video
+from hierprob3d.transforms.videos import (
+    UnreadableVideo,
+    VideoIndex,
+    index_video,
+    select_frames,
+    split_video,
+)
 
 MAX_SHARD_SIZE = 32
 _SHARDS_PER_WORKER = 4

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from model.proxy import NetworkCrops, make_proxy, network_crops, person_crops
-from transforms.isolation import Columns, People
-from transforms.models import Models
+from hierprob3d.model.proxy import NetworkCrops, make_proxy, network_crops, person_crops
+from hierprob3d.transforms.isolation import Columns, People
+from hierprob3d.transforms.models import Models
 
 PROXY = "proxy"
 

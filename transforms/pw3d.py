@@ -8,10 +8,10 @@ import cv2
 import fsspec
 import numpy as np
 
-from configs.evaluate import DatasetRules
-from model.proxy import PROXY_SIZE
-from model.skeleton import NUM_KEYPOINTS
-from transforms.datasets import (
+from hierprob3d.configs.evaluate import DatasetRules
+from hierprob3d.model.proxy import PROXY_SIZE
+from hierprob3d.model.skeleton import NUM_KEYPOINTS
+from hierprob3d.transforms.datasets import (
     MAX_MEGAPIXELS,
     BadLabel,
     VisibilityRule,
@@ -21,9 +21,9 @@ from transforms.datasets import (
     load_arrays,
     row_id,
 )
-from transforms.evaluation import EvalItem
-from transforms.pictures import read_picture
-from transforms.sources import absolute
+from hierprob3d.transforms.evaluation import EvalItem
+from hierprob3d.transforms.pictures import read_picture
+from hierprob3d.transforms.sources import absolute
 
 CROPS = "cropped_frames"
 

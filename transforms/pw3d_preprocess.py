@@ -13,19 +13,19 @@ import fsspec
 import numpy as np
 import pyarrow as pa
 
-from configs.preprocess import PreprocessConfig
-from model.body import Body, load_body
-from model.crops import BOX_SCALE_FACTOR
-from model.keypoint_estimators import HRNetKeypoints, KeypointEstimator, MoveNetKeypoints
-from model.person_detectors import whole_picture
-from transforms.datasets import MAX_MEGAPIXELS, row_id
-from transforms.isolation import Failure
-from transforms.items import Item
-from transforms.models import resolve_device, use_threads
-from transforms.pictures import read_picture
-from transforms.pw3d import CROPS
-from transforms.pw3d_schema import label_schema
-from transforms.pw3d_sequences import (
+from hierprob3d.configs.preprocess import PreprocessConfig
+from hierprob3d.model.body import Body, load_body
+from hierprob3d.model.crops import BOX_SCALE_FACTOR
+from hierprob3d.model.keypoint_estimators import HRNetKeypoints, KeypointEstimator, MoveNetKeypoints
+from hierprob3d.model.person_detectors import whole_picture
+from hierprob3d.transforms.datasets import MAX_MEGAPIXELS, row_id
+from hierprob3d.transforms.isolation import Failure
+from hierprob3d.transforms.items import Item
+from hierprob3d.transforms.models import resolve_device, use_threads
+from hierprob3d.transforms.pictures import read_picture
+from hierprob3d.transforms.pw3d import CROPS
+from hierprob3d.transforms.pw3d_schema import label_schema
+from hierprob3d.transforms.pw3d_sequences import (
     CROP_SIZE,
     FrameLabels,
     Pw3dSequence,
@@ -36,10 +36,10 @@ from transforms.pw3d_sequences import (
     picture_name,
     read_sequence,
 )
-from transforms.rows import errors_table
-from transforms.schema import STATUS_FAILED, STATUS_OK, errors_schema, frames_schema
-from transforms.sources import absolute
-from transforms.store import OutputFolder, part_name
+from hierprob3d.transforms.rows import errors_table
+from hierprob3d.transforms.schema import STATUS_FAILED, STATUS_OK, errors_schema, frames_schema
+from hierprob3d.transforms.sources import absolute
+from hierprob3d.transforms.store import OutputFolder, part_name
 
 _SEQUENCE = "sequence"
 _LABELS = "labels"

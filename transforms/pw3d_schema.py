@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from model.skeleton import NUM_BETAS, NUM_JOINTS, NUM_KEYPOINTS
-from transforms.pw3d_sequences import CROP_SIZE
-from transforms.schema import SCHEMA_VERSION, Column
+from hierprob3d.model.skeleton import NUM_BETAS, NUM_JOINTS, NUM_KEYPOINTS
+from hierprob3d.transforms.pw3d_sequences import CROP_SIZE
+from hierprob3d.transforms.schema import SCHEMA_VERSION, Column
 
 
 def _floats(count: int, kind: pa.DataType | None = None) -> pa.DataType:

@@ -11,13 +11,13 @@ import fsspec
 import numpy as np
 import torch
 
-from model.body import Body
-from model.cameras import project_perspective
-from model.crops import BOX_SCALE_FACTOR, solved_opencv_matrix
-from model.fixed_point_warp import warp_fixed_point
-from model.rotations import rotvec_to_rotmat
-from model.safe_pickle import load_pickle
-from model.skeleton import NUM_BETAS, NUM_JOINTS
+from hierprob3d.model.body import Body
+from hierprob3d.model.cameras import project_perspective
+from hierprob3d.model.crops import BOX_SCALE_FACTOR, solved_opencv_matrix
+from hierprob3d.model.fixed_point_warp import warp_fixed_point
+from hierprob3d.model.rotations import rotvec_to_rotmat
+from hierprob3d.model.safe_pickle import load_pickle
+from hierprob3d.model.skeleton import NUM_BETAS, NUM_JOINTS
 
 CROP_SIZE = 512
 SPLITS = ("train", "validation", "test")

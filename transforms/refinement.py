@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from model.cameras import image_to_crop, pixels_to_normalised
-from model.refinement import refine_bodies
-from transforms.distribution import person_parameters, place_bodies, visible_keypoints
-from transforms.isolation import Columns, People
-from transforms.models import Models
-from transforms.schema import refined_name
+from hierprob3d.model.cameras import image_to_crop, pixels_to_normalised
+from hierprob3d.model.refinement import refine_bodies
+from hierprob3d.transforms.distribution import person_parameters, place_bodies, visible_keypoints
+from hierprob3d.transforms.isolation import Columns, People
+from hierprob3d.transforms.models import Models
+from hierprob3d.transforms.schema import refined_name
 
 REFINE = "refine"
 MAY_BE_NAN = (refined_name("reprojection_px"),)

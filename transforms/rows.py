@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 from torch import Tensor
 
-from transforms.isolation import Failure, People
-from transforms.items import Frame, Item
-from transforms.schema import STATUS_FAILED, STATUS_NO_PERSON, STATUS_OK
+from hierprob3d.transforms.isolation import Failure, People
+from hierprob3d.transforms.items import Frame, Item
+from hierprob3d.transforms.schema import STATUS_FAILED, STATUS_NO_PERSON, STATUS_OK
 
 _MAX_MESSAGE = 500
 """Characters of an error message that are kept; some libraries' fill pages."""

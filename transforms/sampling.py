@@ -7,14 +7,14 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from configs.predict import SamplingConfig
-from model.cameras import half_turn_x, project_body
-from model.random_streams import RandomStreams, person_keys
-from model.reconstruct import PersonParameters, Samples, draw_samples, pose_samples
-from model.uncertainty import fit_to_keypoints, order_by_fit
-from transforms.distribution import person_parameters, visible_keypoints
-from transforms.isolation import Columns, People
-from transforms.models import Models
+from hierprob3d.configs.predict import SamplingConfig
+from hierprob3d.model.cameras import half_turn_x, project_body
+from hierprob3d.model.random_streams import RandomStreams, person_keys
+from hierprob3d.model.reconstruct import PersonParameters, Samples, draw_samples, pose_samples
+from hierprob3d.model.uncertainty import fit_to_keypoints, order_by_fit
+from hierprob3d.transforms.distribution import person_parameters, visible_keypoints
+from hierprob3d.transforms.isolation import Columns, People
+from hierprob3d.transforms.models import Models
 
 SAMPLE = "sample"
 MAY_BE_NAN = ("samples_fit_px",)

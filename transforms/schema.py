@@ -3,7 +3,7 @@
 `people_schema`, `frames_schema` and `errors_schema` are what the sinks write and readers may rely
 on. Every field carries `unit`, `axes` and `meaning` in its metadata; the file metadata carries the
 schema version, the names of joints and keypoints and the identity of the body model.
-`python -m transforms.schema` prints the tables of the README.
+`python -m hierprob3d.transforms.schema` prints the tables of the README.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
-from model.measurements import MEASUREMENT_NAMES
-from model.skeleton import (
+from hierprob3d.model.measurements import MEASUREMENT_NAMES
+from hierprob3d.model.skeleton import (
     BODY_JOINT_NAMES,
     COCO_KEYPOINT_NAMES,
     NUM_BETAS,

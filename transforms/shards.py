@@ -9,23 +9,23 @@ from dataclasses import dataclass, field
 import apache_beam as beam
 import pyarrow as pa
 
-from configs.predict import PredictConfig
-from transforms.annotator import DECODE, Annotator
-from transforms.clock import StageClock
-from transforms.decoding import group_frames, read_shard
-from transforms.drawing import DRAW, DrawnPicture
-from transforms.isolation import Failure
-from transforms.items import Frame, Shard
-from transforms.models import load_models, use_threads
-from transforms.rows import concatenate, errors_table, frames_table, people_table
-from transforms.schema import (
+from hierprob3d.configs.predict import PredictConfig
+from hierprob3d.transforms.annotator import DECODE, Annotator
+from hierprob3d.transforms.clock import StageClock
+from hierprob3d.transforms.decoding import group_frames, read_shard
+from hierprob3d.transforms.drawing import DRAW, DrawnPicture
+from hierprob3d.transforms.isolation import Failure
+from hierprob3d.transforms.items import Frame, Shard
+from hierprob3d.transforms.models import load_models, use_threads
+from hierprob3d.transforms.rows import concatenate, errors_table, frames_table, people_table
+from hierprob3d.transforms.schema import (
     STAGE_SECONDS,
     PeopleLayout,
     errors_schema,
     frames_schema,
     people_schema,
 )
-from transforms.store import PICTURES, TABLES, OutputFolder, part_name
+from hierprob3d.transforms.store import PICTURES, TABLES, OutputFolder, part_name
 
 _BATCH_MEGAPIXELS = 64.0
 """Pixels of the frames of a batch together, about 200 MB."""

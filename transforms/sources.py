@@ -19,7 +19,7 @@ from typing import BinaryIO
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from transforms.input_lists import LIST_SUFFIXES, names_in_list
+from hierprob3d.transforms.input_lists import LIST_SUFFIXES, names_in_list
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 VIDEO_SUFFIXES = (

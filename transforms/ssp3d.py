@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from configs.evaluate import DatasetRules
-from model.crops import BOX_SCALE_FACTOR, opencv_matrix
-from model.fixed_point_warp import warp_fixed_point
-from model.proxy import PROXY_SIZE
-from transforms.datasets import (
+from hierprob3d.configs.evaluate import DatasetRules
+from hierprob3d.model.crops import BOX_SCALE_FACTOR, opencv_matrix
+from hierprob3d.model.fixed_point_warp import warp_fixed_point
+from hierprob3d.model.proxy import PROXY_SIZE
+from hierprob3d.transforms.datasets import (
     MAX_MEGAPIXELS,
     BadLabel,
     VisibilityRule,
@@ -17,9 +17,9 @@ from transforms.datasets import (
     load_arrays,
     row_id,
 )
-from transforms.evaluation import EvalItem
-from transforms.pictures import read_picture
-from transforms.sources import absolute
+from hierprob3d.transforms.evaluation import EvalItem
+from hierprob3d.transforms.pictures import read_picture
+from hierprob3d.transforms.sources import absolute
 
 _ARRAYS = ("fnames", "shapes", "poses", "joints2D", "bbox_centres", "bbox_whs", "genders")
 _CROP = (PROXY_SIZE, PROXY_SIZE)

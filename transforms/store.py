@@ -20,10 +20,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from transforms.file_names import is_picture_of, short_id
-from transforms.locking import FileLock, lock_for_run, lock_for_worker
-from transforms.schema import STATUS_FAILED
-from transforms.sources import absolute, filesystem, is_remote
+from hierprob3d.transforms.file_names import is_picture_of, short_id
+from hierprob3d.transforms.locking import FileLock, lock_for_run, lock_for_worker
+from hierprob3d.transforms.schema import STATUS_FAILED
+from hierprob3d.transforms.sources import absolute, filesystem, is_remote
 
 TABLES = ("people", "errors", "frames")
 """In the order in which a shard publishes them."""

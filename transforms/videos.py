@@ -19,9 +19,9 @@ from typing import BinaryIO
 import av
 import numpy as np
 
-from transforms.items import VideoRange
-from transforms.pictures import check_size
-from transforms.sources import check_regular, is_remote, open_uri
+from hierprob3d.transforms.items import VideoRange
+from hierprob3d.transforms.pictures import check_size
+from hierprob3d.transforms.sources import check_regular, is_remote, open_uri
 
 
 class UnreadableVideo(ValueError):

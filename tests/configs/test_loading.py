@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-import configs
-from configs.loading import load_config
-from configs.paper_training import load_train_config
-from configs.training import MOVENET_KEYPOINT_NOISE, TrainConfig
+from hierprob3d.configs import loading
+from hierprob3d.configs.loading import load_config
+from hierprob3d.configs.paper_training import load_train_config
+from hierprob3d.configs.training import MOVENET_KEYPOINT_NOISE, TrainConfig
 
-CONFIGS = Path(configs.__file__).parent
+CONFIGS = Path(loading.__file__).parent
 
 
 def test_nothing_given_is_the_defaults() -> None:

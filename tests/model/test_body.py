@@ -14,10 +14,10 @@ import scipy.sparse
 import torch
 from scipy.spatial.transform import Rotation
 
-from model.body import H36M_JOINT_NAMES, H36M_TO_14, Body, load_body
-from model.body_file import OPENBODY_FOLDER
-from model.cameras import half_turn_x
-from model.skeleton import COCO_KEYPOINT_NAMES, PARENTS, SMPL_JOINT_NAMES
+from hierprob3d.model.body import H36M_JOINT_NAMES, H36M_TO_14, Body, load_body
+from hierprob3d.model.body_file import OPENBODY_FOLDER
+from hierprob3d.model.cameras import half_turn_x
+from hierprob3d.model.skeleton import COCO_KEYPOINT_NAMES, PARENTS, SMPL_JOINT_NAMES
 
 GENDERS = ("neutral", "male", "female")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.cameras import (
+from hierprob3d.model.cameras import (
     HALF_TURN_X,
     crop_to_image,
     half_turn_x,

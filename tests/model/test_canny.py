@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.canny import CannyEdgeDetector, gaussian_weights
+from hierprob3d.model.canny import CannyEdgeDetector, gaussian_weights
 
 
 def _picture(golden: Path, index: int) -> tuple[dict[str, np.ndarray], Tensor]:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.checkpoints import (
+from hierprob3d.model.checkpoints import (
     WeightsError,
     WeightsMetadata,
     default_weights_path,
@@ -21,8 +21,8 @@ from model.checkpoints import (
     save_distribution_net,
     save_paper_checkpoint,
 )
-from model.network import DistributionNet, NetworkConfig
-from model.weight_files import read_torch_checkpoint, write_parts, write_tensors
+from hierprob3d.model.network import DistributionNet, NetworkConfig
+from hierprob3d.model.weight_files import read_torch_checkpoint, write_parts, write_tensors
 
 CHECKPOINT = "poseMF_shapeGaussian_net_weights.tar"
 OPEN = WeightsMetadata(

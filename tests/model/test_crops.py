@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.crops import (
+from hierprob3d.model.crops import (
     CropFrames,
     crop_opencv,
     crop_torch,

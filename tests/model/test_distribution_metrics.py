@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from model import distribution_metrics
-from model.matrix_fisher import MatrixFisher
+from hierprob3d.model import distribution_metrics
+from hierprob3d.model.matrix_fisher import MatrixFisher
 
 
 def concentrated(num: int, scale: float) -> torch.Tensor:

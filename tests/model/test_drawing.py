@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from model.body import Body, load_body
-from model.cameras import half_turn_x, project_body
-from model.drawing import (
+from hierprob3d.model.body import Body, load_body
+from hierprob3d.model.cameras import half_turn_x, project_body
+from hierprob3d.model.drawing import (
     FULL_SPREAD_M,
     SPREAD_RAMP,
     add_spread_legend,

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from model.crops import BOX_SCALE_FACTOR, solved_opencv_matrix
-from model.fixed_point_warp import warp_fixed_point
+from hierprob3d.model.crops import BOX_SCALE_FACTOR, solved_opencv_matrix
+from hierprob3d.model.fixed_point_warp import warp_fixed_point
 
 
 def test_crops_of_3dpw_are_the_original_bytes(golden: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.heatmaps import Rounding, heatmaps_to_joints2d, joints2d_to_heatmaps
+from hierprob3d.model.heatmaps import Rounding, heatmaps_to_joints2d, joints2d_to_heatmaps
 
 
 def test_heatmaps_of_the_original(golden: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.hrnet import HRNet, decode_heatmaps, estimate_keypoints, load_hrnet, normalise
+from hierprob3d.model.hrnet import HRNet, decode_heatmaps, estimate_keypoints, load_hrnet, normalise
 
 CHECKPOINT = "pose_hrnet_w48_384x288.pth"
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.body import Body, load_body
-from model.keypoint_body import NUM_TURNS, KeypointBody, turn_derivatives
-from model.rotations import rotvec_to_rotmat
+from hierprob3d.model.body import Body, load_body
+from hierprob3d.model.keypoint_body import NUM_TURNS, KeypointBody, turn_derivatives
+from hierprob3d.model.rotations import rotvec_to_rotmat
 
 
 @pytest.fixture(scope="module", params=["regressor", "joints and vertices"])

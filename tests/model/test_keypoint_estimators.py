@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import model.person_detectors as person_detectors
-from model.keypoint_estimators import HRNetKeypoints, MoveNetKeypoints
-from model.movenet import MULTIPOSE_PATH
-from model.person_detectors import Detections, MoveNetDetector, whole_picture
+import hierprob3d.model.person_detectors as person_detectors
+from hierprob3d.model.keypoint_estimators import HRNetKeypoints, MoveNetKeypoints
+from hierprob3d.model.movenet import MULTIPOSE_PATH
+from hierprob3d.model.person_detectors import Detections, MoveNetDetector, whole_picture
 
 DEMO = Path(person_detectors.__file__).parent / "assets" / "demo"
 

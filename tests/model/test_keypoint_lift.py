@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.model.test_network import assert_near
 from torch.nn.functional import avg_pool2d
 
-from model.heatmaps import joints2d_to_heatmaps
-from model.keypoint_lift import KeypointLift, places_of_heatmaps
-from model.network import DistributionNet, NetworkConfig
-from tests.model.test_network import assert_near
+from hierprob3d.model.heatmaps import joints2d_to_heatmaps
+from hierprob3d.model.keypoint_lift import KeypointLift, places_of_heatmaps
+from hierprob3d.model.network import DistributionNet, NetworkConfig
 
 
 @pytest.mark.parametrize("stride", [1, 2, 4])

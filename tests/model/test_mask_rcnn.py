@@ -8,7 +8,7 @@ import torch
 from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights, maskrcnn_resnet50_fpn
 from torchvision.ops import FrozenBatchNorm2d
 
-from model.mask_rcnn import build_mask_rcnn, load_mask_rcnn
+from hierprob3d.model.mask_rcnn import build_mask_rcnn, load_mask_rcnn
 
 
 def test_the_architecture_is_the_published_one() -> None:

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.matrix_fisher import MatrixFisher
-from model.rotations import proper_svd, special_procrustes, unitquat_to_rotmat
+from hierprob3d.model.matrix_fisher import MatrixFisher
+from hierprob3d.model.rotations import proper_svd, special_procrustes, unitquat_to_rotmat
 
 
 def parameters(*shape: int, scale: float = 3.0, dtype: torch.dtype = torch.float64) -> Tensor:

@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.matrix_fisher_normalizer import (
+from hierprob3d.model.matrix_fisher_normalizer import (
     log_normalizer_and_gradient,
     log_normalizer_gradient,
     log_normalizer_of_s,
     paper_log_normalizer,
 )
-from model.rotations import proper_svd
+from hierprob3d.model.rotations import proper_svd
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,11 @@ import torch
 from scipy.stats import kstest
 from torch import Tensor
 
-from model.matrix_fisher import MatrixFisher
-from model.matrix_fisher_normalizer import log_normalizer_and_gradient
-from model.matrix_fisher_sampler import _best_b, best_envelope
-from model.random_streams import RandomStreams, person_keys
-from model.rotations import (
+from hierprob3d.model.matrix_fisher import MatrixFisher
+from hierprob3d.model.matrix_fisher_normalizer import log_normalizer_and_gradient
+from hierprob3d.model.matrix_fisher_sampler import _best_b, best_envelope
+from hierprob3d.model.random_streams import RandomStreams, person_keys
+from hierprob3d.model.rotations import (
     proper_svd,
     rotmat_geodesic_distance,
     rotmat_to_unitquat,
@@ -150,7 +150,7 @@ def test_fewer_draws_are_the_first_of_more() -> None:
 def test_chunks_do_not_change_keyed_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     F, streams = person_parameters(3), random_streams([0, 1, 2])
     whole = MatrixFisher(F).sample((40,), streams)
-    monkeypatch.setattr("model.matrix_fisher_sampler.CHUNK_SIZE", 101)
+    monkeypatch.setattr("hierprob3d.model.matrix_fisher_sampler.CHUNK_SIZE", 101)
     torch.testing.assert_close(MatrixFisher(F).sample((40,), streams), whole, rtol=0, atol=1e-6)
 
 
@@ -239,6 +239,6 @@ def test_draws_do_not_depend_on_the_signs_of_the_svd(monkeypatch: pytest.MonkeyP
         U, S, V = proper_svd(matrices)
         return U @ flips, S, V @ flips
 
-    monkeypatch.setattr("model.matrix_fisher.free_sign_svd", flipped)
+    monkeypatch.setattr("hierprob3d.model.matrix_fisher.free_sign_svd", flipped)
     again = MatrixFisher(F).sample((20,), random_streams([0, 1, 2]))
     torch.testing.assert_close(again, expected, atol=1e-5, rtol=0)

@@ -9,8 +9,8 @@ import pytest
 import torch
 from scipy.spatial import ConvexHull
 
-from model.body import load_body
-from model.measurements import MEASUREMENT_NAMES, BodyMeasurer, slice_girths
+from hierprob3d.model.body import load_body
+from hierprob3d.model.measurements import MEASUREMENT_NAMES, BodyMeasurer, slice_girths
 
 
 def test_names_and_order() -> None:

@@ -7,7 +7,7 @@ import struct
 import numpy as np
 import pytest
 
-from model.mesh_files import glb_bytes, obj_bytes, ply_bytes
+from hierprob3d.model.mesh_files import glb_bytes, obj_bytes, ply_bytes
 
 VERTICES = np.array([[0.0, 0.5, 0.0], [0.25, -0.25, 0.125], [-0.25, -0.25, 0.125], [0, -0.25, -1]])
 FACES = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]])

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from model import metrics
-from model.metrics import BodyPoints, body_errors
+from hierprob3d.model import metrics
+from hierprob3d.model.metrics import BodyPoints, body_errors
 
 
 @pytest.fixture(scope="module")

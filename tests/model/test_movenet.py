@@ -7,14 +7,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from model.movenet import MULTIPOSE_PATH, THUNDER_PATH, MoveNet, load_movenet
-from model.movenet_decoding import (
+from hierprob3d.model.movenet import MULTIPOSE_PATH, THUNDER_PATH, MoveNet, load_movenet
+from hierprob3d.model.movenet_decoding import (
     average_with_mirrored,
     decode_people,
     decode_person,
     pose_agreement,
 )
-from model.skeleton import COCO_FLIP
+from hierprob3d.model.skeleton import COCO_FLIP
 
 NO_PRIOR = torch.full((1, 17, 3), torch.nan)
 

@@ -12,16 +12,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from model import pose_head, rotations
-from model.checkpoints import load_distribution_net
-from model.matrix_fisher import MatrixFisher
-from model.network import (
+from hierprob3d.model import pose_head, rotations
+from hierprob3d.model.checkpoints import load_distribution_net
+from hierprob3d.model.matrix_fisher import MatrixFisher
+from hierprob3d.model.network import (
     INITIAL_GLOBAL_CONCENTRATION,
     DistributionNet,
     NetOutput,
     NetworkConfig,
 )
-from model.skeleton import ANCESTORS
+from hierprob3d.model.skeleton import ANCESTORS
 
 CHECKPOINT = "poseMF_shapeGaussian_net_weights.tar"
 

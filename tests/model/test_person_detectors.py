@@ -7,10 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-import model.person_detectors as person_detectors
-from model.mask_rcnn import build_mask_rcnn
-from model.movenet import THUNDER_PATH
-from model.person_detectors import (
+import hierprob3d.model.person_detectors as person_detectors
+from hierprob3d.model.mask_rcnn import build_mask_rcnn
+from hierprob3d.model.movenet import THUNDER_PATH
+from hierprob3d.model.person_detectors import (
     Detections,
     MaskRCNNDetector,
     MoveNetDetector,

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from model.crops import CropFrames, crop_torch
-from model.pictures import (
+from hierprob3d.model.crops import CropFrames, crop_torch
+from hierprob3d.model.pictures import (
     crop_frames,
     cut_square,
     fitted_size,

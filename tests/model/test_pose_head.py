@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from model import pose_head, rotations
-from model.matrix_fisher import MatrixFisher
-from model.pose_head import SIGN_RULES, PoseDistribution, PoseHead
-from model.skeleton import ANCESTORS, LEVELS
+from hierprob3d.model import pose_head, rotations
+from hierprob3d.model.matrix_fisher import MatrixFisher
+from hierprob3d.model.pose_head import SIGN_RULES, PoseDistribution, PoseHead
+from hierprob3d.model.skeleton import ANCESTORS, LEVELS
 
 
 def make_head(sign_rule: str, embed_dim: int = 32, gain: float = 20.0) -> PoseHead:

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.canny import CannyEdgeDetector
-from model.crops import CropFrames
-from model.proxy import (
+from hierprob3d.model.canny import CannyEdgeDetector
+from hierprob3d.model.crops import CropFrames
+from hierprob3d.model.proxy import (
     PersonCrops,
     inside_mask,
     make_proxy,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from model.random_streams import RandomStreams, person_keys, philox4x32
+from hierprob3d.model.random_streams import RandomStreams, person_keys, philox4x32
 
 ITEMS = ["a", "a", "b", "c"]
 PEOPLE = [0, 1, 0, 0]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from model.rasterizer import interpolate, rasterize
+from hierprob3d.model.rasterizer import interpolate, rasterize
 
 # Two triangles of a 4 x 3 picture: a large far one and a small near one in its corner.
 VERTICES = torch.tensor([[[0.0, 0, 5], [4, 0, 5], [0, 3, 5], [0.0, 0, 1], [2, 0, 1], [0, 2, 1]]])
@@ -51,7 +51,7 @@ def test_faces_behind_the_camera_are_left_out() -> None:
 
 
 def test_culling_does_not_change_a_closed_surface() -> None:
-    body = pytest.importorskip("model.body").load_body("open")
+    body = pytest.importorskip("hierprob3d.model.body").load_body("open")
     screen = body.v_template * torch.tensor([50.0, -50.0, -50.0]) + torch.tensor([64.0, 64, 200])
     both = rasterize(screen[None], body.faces, 128, 128)
     front = rasterize(screen[None], body.faces, 128, 128, cull_back_faces=True)
@@ -68,7 +68,7 @@ def test_a_picture_does_not_depend_on_its_batch_or_on_chunks(
     vertices = torch.rand(3, 30, 3, generator=generator) * torch.tensor([40.0, 30, 10])
     faces = torch.randint(0, 30, (25, 3), generator=generator)
     together = rasterize(vertices, faces, 30, 40)
-    monkeypatch.setattr("model.rasterizer.MAX_CANDIDATES", 100)
+    monkeypatch.setattr("hierprob3d.model.rasterizer.MAX_CANDIDATES", 100)
     for index in range(3):
         alone = rasterize(vertices[index : index + 1], faces, 30, 40)
         assert torch.equal(alone.face_ids[0], together.face_ids[index])

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from model.body import Body, load_body
-from model.cameras import half_turn_x, intrinsics, project_body, project_perspective
-from model.matrix_fisher import MatrixFisher
-from model.reconstruct import (
+from hierprob3d.model.body import Body, load_body
+from hierprob3d.model.cameras import half_turn_x, intrinsics, project_body, project_perspective
+from hierprob3d.model.matrix_fisher import MatrixFisher
+from hierprob3d.model.reconstruct import (
     camera_translation,
     draw_samples,
     parameters_of_rows,
@@ -19,7 +19,11 @@ from model.reconstruct import (
     rebuild_samples,
     streams_of_rows,
 )
-from model.rotations import rotmat_geodesic_distance, rotvec_to_rotmat, special_procrustes
+from hierprob3d.model.rotations import (
+    rotmat_geodesic_distance,
+    rotvec_to_rotmat,
+    special_procrustes,
+)
 
 
 @pytest.fixture(scope="module")

@@ -9,19 +9,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.body import load_body
-from model.cameras import half_turn_x, project_weak_perspective
-from model.keypoint_body import KeypointBody
-from model.matrix_fisher import MatrixFisher
-from model.reconstruct import BodyParameters, PersonParameters, mode_of
-from model.refinement import (
+from hierprob3d.model.body import load_body
+from hierprob3d.model.cameras import half_turn_x, project_weak_perspective
+from hierprob3d.model.keypoint_body import KeypointBody
+from hierprob3d.model.matrix_fisher import MatrixFisher
+from hierprob3d.model.reconstruct import BodyParameters, PersonParameters, mode_of
+from hierprob3d.model.refinement import (
     CAMERA_STD,
     GLOBAL_STD,
     STUDENT_FREEDOM,
     keypoint_sizes,
     refine_bodies,
 )
-from model.rotations import rotmat_geodesic_distance, rotvec_to_rotmat
+from hierprob3d.model.rotations import rotmat_geodesic_distance, rotvec_to_rotmat
 
 NUM_PEOPLE = 6
 LEFT_WRIST = 9

@@ -11,7 +11,7 @@ import torch
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
-from model import rotations
+from hierprob3d.model import rotations
 
 DTYPES = [torch.float32, torch.float64]
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from model.safe_pickle import UnreadableChumpy, UnsafePickleError, load_pickle
+from hierprob3d.model.safe_pickle import UnreadableChumpy, UnsafePickleError, load_pickle
 
 ARRAYS = {
     "float32": np.arange(6, dtype=np.float32).reshape(2, 3),

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from model.body import load_body
-from model.cameras import half_turn_x, normalised_to_pixels, project_weak_perspective
-from model.matrix_fisher import MatrixFisher
-from model.uncertainty import fit_to_keypoints, order_by_fit, vertex_spread
+from hierprob3d.model.body import load_body
+from hierprob3d.model.cameras import half_turn_x, normalised_to_pixels, project_weak_perspective
+from hierprob3d.model.matrix_fisher import MatrixFisher
+from hierprob3d.model.uncertainty import fit_to_keypoints, order_by_fit, vertex_spread
 
 
 def test_spread_is_the_mean_distance_to_the_mean() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.weight_files import (
+from hierprob3d.model.weight_files import (
     WeightsError,
     read_parts,
     read_tensors,

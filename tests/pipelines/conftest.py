@@ -13,9 +13,9 @@ import pyarrow.dataset as ds
 import pytest
 import torch
 
-from model.checkpoints import WeightsMetadata, save_distribution_net
-from model.network import DistributionNet
-from pipelines.cli import main
+from hierprob3d.model.checkpoints import WeightsMetadata, save_distribution_net
+from hierprob3d.model.network import DistributionNet
+from hierprob3d.pipelines.cli import main
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEMO = REPOSITORY / "model" / "assets" / "demo"
@@ -61,7 +61,7 @@ def predict(open_weights: Path) -> Callable[..., int]:
 @pytest.fixture(scope="session")
 def command(open_weights: Path) -> list[str]:
     """The same as a command line for another process."""
-    return [sys.executable, "-m", "pipelines.cli", "predict", "--weights", str(open_weights),
+    return [sys.executable, "-m", "hierprob3d", "predict", "--weights", str(open_weights),
             "--num-samples", "4"]  # fmt: skip
 
 

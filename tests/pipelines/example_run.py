@@ -11,14 +11,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from model.body import Body, load_body
-from model.cameras import half_turn_x, project_body
-from model.matrix_fisher import MatrixFisher
-from model.measurements import MEASUREMENT_NAMES
-from model.reconstruct import draw_samples, parameters_of_rows, pose_samples, streams_of_rows
-from model.rotations import rotvec_to_rotmat
-from transforms.items import Item, frame_item, picture_item
-from transforms.schema import (
+from hierprob3d.model.body import Body, load_body
+from hierprob3d.model.cameras import half_turn_x, project_body
+from hierprob3d.model.matrix_fisher import MatrixFisher
+from hierprob3d.model.measurements import MEASUREMENT_NAMES
+from hierprob3d.model.reconstruct import (
+    draw_samples,
+    parameters_of_rows,
+    pose_samples,
+    streams_of_rows,
+)
+from hierprob3d.model.rotations import rotvec_to_rotmat
+from hierprob3d.transforms.items import Item, frame_item, picture_item
+from hierprob3d.transforms.schema import (
     PeopleLayout,
     errors_schema,
     file_metadata,

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from example_run import write_example_run, write_manifest
 
-from model.checkpoints import default_weights_path, sha256_of
-from pipelines.cli import main
+from hierprob3d.model.checkpoints import default_weights_path, sha256_of
+from hierprob3d.pipelines.cli import main
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sha256 = sha256_of(default_weights_path())
     write_manifest(folder / "predicted", {"model_files": {"weights": {"sha256": sha256}}})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("training.rendered_set.SHARD_SIZE", 3)
+        patch.setattr("hierprob3d.training.rendered_set.SHARD_SIZE", 3)
         words = f"--poses={folder / 'poses.npz'}", f"--predictions={folder / 'predicted'}"
         assert _assess(folder, "assessed", *words) == 0
     return folder
@@ -62,7 +62,7 @@ def test_pictures_that_are_there_give_the_same_figures(folder: Path) -> None:
 def test_weights_without_a_mean_pose_need_the_training_poses(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.assess.weights_mean_pose", lambda _: None)
+    monkeypatch.setattr("hierprob3d.pipelines.assess.weights_mean_pose", lambda _: None)
     rendered = f"--rendered={folder / 'assessed' / 'pictures'}"
     assert main(["assess", "--output", str(folder / "bad"), rendered]) == 2
     assert "data.train_poses=FILE.npz" in capsys.readouterr().err

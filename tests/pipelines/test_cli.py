@@ -8,10 +8,10 @@ import sys
 
 import pytest
 
-from pipelines import cli
-from pipelines.beam_options import beam_actions, option_value, pipeline_flags
-from pipelines.usage import OneLineParser, UsageError, option_actions, options_and_others
-from pipelines.workers import _without, plan_workers
+from hierprob3d.pipelines import cli
+from hierprob3d.pipelines.beam_options import beam_actions, option_value, pipeline_flags
+from hierprob3d.pipelines.usage import OneLineParser, UsageError, option_actions, options_and_others
+from hierprob3d.pipelines.workers import _without, plan_workers
 
 
 def test_overview_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,9 +46,10 @@ def test_overview_imports_neither_torch_nor_beam() -> None:
 def test_a_missing_package_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(cli.COMMANDS, "predict", cli.Command("no_such_package.predict", ""))
+    monkeypatch.setitem(sys.modules, "apache_beam", None)
+    monkeypatch.delitem(sys.modules, "hierprob3d.pipelines.predict", raising=False)
     assert cli.main(["predict"]) == 2
-    assert "needs the package 'no_such_package'" in capsys.readouterr().err
+    assert "needs the package 'apache_beam'" in capsys.readouterr().err
 
 
 def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,13 +130,13 @@ def test_option_values() -> None:
 
 
 def test_worker_plans(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.workers.num_cores", lambda: 8)
-    monkeypatch.setattr("pipelines.workers.memory_gib", lambda: 64.0)
+    monkeypatch.setattr("hierprob3d.pipelines.workers.num_cores", lambda: 8)
+    monkeypatch.setattr("hierprob3d.pipelines.workers.memory_gib", lambda: 64.0)
     few, many = plan_workers([], 3, on_gpu=False), plan_workers([], 1000, on_gpu=False)
     assert (few.starts_processes, few.num_workers, few.num_threads) == (False, 1, 4)
     assert (many.starts_processes, many.num_workers, many.num_threads) == (True, 8, 1)
     assert plan_workers([], 1000, on_gpu=True).num_workers == 4
-    monkeypatch.setattr("pipelines.workers.memory_gib", lambda: 7.0)
+    monkeypatch.setattr("hierprob3d.pipelines.workers.memory_gib", lambda: 7.0)
     assert plan_workers([], 1000, on_gpu=False).num_workers == 2  # 3 GiB each
     asked = plan_workers(["--direct_num_workers", "3"], 3, on_gpu=False)
     assert (asked.starts_processes, asked.num_workers) == (True, 3)

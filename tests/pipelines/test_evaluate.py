@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from model.checkpoints import WeightsMetadata, save_distribution_net
-from model.network import DistributionNet, NetworkConfig
-from pipelines.cli import main
-from pipelines.comparison import compare, paired_interval
-from training.evaluation_set import make_evaluation_set
+from hierprob3d.model.checkpoints import WeightsMetadata, save_distribution_net
+from hierprob3d.model.network import DistributionNet, NetworkConfig
+from hierprob3d.pipelines.cli import main
+from hierprob3d.pipelines.comparison import compare, paired_interval
+from hierprob3d.training.evaluation_set import make_evaluation_set
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NUM_ROWS = 10
@@ -126,8 +126,8 @@ def test_any_sharding_gives_the_same_bits(
 
 KILLED = """
 import os, sys
-from pipelines import cli
-from transforms import evaluation_shards
+from hierprob3d.pipelines import cli
+from hierprob3d.transforms import evaluation_shards
 evaluate, count = evaluation_shards.evaluate_shard, []
 def killed(*args):
     count.append(1)

@@ -10,13 +10,13 @@ import pytest
 import torch
 from example_run import write_example_run
 
-from model.body import load_body
-from model.cameras import half_turn_x
-from model.reconstruct import rebuild_samples
-from model.rotations import rotmat_to_rotvec, rotvec_to_rotmat
-from pipelines import cli
-from pipelines.export import source_name
-from transforms.store import OutputFolder
+from hierprob3d.model.body import load_body
+from hierprob3d.model.cameras import half_turn_x
+from hierprob3d.model.reconstruct import rebuild_samples
+from hierprob3d.model.rotations import rotmat_to_rotvec, rotvec_to_rotmat
+from hierprob3d.pipelines import cli
+from hierprob3d.pipelines.export import source_name
+from hierprob3d.transforms.store import OutputFolder
 
 
 @pytest.fixture(scope="module")

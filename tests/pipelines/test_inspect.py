@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from example_run import KILLED_RUN, RUN, write_example_run, write_manifest
 
-from pipelines import cli
-from pipelines.inspect import one_line
-from transforms.store import OutputFolder
+from hierprob3d.pipelines import cli
+from hierprob3d.pipelines.inspect import one_line
+from hierprob3d.transforms.store import OutputFolder
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from example_run import write_example_run, write_manifest
 
-from pipelines.photo_figures import PersonFit, person_fits, photo_figures, photo_markdown
-from pipelines.run_folder import RunFolder
-from pipelines.usage import UsageError
+from hierprob3d.pipelines.photo_figures import PersonFit, person_fits, photo_figures, photo_markdown
+from hierprob3d.pipelines.run_folder import RunFolder
+from hierprob3d.pipelines.usage import UsageError
 
 
 @pytest.fixture

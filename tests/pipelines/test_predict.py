@@ -13,12 +13,12 @@ import pytest
 from conftest import PEDESTRIANS, PERSON, copy_person, read_rows, status_by_name
 from PIL import Image
 
-from model.body import load_body
-from model.checkpoints import default_weights_path
-from model.reconstruct import rebuild_samples
-from transforms.annotator import Annotator
-from transforms.isolation import People
-from transforms.schema import PeopleLayout, errors_schema, frames_schema, people_schema
+from hierprob3d.model.body import load_body
+from hierprob3d.model.checkpoints import default_weights_path
+from hierprob3d.model.reconstruct import rebuild_samples
+from hierprob3d.transforms.annotator import Annotator
+from hierprob3d.transforms.isolation import People
+from hierprob3d.transforms.schema import PeopleLayout, errors_schema, frames_schema, people_schema
 
 Predict = Callable[..., int]
 
@@ -233,7 +233,7 @@ def assert_same_people(a: pa.Table, b: pa.Table) -> None:
 def test_nan_fails_only_its_person(
     predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from transforms import annotator
+    from hierprob3d.transforms import annotator
 
     make_proxies = annotator.make_proxies
 
@@ -257,7 +257,7 @@ def test_nan_fails_only_its_person(
 def test_an_exception_in_a_batch_fails_only_the_guilty(
     predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from transforms import distribution
+    from hierprob3d.transforms import distribution
 
     place_bodies = distribution.place_bodies
 
@@ -277,7 +277,7 @@ def test_an_exception_in_a_batch_fails_only_the_guilty(
 def test_a_frame_that_breaks_the_detector_leaves_the_others(
     predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from model.person_detectors import MoveNetDetector
+    from hierprob3d.model.person_detectors import MoveNetDetector
 
     detect_batch = MoveNetDetector.detect_batch
 

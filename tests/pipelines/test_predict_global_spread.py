@@ -10,11 +10,16 @@ import pytest
 import torch
 from conftest import PERSON, copy_person, read_rows, save_random_weights
 
-from model.body import load_body
-from model.matrix_fisher import MatrixFisher
-from model.reconstruct import draw_samples, parameters_of_rows, rebuild_samples, streams_of_rows
-from model.rotations import rotmat_to_rotvec
-from pipelines.cli import main
+from hierprob3d.model.body import load_body
+from hierprob3d.model.matrix_fisher import MatrixFisher
+from hierprob3d.model.reconstruct import (
+    draw_samples,
+    parameters_of_rows,
+    rebuild_samples,
+    streams_of_rows,
+)
+from hierprob3d.model.rotations import rotmat_to_rotvec
+from hierprob3d.pipelines.cli import main
 
 Predict = Callable[..., int]
 

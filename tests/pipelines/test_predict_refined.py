@@ -15,11 +15,11 @@ import torch
 from conftest import PEDESTRIANS, PERSON, copy_person, read_rows
 from PIL import Image
 
-from model.body import load_body
-from model.cameras import half_turn_x, project_body
-from model.reconstruct import parameters_of_rows, rebuild_mode, with_refined_body
-from pipelines.cli import main
-from transforms.schema import PeopleLayout, people_schema
+from hierprob3d.model.body import load_body
+from hierprob3d.model.cameras import half_turn_x, project_body
+from hierprob3d.model.reconstruct import parameters_of_rows, rebuild_mode, with_refined_body
+from hierprob3d.pipelines.cli import main
+from hierprob3d.transforms.schema import PeopleLayout, people_schema
 
 Predict = Callable[..., int]
 OPTIONS = ("--refine", "--save", "samples,vertices", "--frame-step", "20")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import time
 
-from pipelines.progress import Progress, progress_line
+from hierprob3d.pipelines.progress import Progress, progress_line
 
 
 def test_line_has_share_rate_and_time_left() -> None:

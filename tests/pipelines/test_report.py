@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from example_run import ASTRONAUT, write_example_run
 
-from pipelines import cli
-from transforms.store import OutputFolder
+from hierprob3d.pipelines import cli
+from hierprob3d.transforms.store import OutputFolder
 
 ALLOWED_ATTRIBUTES = {"src", "class", "style", "height", "alt", "lang", "charset", "name",
                       "content", "http-equiv"}  # fmt: skip

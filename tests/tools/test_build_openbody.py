@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
-
-from model.body import H36M_JOINT_NAMES, load_body
-from model.body_file import OPENBODY_FOLDER
-from model.skeleton import SMPL_JOINT_NAMES
 from tools.build_openbody.decimation import HalfMesh
 from tools.build_openbody.parts import body_parts
 from tools.build_openbody.regressors import fit_regressor, h36m_regressor, joint_points
 from tools.build_openbody.rig import MIRROR, pose_body, pose_correctives, to_tpose
+
+from hierprob3d.model.body import H36M_JOINT_NAMES, load_body
+from hierprob3d.model.body_file import OPENBODY_FOLDER
+from hierprob3d.model.skeleton import SMPL_JOINT_NAMES
 
 Arrays = dict[str, Any]
 

@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from configs.training import (
+from hierprob3d.configs.training import (
     BackgroundConfig,
     DataConfig,
     OptimiserConfig,
     PhaseConfig,
     TrainConfig,
 )
-from training import rendered_set
-from training.joint_limits import HIGHEST, LOWEST
-from training.learner import Learner
-from training.run_log import read_log
-from training.train import render_missing, train
+from hierprob3d.training import rendered_set
+from hierprob3d.training.joint_limits import HIGHEST, LOWEST
+from hierprob3d.training.learner import Learner
+from hierprob3d.training.run_log import read_log
+from hierprob3d.training.train import render_missing, train
 
 
 @pytest.fixture(scope="session")

@@ -10,23 +10,33 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from configs.evaluate import EvaluateConfig
-from configs.training import KeypointNoiseConfig
-from model.body import Body, load_body
-from model.cameras import half_turn_x, normalised_to_pixels, project_weak_perspective
-from model.checkpoints import WeightsMetadata, default_weights_path, load_distribution_net
-from model.matrix_fisher import MatrixFisher
-from model.metrics import similarity_align
-from model.network import NetOutput
-from model.proxy import PROXY_SIZE
-from model.rotations import rot6d_to_rotmat, rotmat_to_rotvec, rotvec_to_rotmat
-from model.skeleton import BODY_JOINT_NAMES
-from training.assessment import CONDITIONS, JOINT_GROUPS, assess, figures, weights_mean_pose
-from training.assessment_report import markdown
-from training.person_metrics import PersonMetrics, headline, inside_shares
-from training.rendered_people import RenderedSet
-from training.validation import MEAN_POSE, mean_rotmats
-from transforms.evaluation import EvalItem, Evaluator
+from hierprob3d.configs.evaluate import EvaluateConfig
+from hierprob3d.configs.training import KeypointNoiseConfig
+from hierprob3d.model.body import Body, load_body
+from hierprob3d.model.cameras import half_turn_x, normalised_to_pixels, project_weak_perspective
+from hierprob3d.model.checkpoints import (
+    WeightsMetadata,
+    default_weights_path,
+    load_distribution_net,
+)
+from hierprob3d.model.matrix_fisher import MatrixFisher
+from hierprob3d.model.metrics import similarity_align
+from hierprob3d.model.network import NetOutput
+from hierprob3d.model.proxy import PROXY_SIZE
+from hierprob3d.model.rotations import rot6d_to_rotmat, rotmat_to_rotvec, rotvec_to_rotmat
+from hierprob3d.model.skeleton import BODY_JOINT_NAMES
+from hierprob3d.training.assessment import (
+    CONDITIONS,
+    JOINT_GROUPS,
+    assess,
+    figures,
+    weights_mean_pose,
+)
+from hierprob3d.training.assessment_report import markdown
+from hierprob3d.training.person_metrics import PersonMetrics, headline, inside_shares
+from hierprob3d.training.rendered_people import RenderedSet
+from hierprob3d.training.validation import MEAN_POSE, mean_rotmats
+from hierprob3d.transforms.evaluation import EvalItem, Evaluator
 
 CAMERA = torch.tensor([0.9, 0.0, 0.0])
 IDENTITIES = torch.eye(3).expand(23, 3, 3)

@@ -7,24 +7,24 @@ import pytest
 import torch
 from torch import Tensor
 
-from configs.loading import load_config
-from configs.training import (
+from hierprob3d.configs.loading import load_config
+from hierprob3d.configs.training import (
     MOVENET_KEYPOINT_NOISE,
     PAPER_KEYPOINT_NOISE,
     KeypointNoiseConfig,
     TrainConfig,
 )
-from model.heatmaps import joints2d_to_heatmaps
-from model.keypoint_lift import places_of_heatmaps
-from model.rotations import rotvec_to_rotmat
-from model.skeleton import COCO_FLIP
-from training.augmentation import (
+from hierprob3d.model.heatmaps import joints2d_to_heatmaps
+from hierprob3d.model.keypoint_lift import places_of_heatmaps
+from hierprob3d.model.rotations import rotvec_to_rotmat
+from hierprob3d.model.skeleton import COCO_FLIP
+from hierprob3d.training.augmentation import (
     detected_keypoints,
     mirrored,
     network_input,
     places_of_keypoints,
 )
-from training.rendered_people import EDGE_STEP, RenderedSet
+from hierprob3d.training.rendered_people import EDGE_STEP, RenderedSet
 
 PAPER_TRAINING = Path(__file__).resolve().parents[2] / "configs" / "paper_training.yaml"
 NO_NOISE = KeypointNoiseConfig(

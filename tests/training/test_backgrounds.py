@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from configs.training import BackgroundConfig
-from training.backgrounds import Backgrounds
-from training.draws import Draws, seeded_generator
-from training.picture_bank import PictureBank
+from hierprob3d.configs.training import BackgroundConfig
+from hierprob3d.training.backgrounds import Backgrounds
+from hierprob3d.training.draws import Draws, seeded_generator
+from hierprob3d.training.picture_bank import PictureBank
 
 
 @pytest.fixture

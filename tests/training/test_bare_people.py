@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from configs.training import DataConfig, HalvesConfig, SynthesisConfig
-from training.bare_people import BarePeople
-from training.draws import Draws, seeded_generator
-from training.people_setup import PoseChoice, posed_people
-from training.posed_people import PosedPeopleSampler
-from training.rendered_people import RenderedSet
+from hierprob3d.configs.training import DataConfig, HalvesConfig, SynthesisConfig
+from hierprob3d.training.bare_people import BarePeople
+from hierprob3d.training.draws import Draws, seeded_generator
+from hierprob3d.training.people_setup import PoseChoice, posed_people
+from hierprob3d.training.posed_people import PosedPeopleSampler
+from hierprob3d.training.rendered_people import RenderedSet
 
 OPEN_VIEW = SynthesisConfig(
     extreme_crop_probability=0, truncation_probability=0, occluder_probability=0

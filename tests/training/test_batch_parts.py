@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 import torch
 
-from configs.training import LossWeights
-from training.batch_parts import batch_parts, check_batch, share_of_loss, sum_of_shares
-from training.losses import LossTerms
+from hierprob3d.configs.training import LossWeights
+from hierprob3d.training.batch_parts import batch_parts, check_batch, share_of_loss, sum_of_shares
+from hierprob3d.training.losses import LossTerms
 
 
 def test_parts_cover_the_batch_and_draw_apart() -> None:

@@ -3,12 +3,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from model.body import Body, load_body
-from model.cameras import half_turn_x, normalised_to_pixels, project_weak_perspective
-from model.network import DistributionNet, NetworkConfig
-from model.rotations import rotvec_to_rotmat
-from training.contact_sheet import contact_sheet, fitted_camera
-from training.rendered_people import RenderedSet
+from hierprob3d.model.body import Body, load_body
+from hierprob3d.model.cameras import half_turn_x, normalised_to_pixels, project_weak_perspective
+from hierprob3d.model.network import DistributionNet, NetworkConfig
+from hierprob3d.model.rotations import rotvec_to_rotmat
+from hierprob3d.training.contact_sheet import contact_sheet, fitted_camera
+from hierprob3d.training.rendered_people import RenderedSet
 
 
 @pytest.fixture(scope="module")

@@ -18,10 +18,10 @@ import pytest
 import torch
 import yaml
 
-from configs.training import OptimiserConfig, TrainConfig
-from training.distributed import Ranks, joined_ranks, training_device
-from training.stopping import StopRequest
-from training.train import Trainer, train
+from hierprob3d.configs.training import OptimiserConfig, TrainConfig
+from hierprob3d.training.distributed import Ranks, joined_ranks, training_device
+from hierprob3d.training.stopping import StopRequest
+from hierprob3d.training.train import Trainer, train
 
 Losses = Callable[[Path], list[float]]
 ROOT = Path(__file__).parents[2]
@@ -79,7 +79,14 @@ def test_two_processes_train_as_one_in_two_parts(
     settings = tmp_path / "settings.yaml"
     settings.write_text(yaml.safe_dump(json.loads(json.dumps(dataclasses.asdict(config)))))
     words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m"]
-    words += ["pipelines.cli", "train", "--experiment", str(run_folder), "--config", str(settings)]
+    words += [
+        "hierprob3d.pipelines.cli",
+        "train",
+        "--experiment",
+        str(run_folder),
+        "--config",
+        str(settings),
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, *words], cwd=ROOT, check=True, env=environment)
     assert losses(run_folder) == pytest.approx(losses(alone), rel=1e-3)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from training.draws import Draws, seeded_generator
+from hierprob3d.training.draws import Draws, seeded_generator
 
 
 def test_every_number_and_their_order_make_another_stream() -> None:

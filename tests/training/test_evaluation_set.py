@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from model.body import load_body
-from model.rotations import rotvec_to_rotmat
-from training.evaluation_set import make_evaluation_set
+from hierprob3d.model.body import load_body
+from hierprob3d.model.rotations import rotvec_to_rotmat
+from hierprob3d.training.evaluation_set import make_evaluation_set
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from configs.training import SynthesisConfig
-from training.draws import Draws, seeded_generator
-from training.framing import FramedPeople, boxed_vertices, frame_people
+from hierprob3d.configs.training import SynthesisConfig
+from hierprob3d.training.draws import Draws, seeded_generator
+from hierprob3d.training.framing import FramedPeople, boxed_vertices, frame_people
 
 EXACT = SynthesisConfig(
     focal_length=(300, 300), distance_jitter=0, box_scale_jitter=0, box_centre_jitter=0,

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from configs.training import TrainConfig
-from model.checkpoints import (
+from hierprob3d.configs.training import TrainConfig
+from hierprob3d.model.checkpoints import (
     WeightsMetadata,
     default_weights_path,
     load_distribution_net,
     save_distribution_net,
 )
-from training.initial_net import initial_net
+from hierprob3d.training.initial_net import initial_net
 
 
 def test_training_goes_on_from_given_weights(tiny_config: TrainConfig, undisturbed: Path) -> None:

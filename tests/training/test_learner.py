@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 import torch
 
-from configs.training import NO_LOSS, PAPER_STAGE_1, LossWeights, TrainConfig
-from model.body import load_body
-from training.distributed import Ranks
-from training.learner import Learner
-from training.losses import LossTerms
-from training.rendered_set import load_rendered_set
-from training.schedule import Schedule, Step
+from hierprob3d.configs.training import NO_LOSS, PAPER_STAGE_1, LossWeights, TrainConfig
+from hierprob3d.model.body import load_body
+from hierprob3d.training.distributed import Ranks
+from hierprob3d.training.learner import Learner
+from hierprob3d.training.losses import LossTerms
+from hierprob3d.training.rendered_set import load_rendered_set
+from hierprob3d.training.schedule import Schedule, Step
 
 CPU = torch.device("cpu")
 
@@ -100,7 +100,7 @@ def test_nobody_is_mirrored_where_mirroring_is_off(
 ) -> None:
     seen = []
     monkeypatch.setattr(
-        "training.learner.mirrored", lambda people, chosen: seen.append(chosen) or people
+        "hierprob3d.training.learner.mirrored", lambda people, chosen: seen.append(chosen) or people
     )
     people = load_rendered_set(rendered / "train")
     for share in (0.0, 1.0):

@@ -4,9 +4,9 @@ import dataclasses
 
 import torch
 
-from configs.training import SynthesisConfig
-from training.draws import Draws, seeded_generator
-from training.lighting import Lights, lit, random_lights
+from hierprob3d.configs.training import SynthesisConfig
+from hierprob3d.training.draws import Draws, seeded_generator
+from hierprob3d.training.lighting import Lights, lit, random_lights
 
 ONE = torch.ones(1)
 PERSON = torch.zeros(1, dtype=torch.long)

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.loss_plot import plot_log, ticks
-from training.run_log import TRAINING, VALIDATION
+from hierprob3d.training.loss_plot import plot_log, ticks
+from hierprob3d.training.run_log import TRAINING, VALIDATION
 
 
 @pytest.mark.parametrize(

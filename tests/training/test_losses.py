@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from configs.training import PAPER_STAGE_1, PAPER_STAGE_2, LossWeights
-from model.matrix_fisher_normalizer import paper_log_normalizer
-from model.rotations import proper_svd, rotvec_to_rotmat
-from training.losses import Prediction, Target, pose_shape_loss
+from hierprob3d.configs.training import PAPER_STAGE_1, PAPER_STAGE_2, LossWeights
+from hierprob3d.model.matrix_fisher_normalizer import paper_log_normalizer
+from hierprob3d.model.rotations import proper_svd, rotvec_to_rotmat
+from hierprob3d.training.losses import Prediction, Target, pose_shape_loss
 
 
 def _import(path: Path) -> ModuleType:

@@ -6,10 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from configs.training import HalvesConfig, SynthesisConfig
-from training.draws import Draws, seeded_generator
-from training.occlusion import missing_person, random_frames, random_halves, random_objects
-from training.surface import SurfacePixels
+from hierprob3d.configs.training import HalvesConfig, SynthesisConfig
+from hierprob3d.training.draws import Draws, seeded_generator
+from hierprob3d.training.occlusion import (
+    missing_person,
+    random_frames,
+    random_halves,
+    random_objects,
+)
+from hierprob3d.training.surface import SurfacePixels
 
 PLAIN = SynthesisConfig(truncation_probability=0, occluder_probability=0)
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from configs.training import OptimiserConfig
-from training.optimisation import Optimisation, learning_rate
+from hierprob3d.configs.training import OptimiserConfig
+from hierprob3d.training.optimisation import Optimisation, learning_rate
 
 CPU = torch.device("cpu")
 

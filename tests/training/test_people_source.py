@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from configs.training import BackgroundConfig, DataConfig, OptimiserConfig, TrainConfig
-from training import people_source
-from training.distributed import Ranks
-from training.people_source import EndlessSource, RenderedSource, training_source
-from training.rendered_people import RenderedSet
+from hierprob3d.configs.training import BackgroundConfig, DataConfig, OptimiserConfig, TrainConfig
+from hierprob3d.training import people_source
+from hierprob3d.training.distributed import Ranks
+from hierprob3d.training.people_source import EndlessSource, RenderedSource, training_source
+from hierprob3d.training.rendered_people import RenderedSet
 
 CPU = torch.device("cpu")
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from configs.training import DataConfig
-from model.rotations import rotvec_to_rotmat
-from training.draws import Draws
-from training.people_setup import PoseChoice, pose_sampler
-from training.pose_file import held_back, load_poses
-from training.poses import PoseSampler, PoseSamplerConfig
+from hierprob3d.configs.training import DataConfig
+from hierprob3d.model.rotations import rotvec_to_rotmat
+from hierprob3d.training.draws import Draws
+from hierprob3d.training.people_setup import PoseChoice, pose_sampler
+from hierprob3d.training.pose_file import held_back, load_poses
+from hierprob3d.training.poses import PoseSampler, PoseSamplerConfig
 
 
 @pytest.fixture(scope="module")

@@ -7,16 +7,16 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from model.rotations import rotvec_to_rotmat
-from training.draws import Draws, seeded_generator
-from training.joint_limits import HIGHEST, LOWEST, TWIST_AXES
-from training.poses import (
+from hierprob3d.model.rotations import rotvec_to_rotmat
+from hierprob3d.training.draws import Draws, seeded_generator
+from hierprob3d.training.joint_limits import HIGHEST, LOWEST, TWIST_AXES
+from hierprob3d.training.poses import (
     PoseSampler,
     PoseSamplerConfig,
     rotvec_to_swing_twist,
     swing_twist_to_rotvec,
 )
-from training.self_intersection import penetration_depth
+from hierprob3d.training.self_intersection import penetration_depth
 
 
 def draws(seed: int) -> Draws:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pipelines.cli import main
-from training.prepare_backgrounds import KEPT, PEOPLE, RECORD, TOO_SMALL, UNREADABLE
+from hierprob3d.pipelines.cli import main
+from hierprob3d.training.prepare_backgrounds import KEPT, PEOPLE, RECORD, TOO_SMALL, UNREADABLE
 
 DEMO = Path(__file__).parents[2] / "model" / "assets" / "demo"
 

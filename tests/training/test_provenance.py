@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from training.provenance import _source_version, code_version
+from hierprob3d.training.provenance import _source_version, code_version
 
 
 def _repository(folder: Path) -> Path:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from training.losses import Target
-from training.readout import Readout, ReadTruth, readout_loss
+from hierprob3d.training.losses import Target
+from hierprob3d.training.readout import Readout, ReadTruth, readout_loss
 
 
 def _target(num: int) -> Target:

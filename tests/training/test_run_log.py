@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from training.run_log import TRAINING, VALIDATION, RunLog, read_log, readable_minutes
+from hierprob3d.training.run_log import TRAINING, VALIDATION, RunLog, read_log, readable_minutes
 
 
 def test_a_repeated_stretch_counts_once(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from configs.training import OptimiserConfig, PhaseConfig, TrainConfig
-from training.schedule import Schedule
+from hierprob3d.configs.training import OptimiserConfig, PhaseConfig, TrainConfig
+from hierprob3d.training.schedule import Schedule
 
 
 def test_people_of_the_steps_done_are_counted_by_phase() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from training.small_maps import SmallMapConv2d, learn_from_small_maps
+from hierprob3d.training.small_maps import SmallMapConv2d, learn_from_small_maps
 
 LAYERS = {
     "3 x 3": nn.Conv2d(5, 7, 3, padding=1, bias=False),

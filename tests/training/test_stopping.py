@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from training.stopping import StopRequest
+from hierprob3d.training.stopping import StopRequest
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -28,7 +28,7 @@ def test_a_signal_is_noted_once_and_then_acts_as_before(number: signal.Signals) 
 
 def test_time_is_over_after_the_minutes_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr("training.stopping.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("hierprob3d.training.stopping.time.monotonic", lambda: now[0])
     stop = StopRequest(max_minutes=9.5)
     now[0] += 9.4 * 60
     assert stop.reason is None

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import torch
 
-from model.body import load_body
-from model.rasterizer import interpolate, rasterize
-from training.surface import SurfacePixels, VertexNormals
+from hierprob3d.model.body import load_body
+from hierprob3d.model.rasterizer import interpolate, rasterize
+from hierprob3d.training.surface import SurfacePixels, VertexNormals
 
 
 def test_pixels_carry_what_the_rasterizer_interpolates() -> None:

@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from configs.training import BackgroundConfig, HalvesConfig, SynthesisConfig
-from model.body import load_body
-from training.backgrounds import Backgrounds
-from training.draws import Draws, seeded_generator
-from training.posed_people import random_betas
-from training.poses import PoseSampler
-from training.synthetic import SyntheticBatch, SyntheticPeople, blur_taps
+from hierprob3d.configs.training import BackgroundConfig, HalvesConfig, SynthesisConfig
+from hierprob3d.model.body import load_body
+from hierprob3d.training.backgrounds import Backgrounds
+from hierprob3d.training.draws import Draws, seeded_generator
+from hierprob3d.training.posed_people import random_betas
+from hierprob3d.training.poses import PoseSampler
+from hierprob3d.training.synthetic import SyntheticBatch, SyntheticPeople, blur_taps
 
 PLAIN = SynthesisConfig(
     extreme_crop_probability=0, truncation_probability=0, occluder_probability=0,

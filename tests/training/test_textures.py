@@ -10,20 +10,20 @@ from PIL import Image
 from scipy.io import savemat
 from torch.nn import functional
 
-from configs.paper_training import PAPER_RUN, load_train_config
-from model.body import Body, load_body
-from model.cameras import half_turn_x
-from model.rasterizer import rasterize
-from training.draws import Draws
-from training.people_setup import PoseChoice, configured_people
-from training.surface import SurfacePixels
-from training.texture_maps import (
+from hierprob3d.configs.paper_training import PAPER_RUN, load_train_config
+from hierprob3d.model.body import Body, load_body
+from hierprob3d.model.cameras import half_turn_x
+from hierprob3d.model.rasterizer import rasterize
+from hierprob3d.training.draws import Draws
+from hierprob3d.training.people_setup import PoseChoice, configured_people
+from hierprob3d.training.surface import SurfacePixels
+from hierprob3d.training.texture_maps import (
     TextureMap,
     load_densepose_uv,
     own_texture_map,
     with_densepose_parts,
 )
-from training.textures import Textures, bilinear
+from hierprob3d.training.textures import Textures, bilinear
 
 
 @pytest.fixture(scope="module")

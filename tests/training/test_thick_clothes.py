@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from configs.training import SynthesisConfig
-from model.body import Body, load_body
-from training.draws import Draws, seeded_generator
-from training.posed_people import PosedPeople, PosedPeopleSampler
-from training.poses import PoseSampler
-from training.thick_clothes import ThickClothes
+from hierprob3d.configs.training import SynthesisConfig
+from hierprob3d.model.body import Body, load_body
+from hierprob3d.training.draws import Draws, seeded_generator
+from hierprob3d.training.posed_people import PosedPeople, PosedPeopleSampler
+from hierprob3d.training.poses import PoseSampler
+from hierprob3d.training.thick_clothes import ThickClothes
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import cv2
 import pytest
 import torch
 
-from configs.training import (
+from hierprob3d.configs.training import (
     NO_LOSS,
     PAPER_STAGE_1,
     DataConfig,
@@ -22,16 +22,16 @@ from configs.training import (
     SynthesisConfig,
     TrainConfig,
 )
-from model.checkpoints import load_distribution_net
-from model.weight_files import read_torch_checkpoint, write_torch_checkpoint
-from training.learner import Learner
-from training.losses import LossTerms
-from training.rendered_people import RenderedSet
-from training.rendered_set import load_rendered_set
-from training.run_log import TRAINING, VALIDATION, read_log
-from training.run_state import BestWeights, is_better
-from training.schedule import Step
-from training.train import render_missing, train
+from hierprob3d.model.checkpoints import load_distribution_net
+from hierprob3d.model.weight_files import read_torch_checkpoint, write_torch_checkpoint
+from hierprob3d.training.learner import Learner
+from hierprob3d.training.losses import LossTerms
+from hierprob3d.training.rendered_people import RenderedSet
+from hierprob3d.training.rendered_set import load_rendered_set
+from hierprob3d.training.run_log import TRAINING, VALIDATION, read_log
+from hierprob3d.training.run_state import BestWeights, is_better
+from hierprob3d.training.schedule import Step
+from hierprob3d.training.train import render_missing, train
 
 Losses = Callable[[Path], list[float]]
 PICTURES = PhaseConfig(epochs=1, stride=4)
@@ -122,8 +122,8 @@ def test_each_epoch_is_drawn_and_the_metric_of_choice_selects(
 def test_rendering_goes_on_where_it_stopped(
     tiny_config: TrainConfig, rendered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.rendered_set.SHARD_SIZE", 12)
-    monkeypatch.setattr("training.rendered_set._CHUNK", 4)
+    monkeypatch.setattr("hierprob3d.training.rendered_set.SHARD_SIZE", 12)
+    monkeypatch.setattr("hierprob3d.training.rendered_set._CHUNK", 4)
     folder = Path(shutil.copytree(rendered, tmp_path / "run"))
     before = load_rendered_set(folder / "train")
     (folder / "train" / "shard_00000.npz").unlink()
@@ -197,7 +197,7 @@ def test_bare_people_that_cannot_be_made_end_a_run_before_its_first_step(
     def missing(*_: object) -> None:
         raise FileNotFoundError("no UV_Processed.mat")
 
-    monkeypatch.setattr("training.train.posed_people", missing)
+    monkeypatch.setattr("hierprob3d.training.train.posed_people", missing)
     with pytest.raises(FileNotFoundError, match="UV_Processed"):
         train(tiny_config, run_folder)
     assert not (run_folder / "state.pt").exists()
@@ -213,7 +213,9 @@ def test_the_speed_logged_is_that_of_the_phase(
         return learn(self, people, step, num_steps)
 
     monkeypatch.setattr(Learner, "learn", timed)
-    monkeypatch.setattr("training.train.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(
+        "hierprob3d.training.train.time", SimpleNamespace(monotonic=lambda: clock[0])
+    )
     train(tiny_config, run_folder)
     log = [line for line in read_log(run_folder / "log.jsonl") if line["kind"] == TRAINING]
     # Four people a second, then four and two bare ones in ten.
@@ -225,8 +227,8 @@ def test_a_run_with_bare_people_alone(tiny_config: TrainConfig, tmp_path: Path) 
         tiny_config.data, bare=True, num_shards=2, backgrounds="nowhere", val_backgrounds=None
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("training.rendered_set.SHARD_SIZE", 6)
-        patch.setattr("training.bare_people._CHUNK", 4)
+        patch.setattr("hierprob3d.training.rendered_set.SHARD_SIZE", 6)
+        patch.setattr("hierprob3d.training.bare_people._CHUNK", 4)
         first = PhaseConfig(epochs=1, stride=4, lift_only=True, readout=1.0, loss=NO_LOSS)
         phases = (first, dataclasses.replace(first, loss=PAPER_STAGE_1))
         config = dataclasses.replace(

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from configs.training import OptimiserConfig, TrainConfig
-from pipelines.cli import main
-from training.train import render_missing, train
+from hierprob3d.configs.training import OptimiserConfig, TrainConfig
+from hierprob3d.pipelines.cli import main
+from hierprob3d.training.train import render_missing, train
 
 
 def test_missing_poses_are_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -94,7 +94,7 @@ def test_a_full_gpu_is_one_clear_line(
     def full(*_: object) -> int:
         raise torch.OutOfMemoryError("tried to allocate 9 GiB")
 
-    monkeypatch.setattr("training.train.train", full)
+    monkeypatch.setattr("hierprob3d.training.train.train", full)
     assert main(["train", "--experiment", str(tmp_path), "device=cpu"]) == 2
     error = capsys.readouterr().err
     assert "raise optimiser.accumulate" in error and "9 GiB" in error
@@ -120,8 +120,8 @@ def test_too_few_pictures_are_refused(run_folder: Path, tiny_config: TrainConfig
 def test_pictures_can_be_rendered_alone(
     pose_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.rendered_set.SHARD_SIZE", 2)
-    monkeypatch.setattr("training.rendered_set._CHUNK", 2)
+    monkeypatch.setattr("hierprob3d.training.rendered_set.SHARD_SIZE", 2)
+    monkeypatch.setattr("hierprob3d.training.rendered_set._CHUNK", 2)
     words = [*_settings(pose_file), "--max-minutes", "5"]
     assert main(["train", "--experiment", str(tmp_path), "--render-only", *words]) == 0
     assert (tmp_path / "train" / "shard_00000.npz").exists()

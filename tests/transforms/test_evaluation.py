@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from configs.evaluate import METRIC_NAMES, EvaluateConfig
-from model.body import load_body
-from model.cameras import half_turn_x
-from model.network import NetOutput
-from model.rotations import rotvec_to_rotmat
-from transforms.evaluation import EvalItem, Evaluator, project_to_crop, silhouettes
-from transforms.evaluation_shards import (
+from hierprob3d.configs.evaluate import METRIC_NAMES, EvaluateConfig
+from hierprob3d.model.body import load_body
+from hierprob3d.model.cameras import half_turn_x
+from hierprob3d.model.network import NetOutput
+from hierprob3d.model.rotations import rotvec_to_rotmat
+from hierprob3d.transforms.evaluation import EvalItem, Evaluator, project_to_crop, silhouettes
+from hierprob3d.transforms.evaluation_shards import (
     EvaluationContext,
     cut_rows,
     evaluate_shard,

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 import torch
 
-from configs.evaluate import DATASETS, EvaluateConfig
-from model.body import load_body
-from model.checkpoints import load_distribution_net
-from model.network import DistributionNet, NetOutput
-from model.proxy import make_proxy
-from transforms.datasets import VisibilityRule
-from transforms.evaluation import EvalItem, Evaluator
-from transforms.ssp3d import Ssp3dDataset
+from hierprob3d.configs.evaluate import DATASETS, EvaluateConfig
+from hierprob3d.model.body import load_body
+from hierprob3d.model.checkpoints import load_distribution_net
+from hierprob3d.model.network import DistributionNet, NetOutput
+from hierprob3d.model.proxy import make_proxy
+from hierprob3d.transforms.datasets import VisibilityRule
+from hierprob3d.transforms.evaluation import EvalItem, Evaluator
+from hierprob3d.transforms.ssp3d import Ssp3dDataset
 
 smplx = pytest.importorskip("smplx")
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from transforms.isolation import Columns, Failure, People, call_isolated, run_stage
-from transforms.items import picture_item
+from hierprob3d.transforms.isolation import Columns, Failure, People, call_isolated, run_stage
+from hierprob3d.transforms.items import picture_item
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from configs.evaluate import EvaluateConfig
-from transforms.evaluation_schema import evaluation_schema
-from transforms.metrics import (
+from hierprob3d.configs.evaluate import EvaluateConfig
+from hierprob3d.transforms.evaluation_schema import evaluation_schema
+from hierprob3d.transforms.metrics import (
     CombineTotals,
     ExactSum,
     Totals,

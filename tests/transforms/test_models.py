@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from configs.predict import ModelsConfig
-from model.movenet import MULTIPOSE_PATH
-from transforms.models import detector_path
+from hierprob3d.configs.predict import ModelsConfig
+from hierprob3d.model.movenet import MULTIPOSE_PATH
+from hierprob3d.transforms.models import detector_path
 
 
 def test_the_detector_file_is_the_one_that_is_used(

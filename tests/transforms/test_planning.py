@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from transforms.items import frame_item, picture_item
-from transforms.planning import FrameRule, cut_into_shards, default_shard_size, find_work
+from hierprob3d.transforms.items import frame_item, picture_item
+from hierprob3d.transforms.planning import FrameRule, cut_into_shards, default_shard_size, find_work
 
 CLIP = str(Path(__file__).resolve().parents[2] / "model" / "assets" / "demo" / "pedestrians.mp4")
 RULE = FrameRule()

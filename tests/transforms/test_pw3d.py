@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from configs.evaluate import DATASETS
-from model.body import load_body
-from model.heatmaps import joints2d_to_heatmaps
-from model.skeleton import ALWAYS_VISIBLE
-from transforms.datasets import VisibilityRule
-from transforms.pw3d import Pw3dDataset, load_keypoints
-from transforms.pw3d_sequences import (
+from hierprob3d.configs.evaluate import DATASETS
+from hierprob3d.model.body import load_body
+from hierprob3d.model.heatmaps import joints2d_to_heatmaps
+from hierprob3d.model.skeleton import ALWAYS_VISIBLE
+from hierprob3d.transforms.datasets import VisibilityRule
+from hierprob3d.transforms.pw3d import Pw3dDataset, load_keypoints
+from hierprob3d.transforms.pw3d_sequences import (
     BadSequence,
     Pw3dSequence,
     body_gender,

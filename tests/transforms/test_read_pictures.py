@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from transforms.pictures import UnreadablePicture, decode_picture
+from hierprob3d.transforms.pictures import UnreadablePicture, decode_picture
 
 # Left half red, right half blue, upper left corner white: no turn or mirror maps it to itself.
 PATTERN = np.zeros((20, 30, 3), np.uint8)

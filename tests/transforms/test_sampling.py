@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import torch
 
-from configs.predict import SamplingConfig
-from model.body import load_body
-from transforms import sampling
-from transforms.isolation import Columns, People
-from transforms.items import picture_item
-from transforms.models import Models
+from hierprob3d.configs.predict import SamplingConfig
+from hierprob3d.model.body import load_body
+from hierprob3d.transforms import sampling
+from hierprob3d.transforms.isolation import Columns, People
+from hierprob3d.transforms.items import picture_item
+from hierprob3d.transforms.models import Models
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from transforms.schema import (
+from hierprob3d.transforms.schema import (
     PeopleLayout,
     errors_schema,
     frames_schema,
@@ -26,7 +26,7 @@ def test_readme_shows_the_schema() -> None:
         pytest.skip("no README beside the code")
     text = README.read_text(encoding="utf-8")
     shown = text.split(BEGIN)[1].split(END)[0].strip()
-    assert shown == markdown(), "update the README with `python -m transforms.schema`"
+    assert shown == markdown(), "update the README with `python -m hierprob3d.transforms.schema`"
 
 
 def test_every_field_says_what_it_means() -> None:

@@ -7,12 +7,12 @@ from types import SimpleNamespace
 
 import pyarrow as pa
 
-from transforms.drawing import DrawnPicture
-from transforms.file_names import picture_name
-from transforms.items import picture_item
-from transforms.schema import errors_schema, frames_schema
-from transforms.shards import PublishShard, ShardResult
-from transforms.store import OutputFolder
+from hierprob3d.transforms.drawing import DrawnPicture
+from hierprob3d.transforms.file_names import picture_name
+from hierprob3d.transforms.items import picture_item
+from hierprob3d.transforms.schema import errors_schema, frames_schema
+from hierprob3d.transforms.shards import PublishShard, ShardResult
+from hierprob3d.transforms.store import OutputFolder
 
 
 def test_a_picture_that_cannot_be_written_is_an_error_row(tmp_path: Path) -> None:

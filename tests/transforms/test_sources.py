@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from transforms.items import frame_item, picture_item
-from transforms.sources import is_video, list_inputs, open_uri, suffix
-from transforms.videos import index_video
+from hierprob3d.transforms.items import frame_item, picture_item
+from hierprob3d.transforms.sources import is_video, list_inputs, open_uri, suffix
+from hierprob3d.transforms.videos import index_video
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
-from configs.evaluate import DATASETS
-from model.heatmaps import joints2d_to_heatmaps
-from transforms.datasets import VisibilityRule
-from transforms.ssp3d import Ssp3dDataset
+from hierprob3d.configs.evaluate import DATASETS
+from hierprob3d.model.heatmaps import joints2d_to_heatmaps
+from hierprob3d.transforms.datasets import VisibilityRule
+from hierprob3d.transforms.ssp3d import Ssp3dDataset
 
 RULES = DATASETS["ssp3d"]
 VISIBILITY = VisibilityRule(RULES.keypoint_threshold, ())

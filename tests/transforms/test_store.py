@@ -14,12 +14,12 @@ import fsspec
 import pyarrow as pa
 import pytest
 
-from transforms.file_names import picture_name
-from transforms.items import frame_item, picture_item
-from transforms.locking import FolderInUse, is_alive
-from transforms.schema import errors_schema, frames_schema
-from transforms.sources import RESULT_FOLDERS
-from transforms.store import PICTURES, RUNS, TABLES, DamagedPart, OutputFolder, part_name
+from hierprob3d.transforms.file_names import picture_name
+from hierprob3d.transforms.items import frame_item, picture_item
+from hierprob3d.transforms.locking import FolderInUse, is_alive
+from hierprob3d.transforms.schema import errors_schema, frames_schema
+from hierprob3d.transforms.sources import RESULT_FOLDERS
+from hierprob3d.transforms.store import PICTURES, RUNS, TABLES, DamagedPart, OutputFolder, part_name
 
 
 @pytest.fixture(params=["local", "memory"])

@@ -9,10 +9,10 @@ import av
 import numpy as np
 import pytest
 
-from transforms.decoding import read_shard
-from transforms.items import Shard, VideoRange, frame_item, picture_item
-from transforms.pictures import UnreadablePicture
-from transforms.videos import (
+from hierprob3d.transforms.decoding import read_shard
+from hierprob3d.transforms.items import Shard, VideoRange, frame_item, picture_item
+from hierprob3d.transforms.pictures import UnreadablePicture
+from hierprob3d.transforms.videos import (
     UnreadableVideo,
     VideoIndex,
     index_video,

@@ -10,8 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from model.body import H36M_JOINT_NAMES
-from model.skeleton import COCO_KEYPOINT_NAMES, NUM_JOINTS, NUM_KEYPOINTS, PARENTS, SMPL_JOINT_NAMES
+from hierprob3d.model.body import H36M_JOINT_NAMES
+from hierprob3d.model.skeleton import (
+    COCO_KEYPOINT_NAMES,
+    NUM_JOINTS,
+    NUM_KEYPOINTS,
+    PARENTS,
+    SMPL_JOINT_NAMES,
+)
 from tools.build_openbody.makehuman import MakeHuman, joint_matrices, load_makehuman
 from tools.build_openbody.parts import body_parts
 from tools.build_openbody.regressors import (

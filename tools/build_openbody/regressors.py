@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import nnls
 
-from model.body import H36M_JOINT_NAMES
-from model.skeleton import COCO_FLIP, NUM_JOINTS, PARENTS, SMPL_JOINT_NAMES
+from hierprob3d.model.body import H36M_JOINT_NAMES
+from hierprob3d.model.skeleton import COCO_FLIP, NUM_JOINTS, PARENTS, SMPL_JOINT_NAMES
 
 _REACH = 0.2
 _RIDGE = 0.1

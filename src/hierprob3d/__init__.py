@@ -1,0 +1,1 @@
+"""3D human bodies from pictures as probability distributions, at scale."""
