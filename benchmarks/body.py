@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hierprob3d.model.body import Body, load_body
-from hierprob3d.model.measurements import BodyMeasurer
-from hierprob3d.model.rotations import rotvec_to_rotmat
-from hierprob3d.model.skeleton import PARENTS
-from hierprob3d.model.uncertainty import vertex_spread
+from hierprob3d.model.body.measurements import BodyMeasurer
+from hierprob3d.model.body.mesh_body import Body, load_body
+from hierprob3d.model.body.skeleton import PARENTS
+from hierprob3d.model.estimate.uncertainty import vertex_spread
+from hierprob3d.model.rotation.rotations import rotvec_to_rotmat
 
 Arrays = dict[str, Tensor]
 

@@ -16,9 +16,9 @@ import torch.nn.functional as functional
 from benchmarks.timing import seconds
 from torch import Tensor
 
-from hierprob3d.model.canny import CannyEdgeDetector, gaussian_weights
-from hierprob3d.model.heatmaps import joints2d_to_heatmaps
-from hierprob3d.model.proxy import make_proxy
+from hierprob3d.model.picture.canny import CannyEdgeDetector, gaussian_weights
+from hierprob3d.model.picture.heatmaps import joints2d_to_heatmaps
+from hierprob3d.model.picture.proxy import make_proxy
 
 SOBEL = torch.tensor([[1.0, 0.0, -1.0], [2.0, 0.0, -2.0], [1.0, 0.0, -1.0]])
 # Neighbour that each direction compares with: (down, right) for 0, 45, ..., 315 degrees.

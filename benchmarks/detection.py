@@ -16,9 +16,9 @@ from benchmarks.timing import seconds
 from PIL import Image
 from torch.nn import functional
 
-from hierprob3d.model.keypoint_estimators import MoveNetKeypoints
-from hierprob3d.model.person_detectors import MAX_WORKING_SIDE, MoveNetDetector
-from hierprob3d.model.pictures import picture_to_tensor, resize_picture, shrink_picture
+from hierprob3d.model.people.keypoint_estimators import MoveNetKeypoints
+from hierprob3d.model.people.person_detectors import MAX_WORKING_SIDE, MoveNetDetector
+from hierprob3d.model.picture.pixels import picture_to_tensor, resize_picture, shrink_picture
 
 ASTRONAUT = Path(__file__).parents[1] / "model" / "assets" / "demo" / "astronaut.png"
 SIDES = (256, 384)

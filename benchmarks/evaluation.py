@@ -22,17 +22,22 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hierprob3d.configs.evaluate import EvaluateConfig
-from hierprob3d.model.body import load_body
-from hierprob3d.model.network import NetOutput
-from hierprob3d.model.rotations import special_procrustes
-from hierprob3d.pipelines import cli
-from hierprob3d.pipelines.evaluation_summary import summarise
-from hierprob3d.training.evaluation_set import make_evaluation_set
-from hierprob3d.transforms.evaluation import EvalItem, Evaluator
-from hierprob3d.transforms.evaluation_shards import EvaluationContext, cut_rows, evaluate_shard
-from hierprob3d.transforms.metrics import CombineTotals, totals_of
-from hierprob3d.transforms.store import OutputFolder, part_name
+from hierprob3d.configs.evaluation import EvaluateConfig
+from hierprob3d.model.body.mesh_body import load_body
+from hierprob3d.model.network.distribution_net import NetOutput
+from hierprob3d.model.rotation.rotations import special_procrustes
+from hierprob3d.pipelines.command import cli
+from hierprob3d.pipelines.evaluation.evaluation_summary import summarise
+from hierprob3d.training.assessment.evaluation_set import make_evaluation_set
+from hierprob3d.transforms.datasets.eval_item import EvalItem
+from hierprob3d.transforms.evaluation.evaluation_shards import (
+    EvaluationContext,
+    cut_rows,
+    evaluate_shard,
+)
+from hierprob3d.transforms.evaluation.evaluator import Evaluator
+from hierprob3d.transforms.evaluation.totals import CombineTotals, totals_of
+from hierprob3d.transforms.store.output_folder import OutputFolder, part_name
 
 
 class StoredNet(torch.nn.Module):

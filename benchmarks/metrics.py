@@ -18,7 +18,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from hierprob3d.model.metrics import BodyPoints, best_of, body_errors
+from hierprob3d.model.estimate.metrics import BodyPoints, best_of, body_errors
 
 NAMES = ("PVE", "PVE-SC", "PVE-PA", "PVE-T-SC", "MPJPE", "MPJPE-SC", "MPJPE-PA")
 POINTS = {"PVE-T-SC": "reposed", "PVE": "vertices", "PVE-SC": "vertices", "PVE-PA": "vertices"}

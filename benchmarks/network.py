@@ -20,8 +20,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from hierprob3d.model.pose_head import SIGN_RULES, PoseHead
-from hierprob3d.model.skeleton import ANCESTORS, LEVELS, NUM_BODY_JOINTS
+from hierprob3d.model.body.skeleton import ANCESTORS, LEVELS, NUM_BODY_JOINTS
+from hierprob3d.model.network.pose_head import SIGN_RULES, PoseHead
 
 EMBED_DIM = 256
 

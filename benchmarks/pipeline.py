@@ -30,7 +30,7 @@ from benchmarks.sampler import looped_sample
 from PIL import Image
 from torch import Tensor
 
-from hierprob3d.configs.predict import (
+from hierprob3d.configs.prediction import (
     ModelsConfig,
     PredictConfig,
     RefinementConfig,
@@ -38,20 +38,21 @@ from hierprob3d.configs.predict import (
     SamplingConfig,
     SourceConfig,
 )
-from hierprob3d.model.body import load_body
-from hierprob3d.model.crops import CropFrames, crop_torch
-from hierprob3d.model.network import DistributionNet, NetworkConfig
-from hierprob3d.model.pose_head import PoseHead
-from hierprob3d.model.proxy import PERSON_CROP_SIZE, PROXY_SIZE, visible_mask
-from hierprob3d.model.skeleton import ALWAYS_VISIBLE, ANCESTORS, NUM_BODY_JOINTS
-from hierprob3d.model.uncertainty import vertex_spread
+from hierprob3d.model.body.mesh_body import load_body
+from hierprob3d.model.body.skeleton import ALWAYS_VISIBLE, ANCESTORS, NUM_BODY_JOINTS
+from hierprob3d.model.estimate.uncertainty import vertex_spread
+from hierprob3d.model.network.distribution_net import DistributionNet
+from hierprob3d.model.network.network_config import NetworkConfig
+from hierprob3d.model.network.pose_head import PoseHead
+from hierprob3d.model.picture.crops import CropFrames, crop_torch
+from hierprob3d.model.picture.proxy import PERSON_CROP_SIZE, PROXY_SIZE, visible_mask
 from hierprob3d.pipelines.predict import predict
-from hierprob3d.transforms.distribution import predict_distributions
-from hierprob3d.transforms.isolation import People
-from hierprob3d.transforms.items import picture_item
-from hierprob3d.transforms.models import Models
-from hierprob3d.transforms.proxy import PROXY, make_proxies
-from hierprob3d.transforms.sampling import sample_bodies
+from hierprob3d.transforms.batch.isolation import People
+from hierprob3d.transforms.batch.models import Models
+from hierprob3d.transforms.inputs.items import picture_item
+from hierprob3d.transforms.prediction.distributions import predict_distributions
+from hierprob3d.transforms.prediction.proxies import PROXY, make_proxies
+from hierprob3d.transforms.prediction.sampled_bodies import sample_bodies
 
 DEMO = Path(__file__).parents[1] / "model" / "assets" / "demo"
 THRESHOLD = 0.3

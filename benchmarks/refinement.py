@@ -14,19 +14,19 @@ import torch
 from benchmarks.timing import seconds
 from torch import Tensor
 
-from hierprob3d.configs.predict import RefinementConfig
-from hierprob3d.model.body import Body, load_body
-from hierprob3d.model.cameras import half_turn_x, project_weak_perspective
-from hierprob3d.model.keypoint_body import KeypointBody
-from hierprob3d.model.matrix_fisher import MatrixFisher
-from hierprob3d.model.reconstruct import BodyParameters, PersonParameters, mode_of
-from hierprob3d.model.refinement import (
+from hierprob3d.configs.prediction import RefinementConfig
+from hierprob3d.model.body.keypoint_body import KeypointBody
+from hierprob3d.model.body.mesh_body import Body, load_body
+from hierprob3d.model.estimate.reconstruction import BodyParameters, PersonParameters, mode_of
+from hierprob3d.model.estimate.refinement import (
     CAMERA_STD,
     STUDENT_FREEDOM,
     keypoint_sizes,
     refine_bodies,
 )
-from hierprob3d.model.rotations import rotvec_to_rotmat
+from hierprob3d.model.picture.cameras import half_turn_x, project_weak_perspective
+from hierprob3d.model.rotation.matrix_fisher import MatrixFisher
+from hierprob3d.model.rotation.rotations import rotvec_to_rotmat
 
 ERROR = RefinementConfig.keypoint_error
 NUM_UNKNOWNS = 72 + 10 + 3
@@ -62,7 +62,7 @@ def projected(bodies: BodyParameters, body: Body) -> Tensor:
 def energy(
     bodies: BodyParameters, people: PersonParameters, keypoints: Tensor, body: Body
 ) -> Tensor:
-    """Sum over people of what `model.refinement` minimises, through the mesh."""
+    """Sum over people of what `model.estimate.refinement` minimises, through the mesh."""
     mode = mode_of(people)
     assert people.global_F is not None
     sizes = ERROR * keypoint_sizes(people.camera)

@@ -13,8 +13,8 @@ import importlib.util
 import torch
 from benchmarks.timing import seconds
 
-from hierprob3d.model.body import load_body
-from hierprob3d.model.rasterizer import interpolate, rasterize
+from hierprob3d.model.body.mesh_body import load_body
+from hierprob3d.model.picture.rasterizer import interpolate, rasterize
 
 SIZE = 512
 

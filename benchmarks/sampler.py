@@ -14,9 +14,9 @@ import torch
 from benchmarks.timing import seconds
 from torch import Tensor
 
-from hierprob3d.model.matrix_fisher import MatrixFisher
-from hierprob3d.model.random_streams import RandomStreams, person_keys
-from hierprob3d.model.rotations import unitquat_to_rotmat
+from hierprob3d.model.rotation.matrix_fisher import MatrixFisher
+from hierprob3d.model.rotation.random_streams import RandomStreams, person_keys
+from hierprob3d.model.rotation.rotations import unitquat_to_rotmat
 
 OVERSAMPLING = 8
 LOOP_B = 1.5

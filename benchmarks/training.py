@@ -34,14 +34,14 @@ from hierprob3d.configs.training import (
     PhaseConfig,
     TrainConfig,
 )
-from hierprob3d.training.distributed import Ranks
-from hierprob3d.training.draws import seeded_generator
-from hierprob3d.training.evaluation_set import HELDBACK_POSES
-from hierprob3d.training.learner import Learner
-from hierprob3d.training.optimisation import DTYPES
-from hierprob3d.training.people_setup import PoseChoice, configured_people
-from hierprob3d.training.rendered_set import render_people
-from hierprob3d.training.schedule import Schedule
+from hierprob3d.training.assessment.evaluation_set import HELDBACK_POSES
+from hierprob3d.training.learning.learner import Learner
+from hierprob3d.training.learning.optimisation import DTYPES
+from hierprob3d.training.learning.schedule import Schedule
+from hierprob3d.training.people.people_setup import PoseChoice, configured_people
+from hierprob3d.training.people.rendered_set import render_people
+from hierprob3d.training.random.draws import seeded_generator
+from hierprob3d.training.run.distributed import Ranks
 
 CROP_SIZE = 256
 PASSES = 3

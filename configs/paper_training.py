@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hierprob3d.configs.loading import build_config, read_settings
-from hierprob3d.configs.training import TrainConfig
+from .loading import build_config, read_settings
+from .training import TrainConfig
 
 PAPER_RUN = Path(__file__).with_name("paper_training.yaml")
 _SECTIONS = frozenset({"MODEL", "DATA", "TRAIN", "LOSS"})

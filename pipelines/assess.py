@@ -12,21 +12,25 @@ import torch
 from torch import Tensor
 
 from hierprob3d.configs.paper_training import load_train_config
-from hierprob3d.configs.predict import RefinementConfig
+from hierprob3d.configs.prediction import RefinementConfig
 from hierprob3d.configs.training import DataConfig
-from hierprob3d.model.body import load_body
-from hierprob3d.model.checkpoints import default_weights_path, load_distribution_net, sha256_of
-from hierprob3d.model.network import DistributionNet
-from hierprob3d.pipelines.photo_figures import person_fits, photo_figures, photo_markdown
-from hierprob3d.pipelines.run_folder import RunFolder
-from hierprob3d.pipelines.usage import EXIT_DONE, UsageError
-from hierprob3d.training import rendered_set
-from hierprob3d.training.assessment import assess, drawn_mean_pose, weights_mean_pose
-from hierprob3d.training.assessment_report import markdown
-from hierprob3d.training.evaluation_set import HELDBACK_POSES
-from hierprob3d.training.people_description import DESCRIPTION_FILE
-from hierprob3d.training.people_setup import PoseChoice
-from hierprob3d.transforms.models import resolve_device
+from hierprob3d.model.body.mesh_body import load_body
+from hierprob3d.model.network.checkpoints import (
+    default_weights_path,
+    load_distribution_net,
+    sha256_of,
+)
+from hierprob3d.model.network.distribution_net import DistributionNet
+from hierprob3d.pipelines.command.usage import EXIT_DONE, UsageError
+from hierprob3d.pipelines.results.photo_figures import person_fits, photo_figures, photo_markdown
+from hierprob3d.pipelines.results.run_folder import RunFolder
+from hierprob3d.training.assessment.assessment import assess, drawn_mean_pose, weights_mean_pose
+from hierprob3d.training.assessment.assessment_report import markdown
+from hierprob3d.training.assessment.evaluation_set import HELDBACK_POSES
+from hierprob3d.training.people import rendered_set
+from hierprob3d.training.people.people_description import DESCRIPTION_FILE
+from hierprob3d.training.people.people_setup import PoseChoice
+from hierprob3d.transforms.batch.models import resolve_device
 
 RECORD_FILE, MARKDOWN_FILE = "assessment.json", "assessment.md"
 PICTURES = "pictures"

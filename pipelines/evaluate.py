@@ -15,11 +15,11 @@ from typing import Any
 
 import apache_beam as beam
 
-from hierprob3d.configs.evaluate import PROTOCOLS, EvaluateConfig
-from hierprob3d.pipelines.comparison import METRICS_FILE, compare, comparison_table
-from hierprob3d.pipelines.evaluation_data import provide_data
-from hierprob3d.pipelines.evaluation_options import add_evaluate_options, config_from_args
-from hierprob3d.pipelines.evaluation_report import (
+from hierprob3d.configs.evaluation import PROTOCOLS, EvaluateConfig
+from hierprob3d.pipelines.command.evaluation_options import add_evaluate_options, config_from_args
+from hierprob3d.pipelines.command.usage import EXIT_DONE, EXIT_FAILURES, UsageError
+from hierprob3d.pipelines.evaluation.comparison import METRICS_FILE, compare, comparison_table
+from hierprob3d.pipelines.evaluation.evaluation_report import (
     CALIBRATION_PICTURE,
     calibration_picture,
     markdown,
@@ -27,19 +27,19 @@ from hierprob3d.pipelines.evaluation_report import (
     protocol_lines,
     table_rows,
 )
-from hierprob3d.pipelines.evaluation_summary import summarise
-from hierprob3d.pipelines.execution import attempt, new_pipeline
-from hierprob3d.pipelines.manifest import Manifest, new_run_id, read_outcome
-from hierprob3d.pipelines.progress import Progress, polling_interval, published_items
-from hierprob3d.pipelines.usage import EXIT_DONE, EXIT_FAILURES, UsageError
-from hierprob3d.pipelines.workers import WorkerPlan, plan_workers
-from hierprob3d.transforms.evaluation_models import (
+from hierprob3d.pipelines.evaluation.evaluation_summary import summarise
+from hierprob3d.pipelines.run.execution import attempt, new_pipeline
+from hierprob3d.pipelines.run.manifest import Manifest, new_run_id, read_outcome
+from hierprob3d.pipelines.run.progress import Progress, polling_interval, published_items
+from hierprob3d.pipelines.run.worker_plan import WorkerPlan, plan_workers
+from hierprob3d.transforms.batch.models import resolve_device
+from hierprob3d.transforms.evaluation.evaluation_models import (
     load_evaluator,
     model_hashes,
     open_dataset,
     visibility_rule,
 )
-from hierprob3d.transforms.evaluation_shards import (
+from hierprob3d.transforms.evaluation.evaluation_shards import (
     EvaluateRows,
     EvaluationContext,
     ReadTotals,
@@ -47,9 +47,10 @@ from hierprob3d.transforms.evaluation_shards import (
     cut_rows,
     row_item,
 )
-from hierprob3d.transforms.metrics import CombineTotals, Totals
-from hierprob3d.transforms.models import resolve_device
-from hierprob3d.transforms.store import RUNS, OutputFolder
+from hierprob3d.transforms.evaluation.totals import CombineTotals, Totals
+from hierprob3d.transforms.store.output_folder import RUNS, OutputFolder
+
+from .evaluation_data import provide_data
 
 ACCEPTS_BEAM_OPTIONS = True
 MARKDOWN_FILE, PAGE_FILE = "evaluation.md", "evaluation.html"

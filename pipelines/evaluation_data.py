@@ -6,13 +6,14 @@ import importlib
 import sys
 from dataclasses import replace
 
-from hierprob3d.configs.evaluate import EvaluateConfig
-from hierprob3d.configs.preprocess import PreprocessConfig
-from hierprob3d.pipelines.preprocess_3dpw import preprocess
-from hierprob3d.pipelines.usage import UsageError
-from hierprob3d.transforms.datasets import exists
-from hierprob3d.transforms.pw3d import find_folder
-from hierprob3d.transforms.sources import is_remote
+from hierprob3d.configs.evaluation import EvaluateConfig
+from hierprob3d.configs.preprocessing import PreprocessConfig
+from hierprob3d.pipelines.command.usage import UsageError
+from hierprob3d.transforms.datasets.labels import exists
+from hierprob3d.transforms.datasets.pw3d import find_folder
+from hierprob3d.transforms.inputs.sources import is_remote
+
+from .preprocess_3dpw import preprocess
 
 PREPROCESSED = "preprocessed"
 """Folder below --output for what is made of raw 3DPW."""
@@ -38,7 +39,9 @@ def _draw_synthetic(config: EvaluateConfig) -> None:
             f"{config.data} has no labels.npz; the synthetic set is made locally only."
         )
     print(f"Making the synthetic evaluation set in {config.data} ...", file=sys.stderr)
-    importlib.import_module("hierprob3d.training.evaluation_set").make_evaluation_set(config.data)
+    importlib.import_module("hierprob3d.training.assessment.evaluation_set").make_evaluation_set(
+        config.data
+    )
 
 
 def _preprocessed(config: EvaluateConfig, beam_words: list[str]) -> EvaluateConfig:

@@ -18,20 +18,20 @@ from fnmatch import fnmatch
 import torch
 from torch import Tensor
 
-from hierprob3d.model.body import Body
-from hierprob3d.model.drawing import vertex_normals
-from hierprob3d.model.mesh_files import glb_bytes, obj_bytes, ply_bytes
-from hierprob3d.model.reconstruct import (
+from hierprob3d.model.body.mesh_body import Body
+from hierprob3d.model.estimate.reconstruction import (
     REFINED_COLUMNS,
     rebuild_mode,
     rebuild_samples,
     with_refined_body,
 )
-from hierprob3d.pipelines.run_folder import PeoplePart, RecordedBodies, RunFolder
-from hierprob3d.pipelines.smpl_sequences import Places, RowDict, sequence_key, sequence_npz
-from hierprob3d.pipelines.usage import EXIT_DONE, UsageError
-from hierprob3d.transforms.file_names import readable_stem
-from hierprob3d.transforms.store import OutputFolder
+from hierprob3d.model.files.mesh_files import glb_bytes, obj_bytes, ply_bytes
+from hierprob3d.model.picture.drawing import vertex_normals
+from hierprob3d.pipelines.command.usage import EXIT_DONE, UsageError
+from hierprob3d.pipelines.results.run_folder import PeoplePart, RecordedBodies, RunFolder
+from hierprob3d.pipelines.results.smpl_sequences import Places, RowDict, sequence_key, sequence_npz
+from hierprob3d.transforms.store.file_names import readable_stem
+from hierprob3d.transforms.store.output_folder import OutputFolder
 
 MESH_FORMATS = ("obj", "ply", "glb")
 PARAMETER_FORMATS = {"smpl-npz": 24, "smplh-npz": 52}

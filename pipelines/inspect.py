@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from hierprob3d.pipelines.run_folder import RunFolder
-from hierprob3d.pipelines.run_summary import RunRecord, RunSummary, summarise
-from hierprob3d.pipelines.usage import EXIT_DONE
+from hierprob3d.pipelines.command.usage import EXIT_DONE
+from hierprob3d.pipelines.results.run_folder import RunFolder
+from hierprob3d.pipelines.results.run_summary import RunRecord, RunSummary, summarise
 
 _MAX_TEXT = 100
 

@@ -11,8 +11,10 @@ from typing import Any
 
 import apache_beam as beam
 
-from hierprob3d.configs.predict import PredictConfig
-from hierprob3d.pipelines.earlier_rows import (
+from hierprob3d.configs.prediction import PredictConfig
+from hierprob3d.pipelines.command.predict_options import add_predict_options, config_from_args
+from hierprob3d.pipelines.command.usage import EXIT_DONE, EXIT_FAILURES, OneLineParser
+from hierprob3d.pipelines.run.earlier_rows import (
     check_columns,
     check_models,
     check_writable,
@@ -21,26 +23,24 @@ from hierprob3d.pipelines.earlier_rows import (
     items_to_drop,
     items_to_redo,
 )
-from hierprob3d.pipelines.execution import attempt, new_pipeline
-from hierprob3d.pipelines.manifest import Manifest, new_run_id, read_outcome
-from hierprob3d.pipelines.options import add_predict_options, config_from_args
-from hierprob3d.pipelines.progress import Progress, polling_interval, published_items
-from hierprob3d.pipelines.summary import dry_run_text, summary_text
-from hierprob3d.pipelines.usage import EXIT_DONE, EXIT_FAILURES, OneLineParser
-from hierprob3d.pipelines.workers import WorkerPlan, plan_workers
-from hierprob3d.transforms.items import Shard
-from hierprob3d.transforms.models import Models, load_models, model_hashes, resolve_device
-from hierprob3d.transforms.planning import (
+from hierprob3d.pipelines.run.execution import attempt, new_pipeline
+from hierprob3d.pipelines.run.manifest import Manifest, new_run_id, read_outcome
+from hierprob3d.pipelines.run.progress import Progress, polling_interval, published_items
+from hierprob3d.pipelines.run.summary import dry_run_text, summary_text
+from hierprob3d.pipelines.run.worker_plan import WorkerPlan, plan_workers
+from hierprob3d.transforms.batch.models import Models, load_models, model_hashes, resolve_device
+from hierprob3d.transforms.inputs.items import Shard
+from hierprob3d.transforms.inputs.planning import (
     FrameRule,
     Work,
     cut_into_shards,
     default_shard_size,
     find_work,
 )
-from hierprob3d.transforms.schema import PeopleLayout, file_metadata
-from hierprob3d.transforms.shards import PredictShards, RunContext
-from hierprob3d.transforms.sources import Listing, list_inputs
-from hierprob3d.transforms.store import FinishedItem, OutputFolder
+from hierprob3d.transforms.inputs.sources import Listing, list_inputs
+from hierprob3d.transforms.prediction.shards import PredictShards, RunContext
+from hierprob3d.transforms.store.output_folder import FinishedItem, OutputFolder
+from hierprob3d.transforms.tables.schema import PeopleLayout, file_metadata
 
 ACCEPTS_BEAM_OPTIONS = True
 

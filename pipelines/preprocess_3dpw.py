@@ -18,17 +18,16 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
-from hierprob3d.configs.preprocess import DEVICES, KEYPOINTS, SPLITS, PreprocessConfig
-from hierprob3d.model.skeleton import NUM_BETAS, NUM_JOINTS, NUM_KEYPOINTS
-from hierprob3d.pipelines.execution import attempt, new_pipeline
-from hierprob3d.pipelines.manifest import Manifest, new_run_id, read_outcome
-from hierprob3d.pipelines.progress import Progress, polling_interval, published_items
-from hierprob3d.pipelines.usage import EXIT_DONE, EXIT_FAILURES, UsageError
-from hierprob3d.pipelines.workers import WorkerPlan, plan_workers
-from hierprob3d.transforms.metrics import column_values
-from hierprob3d.transforms.models import resolve_device
-from hierprob3d.transforms.pw3d import keypoints_name, labels_name
-from hierprob3d.transforms.pw3d_preprocess import (
+from hierprob3d.configs.preprocessing import DEVICES, KEYPOINTS, SPLITS, PreprocessConfig
+from hierprob3d.model.body.skeleton import NUM_BETAS, NUM_JOINTS, NUM_KEYPOINTS
+from hierprob3d.pipelines.command.usage import EXIT_DONE, EXIT_FAILURES, UsageError
+from hierprob3d.pipelines.run.execution import attempt, new_pipeline
+from hierprob3d.pipelines.run.manifest import Manifest, new_run_id, read_outcome
+from hierprob3d.pipelines.run.progress import Progress, polling_interval, published_items
+from hierprob3d.pipelines.run.worker_plan import WorkerPlan, plan_workers
+from hierprob3d.transforms.batch.models import resolve_device
+from hierprob3d.transforms.datasets.pw3d import keypoints_name, labels_name
+from hierprob3d.transforms.datasets.pw3d_preprocess import (
     Preprocess,
     PreprocessContext,
     PreprocessShard,
@@ -37,8 +36,9 @@ from hierprob3d.transforms.pw3d_preprocess import (
     load_estimator,
     plan_shards,
 )
-from hierprob3d.transforms.pw3d_schema import label_schema
-from hierprob3d.transforms.store import OutputFolder
+from hierprob3d.transforms.datasets.pw3d_schema import label_schema
+from hierprob3d.transforms.evaluation.totals import column_values
+from hierprob3d.transforms.store.output_folder import OutputFolder
 
 ACCEPTS_BEAM_OPTIONS = True
 _ORDER = ("sequence_file", "person_index", "frame_index")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from hierprob3d.pipelines.report_page import page
-from hierprob3d.pipelines.report_pictures import person_pictures
-from hierprob3d.pipelines.run_folder import RecordedBodies, RunFolder
-from hierprob3d.pipelines.run_summary import summarise
-from hierprob3d.pipelines.usage import EXIT_DONE, UsageError
-from hierprob3d.transforms.sources import absolute, filesystem
+from hierprob3d.pipelines.command.usage import EXIT_DONE, UsageError
+from hierprob3d.pipelines.results.report_page import page
+from hierprob3d.pipelines.results.report_pictures import person_pictures
+from hierprob3d.pipelines.results.run_folder import RecordedBodies, RunFolder
+from hierprob3d.pipelines.results.run_summary import summarise
+from hierprob3d.transforms.inputs.sources import absolute, filesystem
 
 DEFAULT_NAME = "report.html"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hierprob3d.pipelines.cli import COMMANDS, main
+from hierprob3d.pipelines.command.cli import COMMANDS, main
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()

@@ -9,23 +9,21 @@ from typing import cast
 import torch
 
 from hierprob3d.configs.training import TrainConfig
-from hierprob3d.model.body import Body
-from hierprob3d.model.checkpoints import (
-    WeightsMetadata,
-    save_distribution_net,
-    save_paper_checkpoint,
-)
-from hierprob3d.model.network import DistributionNet
-from hierprob3d.training.augmentation import detected_keypoints
-from hierprob3d.training.contact_sheet import contact_sheet
-from hierprob3d.training.learner import Learner
-from hierprob3d.training.loss_plot import plot_log
-from hierprob3d.training.provenance import weights_metadata
-from hierprob3d.training.rendered_people import RenderedSet
-from hierprob3d.training.run_log import VALIDATION, RunLog, read_log
-from hierprob3d.training.run_state import BestWeights, RunState, is_better
-from hierprob3d.training.schedule import Step
-from hierprob3d.training.validation import Validator
+from hierprob3d.model.body.mesh_body import Body
+from hierprob3d.model.network.checkpoints import save_distribution_net, save_paper_checkpoint
+from hierprob3d.model.network.distribution_net import DistributionNet
+from hierprob3d.model.network.network_config import WeightsMetadata
+from hierprob3d.training.assessment.contact_sheet import contact_sheet
+from hierprob3d.training.assessment.validation import Validator
+from hierprob3d.training.learning.learner import Learner
+from hierprob3d.training.learning.schedule import Step
+from hierprob3d.training.people.augmentation import detected_keypoints
+from hierprob3d.training.people.rendered_people import RenderedSet
+from hierprob3d.training.run.loss_plot import plot_log
+from hierprob3d.training.run.run_log import VALIDATION, RunLog, read_log
+from hierprob3d.training.run.run_state import BestWeights, RunState, is_better
+
+from .provenance import weights_metadata
 
 _logger = logging.getLogger(__name__)
 

@@ -23,9 +23,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from hierprob3d.model.person_detectors import MoveNetDetector
-from hierprob3d.model.weight_files import whole_files
-from hierprob3d.training.backgrounds import EXTENSIONS
+from hierprob3d.model.files.weight_files import whole_files
+from hierprob3d.model.people.person_detectors import MoveNetDetector
+from hierprob3d.training.look.backgrounds import EXTENSIONS
 
 KEPT, UNREADABLE, TOO_SMALL, PEOPLE = "kept", "unreadable", "too small", "with people"
 RECORD = "prepared.jsonl"

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from hierprob3d.configs.loading import stored_settings
 from hierprob3d.configs.training import TrainConfig
-from hierprob3d.model.checkpoints import WeightsMetadata, sha256_of
-from hierprob3d.model.network import NetworkConfig
-from hierprob3d.model.rotations import rotmat_to_rotvec
-from hierprob3d.training.people_description import DESCRIPTION_FILE
-from hierprob3d.training.validation import MEAN_POSE
+from hierprob3d.model.network.checkpoints import sha256_of
+from hierprob3d.model.network.network_config import NetworkConfig, WeightsMetadata
+from hierprob3d.model.rotation.rotations import rotmat_to_rotvec
+from hierprob3d.training.assessment.validation import MEAN_POSE
+from hierprob3d.training.people.people_description import DESCRIPTION_FILE
 
 _WEIGHTS = ("initial_weights", "initial_lift")
 _FILES = (

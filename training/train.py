@@ -11,25 +11,26 @@ from pathlib import Path
 import torch
 
 from hierprob3d.configs.training import DataConfig, TrainConfig
-from hierprob3d.model.body import load_body
-from hierprob3d.training.bare_people import BarePeople
-from hierprob3d.training.batch_parts import check_batch
-from hierprob3d.training.distributed import Ranks, joined_ranks, training_device
-from hierprob3d.training.draws import seeded_generator
-from hierprob3d.training.epoch_end import EpochEnd
-from hierprob3d.training.learner import Learner
-from hierprob3d.training.losses import LossTerms
-from hierprob3d.training.people_setup import PoseChoice, posed_people
-from hierprob3d.training.people_source import PeopleSource, training_source
-from hierprob3d.training.pose_file import held_back, load_poses
-from hierprob3d.training.provenance import code_version
-from hierprob3d.training.rendered_people import RenderedSet
-from hierprob3d.training.rendered_set import load_rendered_set, render_set
-from hierprob3d.training.run_log import TRAINING, RunLog
-from hierprob3d.training.run_state import RunState
-from hierprob3d.training.schedule import Schedule, Step
-from hierprob3d.training.stopping import StopRequest
-from hierprob3d.training.validation import Validator, mean_rotmats
+from hierprob3d.model.body.mesh_body import load_body
+from hierprob3d.training.assessment.validation import Validator, mean_rotmats
+from hierprob3d.training.learning.batch_parts import check_batch
+from hierprob3d.training.learning.learner import Learner
+from hierprob3d.training.learning.losses import LossTerms
+from hierprob3d.training.learning.schedule import Schedule, Step
+from hierprob3d.training.people.bare_people import BarePeople
+from hierprob3d.training.people.people_setup import PoseChoice, posed_people
+from hierprob3d.training.people.people_source import PeopleSource, training_source
+from hierprob3d.training.people.rendered_people import RenderedSet
+from hierprob3d.training.people.rendered_set import load_rendered_set, render_set
+from hierprob3d.training.poses.pose_file import held_back, load_poses
+from hierprob3d.training.random.draws import seeded_generator
+from hierprob3d.training.run.distributed import Ranks, joined_ranks, training_device
+from hierprob3d.training.run.run_log import TRAINING, RunLog
+from hierprob3d.training.run.run_state import RunState
+from hierprob3d.training.run.stopping import StopRequest
+
+from .epoch_end import EpochEnd
+from .provenance import code_version
 
 _logger = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from hierprob3d.pipelines.cli import main
+from hierprob3d.pipelines.command.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

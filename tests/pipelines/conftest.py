@@ -13,9 +13,10 @@ import pyarrow.dataset as ds
 import pytest
 import torch
 
-from hierprob3d.model.checkpoints import WeightsMetadata, save_distribution_net
-from hierprob3d.model.network import DistributionNet
-from hierprob3d.pipelines.cli import main
+from hierprob3d.model.network.checkpoints import save_distribution_net
+from hierprob3d.model.network.distribution_net import DistributionNet
+from hierprob3d.model.network.network_config import WeightsMetadata
+from hierprob3d.pipelines.command.cli import main
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEMO = REPOSITORY / "model" / "assets" / "demo"

@@ -11,19 +11,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from hierprob3d.model.body import Body, load_body
-from hierprob3d.model.cameras import half_turn_x, project_body
-from hierprob3d.model.matrix_fisher import MatrixFisher
-from hierprob3d.model.measurements import MEASUREMENT_NAMES
-from hierprob3d.model.reconstruct import (
+from hierprob3d.model.body.measurements import MEASUREMENT_NAMES
+from hierprob3d.model.body.mesh_body import Body, load_body
+from hierprob3d.model.estimate.reconstruction import (
     draw_samples,
     parameters_of_rows,
     pose_samples,
     streams_of_rows,
 )
-from hierprob3d.model.rotations import rotvec_to_rotmat
-from hierprob3d.transforms.items import Item, frame_item, picture_item
-from hierprob3d.transforms.schema import (
+from hierprob3d.model.picture.cameras import half_turn_x, project_body
+from hierprob3d.model.rotation.matrix_fisher import MatrixFisher
+from hierprob3d.model.rotation.rotations import rotvec_to_rotmat
+from hierprob3d.transforms.inputs.items import Item, frame_item, picture_item
+from hierprob3d.transforms.tables.schema import (
     PeopleLayout,
     errors_schema,
     file_metadata,

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from example_run import write_example_run, write_manifest
 
-from hierprob3d.model.checkpoints import default_weights_path, sha256_of
-from hierprob3d.pipelines.cli import main
+from hierprob3d.model.network.checkpoints import default_weights_path, sha256_of
+from hierprob3d.pipelines.command.cli import main
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sha256 = sha256_of(default_weights_path())
     write_manifest(folder / "predicted", {"model_files": {"weights": {"sha256": sha256}}})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hierprob3d.training.rendered_set.SHARD_SIZE", 3)
+        patch.setattr("hierprob3d.training.people.rendered_set.SHARD_SIZE", 3)
         words = f"--poses={folder / 'poses.npz'}", f"--predictions={folder / 'predicted'}"
         assert _assess(folder, "assessed", *words) == 0
     return folder

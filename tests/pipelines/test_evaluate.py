@@ -12,11 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from hierprob3d.model.checkpoints import WeightsMetadata, save_distribution_net
-from hierprob3d.model.network import DistributionNet, NetworkConfig
-from hierprob3d.pipelines.cli import main
-from hierprob3d.pipelines.comparison import compare, paired_interval
-from hierprob3d.training.evaluation_set import make_evaluation_set
+from hierprob3d.model.network.checkpoints import save_distribution_net
+from hierprob3d.model.network.distribution_net import DistributionNet
+from hierprob3d.model.network.network_config import NetworkConfig, WeightsMetadata
+from hierprob3d.pipelines.command.cli import main
+from hierprob3d.pipelines.evaluation.comparison import compare, paired_interval
+from hierprob3d.training.assessment.evaluation_set import make_evaluation_set
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NUM_ROWS = 10
@@ -126,8 +127,8 @@ def test_any_sharding_gives_the_same_bits(
 
 KILLED = """
 import os, sys
-from hierprob3d.pipelines import cli
-from hierprob3d.transforms import evaluation_shards
+from hierprob3d.pipelines.command import cli
+from hierprob3d.transforms.evaluation import evaluation_shards
 evaluate, count = evaluation_shards.evaluate_shard, []
 def killed(*args):
     count.append(1)

@@ -10,13 +10,13 @@ import pytest
 import torch
 from example_run import write_example_run
 
-from hierprob3d.model.body import load_body
-from hierprob3d.model.cameras import half_turn_x
-from hierprob3d.model.reconstruct import rebuild_samples
-from hierprob3d.model.rotations import rotmat_to_rotvec, rotvec_to_rotmat
-from hierprob3d.pipelines import cli
+from hierprob3d.model.body.mesh_body import load_body
+from hierprob3d.model.estimate.reconstruction import rebuild_samples
+from hierprob3d.model.picture.cameras import half_turn_x
+from hierprob3d.model.rotation.rotations import rotmat_to_rotvec, rotvec_to_rotmat
+from hierprob3d.pipelines.command import cli
 from hierprob3d.pipelines.export import source_name
-from hierprob3d.transforms.store import OutputFolder
+from hierprob3d.transforms.store.output_folder import OutputFolder
 
 
 @pytest.fixture(scope="module")

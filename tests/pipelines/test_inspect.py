@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from example_run import KILLED_RUN, RUN, write_example_run, write_manifest
 
-from hierprob3d.pipelines import cli
+from hierprob3d.pipelines.command import cli
 from hierprob3d.pipelines.inspect import one_line
-from hierprob3d.transforms.store import OutputFolder
+from hierprob3d.transforms.store.output_folder import OutputFolder
 
 
 @pytest.fixture

@@ -13,12 +13,17 @@ import pytest
 from conftest import PEDESTRIANS, PERSON, copy_person, read_rows, status_by_name
 from PIL import Image
 
-from hierprob3d.model.body import load_body
-from hierprob3d.model.checkpoints import default_weights_path
-from hierprob3d.model.reconstruct import rebuild_samples
-from hierprob3d.transforms.annotator import Annotator
-from hierprob3d.transforms.isolation import People
-from hierprob3d.transforms.schema import PeopleLayout, errors_schema, frames_schema, people_schema
+from hierprob3d.model.body.mesh_body import load_body
+from hierprob3d.model.estimate.reconstruction import rebuild_samples
+from hierprob3d.model.network.checkpoints import default_weights_path
+from hierprob3d.transforms.batch.isolation import People
+from hierprob3d.transforms.prediction.annotator import Annotator
+from hierprob3d.transforms.tables.schema import (
+    PeopleLayout,
+    errors_schema,
+    frames_schema,
+    people_schema,
+)
 
 Predict = Callable[..., int]
 
@@ -233,7 +238,7 @@ def assert_same_people(a: pa.Table, b: pa.Table) -> None:
 def test_nan_fails_only_its_person(
     predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hierprob3d.transforms import annotator
+    from hierprob3d.transforms.prediction import annotator
 
     make_proxies = annotator.make_proxies
 
@@ -257,7 +262,7 @@ def test_nan_fails_only_its_person(
 def test_an_exception_in_a_batch_fails_only_the_guilty(
     predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hierprob3d.transforms import distribution
+    from hierprob3d.transforms.prediction import distributions as distribution
 
     place_bodies = distribution.place_bodies
 
@@ -277,7 +282,7 @@ def test_an_exception_in_a_batch_fails_only_the_guilty(
 def test_a_frame_that_breaks_the_detector_leaves_the_others(
     predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hierprob3d.model.person_detectors import MoveNetDetector
+    from hierprob3d.model.people.person_detectors import MoveNetDetector
 
     detect_batch = MoveNetDetector.detect_batch
 

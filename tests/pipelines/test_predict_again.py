@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import PEDESTRIANS, copy_person, read_rows, save_random_weights, status_by_name
 
-from hierprob3d.model.body import load_body
+from hierprob3d.model.body.mesh_body import load_body
 
 Predict = Callable[..., int]
 FAST = ("--no-uncertainty", "--people", "centre")

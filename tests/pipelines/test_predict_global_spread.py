@@ -10,16 +10,16 @@ import pytest
 import torch
 from conftest import PERSON, copy_person, read_rows, save_random_weights
 
-from hierprob3d.model.body import load_body
-from hierprob3d.model.matrix_fisher import MatrixFisher
-from hierprob3d.model.reconstruct import (
+from hierprob3d.model.body.mesh_body import load_body
+from hierprob3d.model.estimate.reconstruction import (
     draw_samples,
     parameters_of_rows,
     rebuild_samples,
     streams_of_rows,
 )
-from hierprob3d.model.rotations import rotmat_to_rotvec
-from hierprob3d.pipelines.cli import main
+from hierprob3d.model.rotation.matrix_fisher import MatrixFisher
+from hierprob3d.model.rotation.rotations import rotmat_to_rotvec
+from hierprob3d.pipelines.command.cli import main
 
 Predict = Callable[..., int]
 

@@ -127,7 +127,7 @@ def test_second_run_into_a_folder_in_use_is_refused(
     undisturbed: Path, inputs: Path, predict: Callable[..., int],
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    from hierprob3d.transforms.store import OutputFolder
+    from hierprob3d.transforms.store.output_folder import OutputFolder
 
     lock = OutputFolder(str(undisturbed)).lock_for_run()
     assert lock is not None

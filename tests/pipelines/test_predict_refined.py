@@ -15,11 +15,15 @@ import torch
 from conftest import PEDESTRIANS, PERSON, copy_person, read_rows
 from PIL import Image
 
-from hierprob3d.model.body import load_body
-from hierprob3d.model.cameras import half_turn_x, project_body
-from hierprob3d.model.reconstruct import parameters_of_rows, rebuild_mode, with_refined_body
-from hierprob3d.pipelines.cli import main
-from hierprob3d.transforms.schema import PeopleLayout, people_schema
+from hierprob3d.model.body.mesh_body import load_body
+from hierprob3d.model.estimate.reconstruction import (
+    parameters_of_rows,
+    rebuild_mode,
+    with_refined_body,
+)
+from hierprob3d.model.picture.cameras import half_turn_x, project_body
+from hierprob3d.pipelines.command.cli import main
+from hierprob3d.transforms.tables.schema import PeopleLayout, people_schema
 
 Predict = Callable[..., int]
 OPTIONS = ("--refine", "--save", "samples,vertices", "--frame-step", "20")

@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from hierprob3d.configs.evaluate import DATASETS
-from hierprob3d.model.safe_pickle import load_pickle
-from hierprob3d.pipelines.cli import main
-from hierprob3d.transforms.datasets import VisibilityRule
-from hierprob3d.transforms.pw3d import Pw3dDataset
+from hierprob3d.configs.evaluation import DATASETS
+from hierprob3d.model.files.safe_pickle import load_pickle
+from hierprob3d.pipelines.command.cli import main
+from hierprob3d.transforms.datasets.labels import VisibilityRule
+from hierprob3d.transforms.datasets.pw3d import Pw3dDataset
 
 NAME = "downtown_fake_00"
 

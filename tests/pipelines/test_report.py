@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from example_run import ASTRONAUT, write_example_run
 
-from hierprob3d.pipelines import cli
-from hierprob3d.transforms.store import OutputFolder
+from hierprob3d.pipelines.command import cli
+from hierprob3d.transforms.store.output_folder import OutputFolder
 
 ALLOWED_ATTRIBUTES = {"src", "class", "style", "height", "alt", "lang", "charset", "name",
                       "content", "http-equiv"}  # fmt: skip

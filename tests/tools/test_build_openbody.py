@@ -13,9 +13,9 @@ from tools.build_openbody.parts import body_parts
 from tools.build_openbody.regressors import fit_regressor, h36m_regressor, joint_points
 from tools.build_openbody.rig import MIRROR, pose_body, pose_correctives, to_tpose
 
-from hierprob3d.model.body import H36M_JOINT_NAMES, load_body
-from hierprob3d.model.body_file import OPENBODY_FOLDER
-from hierprob3d.model.skeleton import SMPL_JOINT_NAMES
+from hierprob3d.model.body.body_file import OPENBODY_FOLDER
+from hierprob3d.model.body.mesh_body import H36M_JOINT_NAMES, load_body
+from hierprob3d.model.body.skeleton import SMPL_JOINT_NAMES
 
 Arrays = dict[str, Any]
 

@@ -17,10 +17,10 @@ from hierprob3d.configs.training import (
     PhaseConfig,
     TrainConfig,
 )
-from hierprob3d.training import rendered_set
-from hierprob3d.training.joint_limits import HIGHEST, LOWEST
-from hierprob3d.training.learner import Learner
-from hierprob3d.training.run_log import read_log
+from hierprob3d.training.learning.learner import Learner
+from hierprob3d.training.people import rendered_set
+from hierprob3d.training.poses.joint_limits import HIGHEST, LOWEST
+from hierprob3d.training.run.run_log import read_log
 from hierprob3d.training.train import render_missing, train
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from hierprob3d.pipelines.cli import main
+from hierprob3d.pipelines.command.cli import main
 from hierprob3d.training.prepare_backgrounds import KEPT, PEOPLE, RECORD, TOO_SMALL, UNREADABLE
 
 DEMO = Path(__file__).parents[2] / "model" / "assets" / "demo"

@@ -22,15 +22,15 @@ from hierprob3d.configs.training import (
     SynthesisConfig,
     TrainConfig,
 )
-from hierprob3d.model.checkpoints import load_distribution_net
-from hierprob3d.model.weight_files import read_torch_checkpoint, write_torch_checkpoint
-from hierprob3d.training.learner import Learner
-from hierprob3d.training.losses import LossTerms
-from hierprob3d.training.rendered_people import RenderedSet
-from hierprob3d.training.rendered_set import load_rendered_set
-from hierprob3d.training.run_log import TRAINING, VALIDATION, read_log
-from hierprob3d.training.run_state import BestWeights, is_better
-from hierprob3d.training.schedule import Step
+from hierprob3d.model.files.weight_files import read_torch_checkpoint, write_torch_checkpoint
+from hierprob3d.model.network.checkpoints import load_distribution_net
+from hierprob3d.training.learning.learner import Learner
+from hierprob3d.training.learning.losses import LossTerms
+from hierprob3d.training.learning.schedule import Step
+from hierprob3d.training.people.rendered_people import RenderedSet
+from hierprob3d.training.people.rendered_set import load_rendered_set
+from hierprob3d.training.run.run_log import TRAINING, VALIDATION, read_log
+from hierprob3d.training.run.run_state import BestWeights, is_better
 from hierprob3d.training.train import render_missing, train
 
 Losses = Callable[[Path], list[float]]
@@ -122,8 +122,8 @@ def test_each_epoch_is_drawn_and_the_metric_of_choice_selects(
 def test_rendering_goes_on_where_it_stopped(
     tiny_config: TrainConfig, rendered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hierprob3d.training.rendered_set.SHARD_SIZE", 12)
-    monkeypatch.setattr("hierprob3d.training.rendered_set._CHUNK", 4)
+    monkeypatch.setattr("hierprob3d.training.people.rendered_set.SHARD_SIZE", 12)
+    monkeypatch.setattr("hierprob3d.training.people.rendered_set._CHUNK", 4)
     folder = Path(shutil.copytree(rendered, tmp_path / "run"))
     before = load_rendered_set(folder / "train")
     (folder / "train" / "shard_00000.npz").unlink()
@@ -227,8 +227,8 @@ def test_a_run_with_bare_people_alone(tiny_config: TrainConfig, tmp_path: Path) 
         tiny_config.data, bare=True, num_shards=2, backgrounds="nowhere", val_backgrounds=None
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hierprob3d.training.rendered_set.SHARD_SIZE", 6)
-        patch.setattr("hierprob3d.training.bare_people._CHUNK", 4)
+        patch.setattr("hierprob3d.training.people.rendered_set.SHARD_SIZE", 6)
+        patch.setattr("hierprob3d.training.people.bare_people._CHUNK", 4)
         first = PhaseConfig(epochs=1, stride=4, lift_only=True, readout=1.0, loss=NO_LOSS)
         phases = (first, dataclasses.replace(first, loss=PAPER_STAGE_1))
         config = dataclasses.replace(

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from hierprob3d.configs.training import OptimiserConfig, TrainConfig
-from hierprob3d.pipelines.cli import main
+from hierprob3d.pipelines.command.cli import main
 from hierprob3d.training.train import render_missing, train
 
 
@@ -120,8 +120,8 @@ def test_too_few_pictures_are_refused(run_folder: Path, tiny_config: TrainConfig
 def test_pictures_can_be_rendered_alone(
     pose_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hierprob3d.training.rendered_set.SHARD_SIZE", 2)
-    monkeypatch.setattr("hierprob3d.training.rendered_set._CHUNK", 2)
+    monkeypatch.setattr("hierprob3d.training.people.rendered_set.SHARD_SIZE", 2)
+    monkeypatch.setattr("hierprob3d.training.people.rendered_set._CHUNK", 2)
     words = [*_settings(pose_file), "--max-minutes", "5"]
     assert main(["train", "--experiment", str(tmp_path), "--render-only", *words]) == 0
     assert (tmp_path / "train" / "shard_00000.npz").exists()

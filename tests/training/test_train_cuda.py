@@ -11,8 +11,8 @@ import torch
 import torch.distributed as dist
 
 from hierprob3d.configs.training import PhaseConfig, TrainConfig
-from hierprob3d.model.checkpoints import load_distribution_net
-from hierprob3d.training.distributed import Ranks
+from hierprob3d.model.network.checkpoints import load_distribution_net
+from hierprob3d.training.run.distributed import Ranks
 from hierprob3d.training.train import train
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -36,9 +36,9 @@ def gpu_config(tiny_config: TrainConfig) -> TrainConfig:
 
 @pytest.fixture(autouse=True)
 def few_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hierprob3d.training.rendered_set.SHARD_SIZE", 12)
-    monkeypatch.setattr("hierprob3d.training.people_source.SHARD_SIZE", 12)
-    monkeypatch.setattr("hierprob3d.training.people_source._BLOCK", 12)
+    monkeypatch.setattr("hierprob3d.training.people.rendered_set.SHARD_SIZE", 12)
+    monkeypatch.setattr("hierprob3d.training.people.people_source.SHARD_SIZE", 12)
+    monkeypatch.setattr("hierprob3d.training.people.people_source._BLOCK", 12)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16", "fp32"])

@@ -14,8 +14,8 @@ from types import SimpleNamespace
 import pytest
 
 from hierprob3d.configs.training import NO_LOSS, PhaseConfig, TrainConfig
-from hierprob3d.model.checkpoints import load_distribution_net
-from hierprob3d.model.weight_files import read_torch_checkpoint
+from hierprob3d.model.files.weight_files import read_torch_checkpoint
+from hierprob3d.model.network.checkpoints import load_distribution_net
 from hierprob3d.training.train import train
 
 Losses = Callable[[Path], list[float]]
@@ -87,7 +87,7 @@ def test_a_run_saves_and_ends_when_its_time_is_over(
     caplog.set_level("INFO")
     now = [0.0]
     monkeypatch.setattr(
-        "hierprob3d.training.stopping.time", SimpleNamespace(monotonic=lambda: now[0])
+        "hierprob3d.training.run.stopping.time", SimpleNamespace(monotonic=lambda: now[0])
     )
     config = dataclasses.replace(tiny_config, max_minutes=9.5)
     before_step(1, lambda: now.append(now.pop() + 600))

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from hierprob3d.model.body import H36M_JOINT_NAMES
-from hierprob3d.model.skeleton import (
+from hierprob3d.model.body.mesh_body import H36M_JOINT_NAMES
+from hierprob3d.model.body.skeleton import (
     COCO_KEYPOINT_NAMES,
     NUM_JOINTS,
     NUM_KEYPOINTS,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hierprob3d.model.skeleton import COCO_KEYPOINT_NAMES, SMPL_JOINT_NAMES
+from hierprob3d.model.body.skeleton import COCO_KEYPOINT_NAMES, SMPL_JOINT_NAMES
 
 YOUNGEST, OLDEST = 18.0, 70.0
 LOCAL_SIGMA = 0.2

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hierprob3d.model.skeleton import SMPL_JOINT_NAMES
+from hierprob3d.model.body.skeleton import SMPL_JOINT_NAMES
 from tools.build_openbody.rig import MIRROR
 
 _TORSO_SLICE = 0.03

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import nnls
 
-from hierprob3d.model.body import H36M_JOINT_NAMES
-from hierprob3d.model.skeleton import COCO_FLIP, NUM_JOINTS, PARENTS, SMPL_JOINT_NAMES
+from hierprob3d.model.body.mesh_body import H36M_JOINT_NAMES
+from hierprob3d.model.body.skeleton import COCO_FLIP, NUM_JOINTS, PARENTS, SMPL_JOINT_NAMES
 
 _REACH = 0.2
 _RIDGE = 0.1
@@ -92,7 +92,7 @@ def joint_and_coco_points(
 
 
 def h36m_regressor(joint_rows: np.ndarray, mean: np.ndarray, nose: int) -> np.ndarray:
-    """Human3.6M's 17 joints (17, V) float32, in the order of `model.body.H36M_JOINT_NAMES`.
+    """Human3.6M's 17 joints (17, V) float32, in the order of `body.mesh_body.H36M_JOINT_NAMES`.
 
     Its root is the middle of the hips; nose and head top are single vertices.
     """

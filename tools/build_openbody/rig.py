@@ -6,7 +6,7 @@ import numpy as np
 from scipy.sparse import coo_matrix, diags
 from scipy.spatial.transform import Rotation
 
-from hierprob3d.model.skeleton import NUM_JOINTS, PARENTS, SMPL_JOINT_NAMES
+from hierprob3d.model.body.skeleton import NUM_JOINTS, PARENTS, SMPL_JOINT_NAMES
 
 PELVIS = np.array([0.0, -0.22, 0.03])
 """Where the pelvis stands in T-pose, metres: about as in SMPL, so that translations carry over."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hierprob3d.model.skeleton import NUM_BETAS
+from hierprob3d.model.body.skeleton import NUM_BETAS
 
 _DENSITY = 980.0
 """kg per cubic metre of body."""

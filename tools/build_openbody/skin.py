@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from hierprob3d.model.skeleton import SMPL_JOINT_NAMES
+from hierprob3d.model.body.skeleton import SMPL_JOINT_NAMES
 from tools.build_openbody.decimation import HalfMesh
 from tools.build_openbody.makehuman import MakeHuman
 

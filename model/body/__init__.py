@@ -1,0 +1,1 @@
+"""The body model: skeleton, mesh, keypoints, measurements."""

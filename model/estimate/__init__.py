@@ -1,0 +1,1 @@
+"""What follows from a distribution: bodies, samples, refinement, and their errors."""

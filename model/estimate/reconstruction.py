@@ -1,0 +1,255 @@
+"""Bodies back from stored rows: the mode and the very samples of a run, from parameters alone.
+
+A row of people/*.parquet holds about 3 kB of parameters and no mesh.  With the body model the mesh
+of the mode, or of the refined body, follows exactly; with the seed, item id and person index of the
+row also the samples, since every person's draws come from a stream of their own.
+
+    rows = pyarrow.parquet.read_table("DIR/people/part-....parquet").to_pylist()
+    vertices, joints = rebuild_mode(rows[:1], load_body("open"))
+
+Everything returned is in the body frame (metres, y up, x to the body's left at rest, z forward,
+the pelvis near the origin), global rotation applied: seen from +z, up is the picture's up.  The
+stored `joints3d` and `vertices` are the same points after `cameras.half_turn_x`, less the pelvis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hierprob3d.model.body.mesh_body import Body
+from hierprob3d.model.body.skeleton import NUM_BETAS, NUM_BODY_JOINTS
+from hierprob3d.model.network.distribution_net import NetOutput
+from hierprob3d.model.picture.cameras import half_turn_x
+from hierprob3d.model.rotation.matrix_fisher import MatrixFisher
+from hierprob3d.model.rotation.random_streams import RandomStreams, person_keys
+
+SHAPE_STREAM = "shape"
+"""Stream of a person that the draws of the betas use."""
+
+GLOBAL_STREAMS = "global rotation"
+"""The person's further streams that the draws of the global rotation use."""
+
+
+REFINED_COLUMNS = {
+    "pose_mode": "refined_pose",
+    "shape_mean": "refined_betas",
+    "global_rotmat": "refined_global_rotmat",
+    "camera": "refined_camera",
+}
+"""Columns of the refined body, by those of the mode that they take the place of."""
+
+
+class Row(Protocol):
+    """One person by column name: a dict, a pandas row or anything else that `[]` reads."""
+
+    def __getitem__(self, column: str, /) -> Any:
+        """Value of a column."""
+
+
+@dataclass(frozen=True)
+class PersonParameters:
+    """The distribution of P people, as the network gave it."""
+
+    pose_F: Tensor
+    """(P, 23, 3, 3) matrix-Fisher parameters."""
+    pose_mode: Tensor
+    """(P, 23, 3, 3) rotations of the mode."""
+    shape_mean: Tensor
+    """(P, 10)."""
+    shape_std: Tensor
+    """(P, 10)."""
+    global_rotmat: Tensor
+    """(P, 3, 3)."""
+    camera: Tensor
+    """(P, 3) weak-perspective s, tx, ty of the crop."""
+    crop: Tensor
+    """(P, 3) centre x, centre y, side in px of the full image."""
+    global_F: Tensor | None = None
+    """(P, 3, 3) matrix-Fisher parameters of the global rotation, where the weights give one."""
+
+
+class BodyParameters(NamedTuple):
+    """One body of each of P people, as a picture shows it."""
+
+    pose: Tensor
+    """(P, 23, 3, 3) rotations of the body joints."""
+    betas: Tensor
+    """(P, 10)."""
+    global_rotmat: Tensor
+    """(P, 3, 3)."""
+    camera: Tensor
+    """(P, 3) weak-perspective s, tx, ty of the crop."""
+
+
+class Samples(NamedTuple):
+    """N bodies drawn for each of P people."""
+
+    pose: Tensor
+    """(P, N, 23, 3, 3) rotations of the body joints."""
+    betas: Tensor
+    """(P, N, 10)."""
+    global_rotmat: Tensor
+    """(P, N, 3, 3); all the mode's where the global rotation has no distribution."""
+
+
+def parameters_of_rows(rows: Sequence[Row]) -> PersonParameters:
+    """Float32 tensors of the rows' parameters, on the CPU."""
+    rotations = (NUM_BODY_JOINTS, 3, 3)
+    return PersonParameters(
+        pose_F=_column(rows, "pose_F", rotations),
+        pose_mode=_column(rows, "pose_mode", rotations),
+        shape_mean=_column(rows, "shape_mean", (NUM_BETAS,)),
+        shape_std=_column(rows, "shape_std", (NUM_BETAS,)),
+        global_rotmat=_column(rows, "global_rotmat", (3, 3)),
+        camera=_column(rows, "camera", (3,)),
+        crop=_column(rows, "crop", (3,)),
+        global_F=_column(rows, "global_F", (3, 3)) if _have(rows, "global_F") else None,
+    )
+
+
+def mode_of(people: PersonParameters | NetOutput) -> BodyParameters:
+    """The most probable body of each distribution."""
+    return BodyParameters(people.pose_mode, people.shape_mean, people.global_rotmat, people.camera)
+
+
+def rebuild_mode(rows: Sequence[Row], body: Body) -> tuple[Tensor, Tensor]:
+    """Mesh and joints of each row's mode.
+
+    Args:
+        rows: P rows of people/*.parquet.
+        body: the body model the rows were made with; the file's metadata names it.
+
+    Returns:
+        vertices (P, V, 3) and SMPL joints (P, 24, 3), metres, body frame.
+    """
+    people = parameters_of_rows(rows)
+    with torch.inference_mode():
+        return body(people.shape_mean, people.pose_mode, people.global_rotmat)
+
+
+def with_refined_body(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row with its refined body in the mode's place: `rebuild_mode` and cameras give that one.
+
+    Args:
+        row: of a run with `--refine`. Draws from the result are not the run's: they need the mean
+            shape.
+    """
+    return {**row, **{name: row[refined] for name, refined in REFINED_COLUMNS.items()}}
+
+
+def rebuild_samples(rows: Sequence[Row], body: Body, num_samples: int) -> tuple[Tensor, Tensor]:
+    """Meshes and joints of the first samples that the run drew for each row, in order of drawing.
+
+    Args:
+        rows: P rows of people/*.parquet.
+        body: the body model the rows were made with.
+        num_samples: samples per person, N.
+
+    Returns:
+        vertices (P, N, V, 3) and SMPL joints (P, N, 24, 3), metres, body frame.
+    """
+    people = parameters_of_rows(rows)
+    with torch.inference_mode():
+        return pose_samples(draw_samples(people, streams_of_rows(rows), num_samples), body)
+
+
+def camera_translation(
+    camera: Tensor, crop: Tensor, image_size: Tensor, focal_length: Tensor
+) -> Tensor:
+    """Where people stand before a pinhole camera that sees the whole picture.
+
+    A camera at the origin looking along -z, y up (as in OpenGL and Blender), focal length f and
+    the principal point in the middle of a W x H picture, sees a body moved by this translation
+    where the weak-perspective camera (s, tx, ty) of the crop (cx, cy, side) put it:
+
+        x =   tx + 2 (cx - W / 2) / (s side)
+        y = -(ty + 2 (cy - H / 2) / (s side))
+        z = -2 f / (s side)
+
+    The picture alone does not tell f: sizes and angles are right for any, distances grow with it.
+
+    Args:
+        camera: (P, 3) s, tx, ty.
+        crop: (P, 3) centre x, centre y, side in px of the picture.
+        image_size: (P, 2) width and height in px.
+        focal_length: (P,) in px.
+
+    Returns:
+        (P, 3) metres, to be added to points of the body frame.
+    """
+    metres_per_pixel = 2 / (camera[:, :1] * crop[:, 2:])
+    shift = camera[:, 1:] + (crop[:, :2] - image_size / 2) * metres_per_pixel
+    depth = focal_length[:, None] * metres_per_pixel
+    return half_turn_x(torch.cat([shift, depth], dim=-1))
+
+
+def streams_of_rows(rows: Sequence[Row]) -> RandomStreams:
+    """The random streams that belong to the rows' people, from seed, item id and person index."""
+    keys = [
+        person_keys(int(row["seed"]), [row["item_id"]], [int(row["person_index"])]) for row in rows
+    ]
+    return RandomStreams(torch.cat(keys))
+
+
+def draw_samples(
+    people: PersonParameters | NetOutput, streams: RandomStreams, num_samples: int
+) -> Samples:
+    """Independent draws of pose, shape and, where it has a distribution, global rotation.
+
+    The first n of a larger number are the draws of n.
+
+    Args:
+        people: P distributions.
+        streams: random numbers of the P people.
+        num_samples: draws per person, N.
+    """
+    pose = MatrixFisher(people.pose_F).sample((num_samples,), generator=streams).transpose(0, 1)
+    noise = streams.normal((num_samples, NUM_BETAS), stream=SHAPE_STREAM)
+    betas = people.shape_mean[:, None] + people.shape_std[:, None] * noise
+    return Samples(pose, betas, _draw_global(people, streams, num_samples))
+
+
+def pose_samples(samples: Samples, body: Body) -> tuple[Tensor, Tensor]:
+    """Meshes of drawn parameters, every sample with its own shape.
+
+    Args:
+        samples: N draws for each of P people.
+        body: body model.
+
+    Returns:
+        vertices (P, N, V, 3) and joints (P, N, 24, 3), metres, body frame.
+    """
+    num_samples = samples.pose.shape[1]
+    pose, betas, global_rotmat = (values.flatten(0, 1) for values in samples)
+    vertices, joints = body(betas, pose, global_rotmat)
+    return vertices.unflatten(0, (-1, num_samples)), joints.unflatten(0, (-1, num_samples))
+
+
+def _draw_global(
+    people: PersonParameters | NetOutput, streams: RandomStreams, num_samples: int
+) -> Tensor:
+    """(P, N, 3, 3) global rotations of the samples."""
+    if people.global_F is None:
+        return people.global_rotmat[:, None].expand(-1, num_samples, -1, -1)
+    streams = streams.independent(GLOBAL_STREAMS)
+    return MatrixFisher(people.global_F).sample((num_samples,), streams).transpose(0, 1)
+
+
+def _have(rows: Sequence[Row], name: str) -> bool:
+    """Whether rows have a column; those of one run all do or all do not."""
+    try:
+        return bool(rows) and rows[0][name] is not None
+    except KeyError:
+        return False
+
+
+def _column(rows: Sequence[Row], name: str, shape: tuple[int, ...]) -> Tensor:
+    """(P, *shape) float32 of one column."""
+    numbers = np.array([np.asarray(row[name], dtype=np.float32) for row in rows])
+    return torch.from_numpy(numbers.reshape(len(rows), *shape))

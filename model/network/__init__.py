@@ -1,0 +1,1 @@
+"""The distribution network, its heads and its weights on disk."""

@@ -1,0 +1,90 @@
+"""What decides the layout of the network and the meaning of its weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from .pose_head import SIGN_RULES
+
+NUM_LAYERS = (18, 50)
+INPUT_STRIDES = (1, 2, 4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """What decides the layout of the network and the meaning of its weights."""
+
+    num_layers: int = 18
+    """Layers of the ResNet encoder: 18 or 50."""
+
+    sign_rule: str = "paper"
+    """How ancestors condition joints, "paper" or "invariant"; see `network.pose_head.PoseHead`."""
+
+    input_stride: int = 1
+    """2 or 4: the encoder sees the proxy averaged over so many pixels in each direction; 1: as it
+    is, like the paper's."""
+
+    global_spread: bool = False
+    """A further layer gives the global rotation a distribution too (not in the paper)."""
+
+    keypoint_lift: bool = False
+    """A further branch reads the heatmaps' coordinates, see `network.keypoint_lift` (not in the
+    paper)."""
+
+    @classmethod
+    def of(cls, settings: Any) -> NetworkConfig:
+        """Those of another configuration that has settings of the same names."""
+        return cls(**{setting.name: getattr(settings, setting.name) for setting in fields(cls)})
+
+    def __post_init__(self) -> None:
+        for name, allowed in (
+            ("num_layers", NUM_LAYERS),
+            ("sign_rule", SIGN_RULES),
+            ("input_stride", INPUT_STRIDES),
+        ):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} must be one of {allowed}, got {getattr(self, name)!r}.")
+
+
+_BODY_FAMILIES = ("smpl", "openbody")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsMetadata:
+    """What must be known about weights besides their numbers."""
+
+    body_family: str
+    """Body whose pose and shape the weights speak of: "smpl" or "openbody"."""
+
+    sign_rule: str
+    """As `NetworkConfig.sign_rule`."""
+
+    input_stride: int = 1
+    """As `NetworkConfig.input_stride`."""
+
+    num_layers: int = 18
+    """As `NetworkConfig.num_layers`."""
+
+    global_spread: bool = False
+    """As `NetworkConfig.global_spread`."""
+
+    keypoint_lift: bool = False
+    """As `NetworkConfig.keypoint_lift`."""
+
+    keypoint_visibility: str = ""
+    """Which keypoints, and from what confidence on, were drawn in the proxies of the training."""
+
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """Data, code version, steps, validation numbers: whatever JSON can hold."""
+
+    def __post_init__(self) -> None:
+        if self.body_family not in _BODY_FAMILIES:
+            raise ValueError(
+                f"body_family must be one of {_BODY_FAMILIES}, got {self.body_family!r}."
+            )
+        self.network_config()  # checks the fields it shares with the network
+
+    def network_config(self) -> NetworkConfig:
+        """Configuration of the network that the weights fit."""
+        return NetworkConfig.of(self)

@@ -1,0 +1,1 @@
+"""People and their COCO keypoints in pictures."""

@@ -1,0 +1,1 @@
+"""Rotations, their matrix-Fisher distributions and random draws."""

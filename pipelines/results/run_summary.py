@@ -1,0 +1,141 @@
+"""Counts, errors and times of a prediction run's folder, gathered once for every way of showing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from hierprob3d.model.body.skeleton import BODY_JOINT_NAMES
+from hierprob3d.pipelines.run.manifest import Outcome, read_outcome
+from hierprob3d.transforms.tables.schema import STATUSES
+
+from .run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class ErrorGroup:
+    """Errors of one class at one stage."""
+
+    stage: str
+    error: str
+    count: int
+    uri: str
+    """Where the first of them happened."""
+    message: str
+    """Message of the first of them."""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run that wrote into the folder."""
+
+    run_id: str
+    outcome: Outcome
+    """Counts and seconds per stage, from the parts themselves: also of a run that was killed."""
+    manifest: Mapping[str, Any]
+    """runs/<run_id>.json; empty where there is none."""
+
+    @property
+    def state(self) -> str:
+        """How the run ended, as far as its manifest knows."""
+        status = str(self.manifest.get("status", "without a manifest"))
+        return "running, or killed" if status == "running" else status
+
+    @property
+    def stage_seconds(self) -> dict[str, float]:
+        """Time per stage, added up over processes, longest first."""
+        return dict(sorted(self.outcome.stage_seconds.items(), key=lambda item: -item[1]))
+
+    @property
+    def facts(self) -> list[str]:
+        """Counts, start and rates in words."""
+        manifest = self.manifest
+        facts = [f"{self.outcome.num_items} items, {self.outcome.num_people} people"]
+        if "started" in manifest:
+            facts.append(f"started {manifest['started']}")
+        if "seconds" in manifest:
+            facts.append(f"took {manifest['seconds']:.0f} s")
+            facts.append(f"{manifest['images_per_s']:.2f} items/s")
+            facts.append(f"{manifest['people_per_s']:.2f} people/s")
+        return facts
+
+
+@dataclass(frozen=True)
+class JointSpread:
+    """How sure the run is of one body joint, over all people: angular spread in degrees."""
+
+    name: str
+    tenth: float
+    median: float
+    ninetieth: float
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """All that `inspect` and `report` say in numbers."""
+
+    status_counts: dict[str, int]
+    num_people: int
+    errors: tuple[ErrorGroup, ...]
+    """Most frequent first."""
+    runs: tuple[RunRecord, ...]
+    """In the order of their ids, that is of time."""
+    num_unfinished_parts: int
+    """Parts of shards that were not finished; they are not counted anywhere else."""
+    joint_spreads: tuple[JointSpread, ...]
+    """Per body joint; empty without people."""
+
+    @property
+    def num_items(self) -> int:
+        """Finished pictures and frames."""
+        return sum(self.status_counts.values())
+
+
+def summarise(folder: RunFolder) -> RunSummary:
+    """The summary of a folder, of whatever runs have finished in it."""
+    frames = folder.frames()
+    statuses = Counter(frames["status"].to_pylist())
+    spreads = folder.people(["pose_spread_deg"])
+    return RunSummary(
+        status_counts={status: statuses.get(status, 0) for status in STATUSES},
+        num_people=0 if spreads is None else len(spreads),
+        errors=_group_errors(folder.errors()),
+        runs=_runs(folder, frames["run_id"].to_pylist()),
+        num_unfinished_parts=len(folder.unfinished_parts),
+        joint_spreads=() if spreads is None else _joint_spreads(spreads["pose_spread_deg"]),
+    )
+
+
+def _group_errors(errors: pa.Table) -> tuple[ErrorGroup, ...]:
+    first: dict[tuple[str, str], dict[str, Any]] = {}
+    counts: Counter[tuple[str, str]] = Counter()
+    for row in errors.select(["stage", "error", "uri", "message"]).to_pylist():
+        key = (row["stage"], row["error"])
+        first.setdefault(key, row)
+        counts[key] += 1
+    return tuple(
+        ErrorGroup(*key, count, first[key]["uri"], first[key]["message"])
+        for key, count in counts.most_common()
+    )
+
+
+def _runs(folder: RunFolder, run_ids: Iterable[str]) -> tuple[RunRecord, ...]:
+    by_id = {str(manifest.get("run_id")): manifest for manifest in folder.manifests()}
+    return tuple(
+        RunRecord(run_id, read_outcome(folder.store, run_id), by_id.get(run_id, {}))
+        for run_id in sorted({*run_ids, *by_id})
+    )
+
+
+def _joint_spreads(column: pa.ChunkedArray) -> tuple[JointSpread, ...]:
+    spreads = np.asarray(column.combine_chunks().flatten()).reshape(-1, len(BODY_JOINT_NAMES))
+    quantiles = np.quantile(spreads, [0.1, 0.5, 0.9], axis=0).T
+    return tuple(
+        JointSpread(name, *values.tolist())
+        for name, values in zip(BODY_JOINT_NAMES, quantiles, strict=True)
+    )

@@ -1,0 +1,1 @@
+"""A run around a pipeline: workers, progress, manifest, outcome."""

@@ -1,0 +1,181 @@
+"""What earlier runs left in the output folder, and whether a run may add its rows to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from hierprob3d.configs.prediction import PredictConfig
+from hierprob3d.pipelines.command.usage import UsageError
+from hierprob3d.transforms.batch.models import Models, model_hashes
+from hierprob3d.transforms.inputs.items import picture_item
+from hierprob3d.transforms.inputs.planning import Work
+from hierprob3d.transforms.inputs.sources import Listing
+from hierprob3d.transforms.store.output_folder import RUNS, TABLES, FinishedItem, OutputFolder
+from hierprob3d.transforms.tables.schema import STATUS_FAILED, PeopleLayout, people_schema
+
+_MENDS = "choose another --output, --overwrite all of it, or give the options of the earlier run"
+
+
+def finished_inputs(store: OutputFolder, listing: Listing) -> list[FinishedItem]:
+    """Finished items of the inputs."""
+    names = listing.names()
+    return [item for item in store.finished_items() if item.name in names]
+
+
+def items_to_redo(
+    config: PredictConfig, store: OutputFolder, finished: list[FinishedItem]
+) -> set[str]:
+    """Ids of the finished items that count as not done in this run."""
+    ids = {item.item_id for item in finished}
+    if config.run.overwrite:
+        return ids
+    return ids & store.failed_items() if config.run.retry_failed else set()
+
+
+def items_to_drop(work: Work, redo: Collection[str]) -> set[str]:
+    """Those of `redo` that this run does again; --limit may leave others for later.
+
+    A video that could not be read is one item in all; its frames take its place.
+    """
+    whole_videos = {picture_item(items[0].uri).item_id for _, items in work.videos}
+    return whole_videos.union(item.item_id for item in work.items()).intersection(redo)
+
+
+def count_failed(finished: list[FinishedItem]) -> int:
+    """Number of items that failed as a whole."""
+    return sum(item.status == STATUS_FAILED for item in finished)
+
+
+def check_writable(store: OutputFolder) -> None:
+    """Raise UsageError where the output folder could not be written to; writes nothing."""
+    if not store.is_local:
+        return
+    for name in (*TABLES, RUNS):
+        path = Path(store.root, name)
+        while not path.exists():
+            path = path.parent
+        if not path.is_dir():
+            raise UsageError(f"{path}: Not a directory.")
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise UsageError(f"{path}: Permission denied.")
+
+
+def check_columns(store: OutputFolder, layout: PeopleLayout, dropped: Collection[str]) -> None:
+    """Raise UsageError if rows that stay have other columns: no reader could read both together.
+
+    Args:
+        store: The output folder.
+        layout: Columns of the new rows.
+        dropped: Ids of the items whose rows go.
+    """
+    part = _part_that_stays(store, dropped)
+    if part is None:
+        return
+    found, wanted = store.read_schema(part), people_schema(layout)
+    differing = [f.name for f in wanted if f.name not in found.names or found.field(f.name) != f]
+    differing += [name for name in found.names if name not in wanted.names]
+    if differing:
+        raise UsageError(
+            f"{store.root} holds people with other columns ({', '.join(differing[:4])}), from "
+            "other weights, body model, --num-samples, --save, --refine or --no-uncertainty: "
+            f"{_MENDS}."
+        )
+
+
+def check_models(
+    store: OutputFolder, config: PredictConfig, models: Models, dropped: Collection[str]
+) -> None:
+    """Raise UsageError if rows that stay were made with other models, or refined otherwise.
+
+    Another seed only warns.
+
+    Args:
+        store: The output folder.
+        config: This run's.
+        models: This run's.
+        dropped: Ids of the items whose rows go.
+    """
+    runs = sorted(_runs_that_stay(store, dropped))
+    hashes = {part: file["sha256"] for part, file in model_hashes(config.models).items()}
+    seeds = set[int]()
+    for run in runs:
+        manifest = _read_manifest(store, run)
+        differing = _differing_models(manifest, hashes, models.body.gender)
+        if differing:
+            raise UsageError(
+                f"{store.root} holds rows of run {run} with other models "
+                f"({', '.join(differing)}): {_MENDS}."
+            )
+        _check_keypoint_error(store, config, run, manifest)
+        seeds.add(manifest.get("config", {}).get("sampling", {}).get("seed", config.sampling.seed))
+    if seeds - {config.sampling.seed}:
+        print(
+            f"warning: earlier rows have --seed {', '.join(map(str, sorted(seeds)))}, new ones "
+            f"{config.sampling.seed}; the column seed tells them apart.",
+            file=sys.stderr,
+        )
+
+
+def _part_that_stays(store: OutputFolder, dropped: Collection[str]) -> str | None:
+    """The last people part of a finished shard of which a row stays."""
+    finished = {os.path.basename(name) for name in store.parts("frames")}
+    for name in reversed(store.parts("people")):
+        if os.path.basename(name) not in finished:
+            continue
+        if not dropped:
+            return name
+        if not set(store.read_part(name, ["item_id"])["item_id"].to_pylist()) <= set(dropped):
+            return name
+    return None
+
+
+def _runs_that_stay(store: OutputFolder, dropped: Collection[str]) -> set[str]:
+    """Ids of runs of which a finished item stays."""
+    runs = set[str]()
+    for name in store.parts("frames"):
+        rows = store.read_part(name, ["item_id", "run_id"]).to_pydict()
+        pairs = zip(rows["item_id"], rows["run_id"], strict=True)
+        runs.update(run for item, run in pairs if item not in dropped)
+    return runs
+
+
+def _check_keypoint_error(
+    store: OutputFolder, config: PredictConfig, run: str, manifest: Mapping[str, Any]
+) -> None:
+    """Raise UsageError if the run's bodies were refined with another `keypoint_error`."""
+    new, old = config.refinement, manifest.get("config", {}).get("refinement", {})
+    error = old.get("keypoint_error", new.keypoint_error)
+    if new.refine and old.get("refine") and error != new.keypoint_error:
+        raise UsageError(
+            f"{store.root} holds rows of run {run} with --keypoint-error {error}, this run has "
+            f"{new.keypoint_error}: {_MENDS}."
+        )
+
+
+def _read_manifest(store: OutputFolder, run: str) -> dict[str, Any]:
+    """The run's record; empty if somebody removed it."""
+    try:
+        return json.loads(store.read(f"{RUNS}/{run}.json"))
+    except FileNotFoundError:
+        return {}
+
+
+def _differing_models(
+    manifest: Mapping[str, Any], hashes: Mapping[str, str], gender: str
+) -> list[str]:
+    """What this run has other than that of a manifest, by option, with what the manifest says."""
+    files, options = manifest.get("model_files", {}), manifest.get("config", {}).get("models", {})
+    differing = []
+    for part in ("weights", "body_model"):
+        file = files.get(part, {})
+        if file.get("sha256", hashes[part]) != hashes[part]:
+            option = part.replace("_", "-")
+            differing.append(f"--{option} was {file['path']}, SHA-256 {file['sha256'][:12]}...")
+    if options.get("gender", gender) != gender:
+        differing.append(f"--gender was {options['gender']}")
+    return differing

@@ -1,0 +1,159 @@
+"""The record of a run, runs/<run>.json: what it was told, with what it worked, what came out."""
+
+from __future__ import annotations
+
+import json
+import platform
+import secrets
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, is_dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Any
+
+import pyarrow.compute as pc
+
+from hierprob3d.transforms.store.output_folder import RUNS, OutputFolder
+from hierprob3d.transforms.tables.schema import SCHEMA_VERSION, STAGE_SECONDS, STATUSES
+
+_PACKAGES = (
+    "hierprob3d", "apache-beam", "torch", "torchvision", "numpy", "opencv-python-headless",
+    "pillow", "av", "pyarrow",
+)  # fmt: skip
+
+
+@dataclass
+class Outcome:
+    """What the parts of one run hold."""
+
+    statuses: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STATUSES, 0))
+    num_people: int = 0
+    errors: dict[str, int] = field(default_factory=dict)
+    """Error rows by stage."""
+
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    """Summed over all processes."""
+
+    @property
+    def num_items(self) -> int:
+        """Pictures and frames that were finished."""
+        return sum(self.statuses.values())
+
+    @property
+    def failed_ratio(self) -> float:
+        """Share of the finished that failed."""
+        return self.statuses["failed"] / max(1, self.num_items)
+
+
+def new_run_id() -> str:
+    """A name for a run that sorts by time and that no other run has."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+def read_outcome(store: OutputFolder, run_id: str) -> Outcome:
+    """Counts and times of a run, from what it published."""
+    outcome = Outcome()
+    stage_seconds: Counter[str] = Counter()
+    for name in store.parts("frames", run_id):
+        table = store.read_part(name, ["status", "num_people"])
+        for status in table["status"].to_pylist():
+            outcome.statuses[status] += 1
+        outcome.num_people += pc.sum(table["num_people"]).as_py()
+        notes = table.schema.metadata or {}
+        stage_seconds.update(json.loads(notes.get(STAGE_SECONDS.encode(), b"{}")))
+    outcome.stage_seconds = {stage: round(s, 3) for stage, s in stage_seconds.items()}
+    errors = Counter(
+        stage
+        for name in store.parts("errors", run_id)
+        for stage in store.read_part(name, ["stage"])["stage"].to_pylist()
+    )
+    outcome.errors = dict(errors)
+    return outcome
+
+
+class Manifest:
+    """The manifest of a run, published at its start and again at its end.
+
+    Args:
+        store: The output folder.
+        run_id: Name of the run.
+        config: Dataclass with all that the run was told.
+        facts: What else is known at the start, such as model files.
+    """
+
+    def __init__(
+        self,
+        store: OutputFolder,
+        run_id: str,
+        config: Any,
+        facts: Mapping[str, Any],
+    ) -> None:
+        self._store = store
+        self._started = datetime.now(UTC)
+        self._content: dict[str, Any] = {
+            "run_id": run_id,
+            "status": "running",
+            "started": self._started.isoformat(timespec="seconds"),
+            "command": sys.argv,
+            "config": _plain(config),
+            "schema_version": SCHEMA_VERSION,
+            "versions": versions(),
+            **_plain(facts),
+        }
+        self._publish()
+
+    def finish(self, status: str, outcome: Outcome) -> dict[str, Any]:
+        """Publishes the end of the run and returns the whole record.
+
+        Args:
+            status: finished or stopped.
+            outcome: What the run published.
+        """
+        seconds = (datetime.now(UTC) - self._started).total_seconds()
+        self._content |= {
+            "status": status,
+            "seconds": round(seconds, 2),
+            "counts": {
+                **outcome.statuses,
+                "items": outcome.num_items,
+                "people": outcome.num_people,
+                "errors": sum(outcome.errors.values()),
+            },
+            "errors_by_stage": outcome.errors,
+            "stage_seconds": outcome.stage_seconds,
+            "images_per_s": round(outcome.num_items / max(seconds, 1e-9), 3),
+            "people_per_s": round(outcome.num_people / max(seconds, 1e-9), 3),
+        }
+        self._publish()
+        return self._content
+
+    def _publish(self) -> None:
+        text = json.dumps(self._content, indent=2, ensure_ascii=False)
+        name = f"{RUNS}/{self._content['run_id']}.json"
+        self._store.write(name, text.encode("utf-8", errors="replace"))
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that results depend on, those installed."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """The value in types that JSON has; sets become sorted lists."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain(asdict(value))
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, frozenset | set):
+        return sorted(value)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,55 @@
+"""What `predict` prints: a plan before, a summary after."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hierprob3d.configs.prediction import PredictConfig
+from hierprob3d.transforms.inputs.planning import Work
+from hierprob3d.transforms.inputs.sources import Listing
+
+from .worker_plan import WorkerPlan
+
+_SHOWN_ITEMS = 5
+
+
+def summary_text(record: Mapping[str, Any], folder: str) -> str:
+    """The end of a run in a few lines: counts, errors by stage, speed, time per stage.
+
+    Args:
+        record: The finished manifest.
+        folder: Where the results lie.
+    """
+    counts = record["counts"]
+    lines = [
+        f"{record['status']} in {record['seconds']:.1f} s: {counts['items']} items, "
+        f"{counts['people']} people ({counts['ok']} ok, {counts['no_person']} without a person, "
+        f"{counts['failed']} failed)",
+        f"{record['images_per_s']:.2f} items/s, {record['people_per_s']:.2f} people/s",
+    ]
+    if record["errors_by_stage"]:
+        by_stage = ", ".join(f"{n} in {stage}" for stage, n in record["errors_by_stage"].items())
+        lines.append(f"{counts['errors']} error rows: {by_stage} (see errors/)")
+    total = sum(record["stage_seconds"].values())
+    if total:
+        shares = ", ".join(
+            f"{stage} {100 * seconds / total:.0f} %"
+            for stage, seconds in record["stage_seconds"].items()
+        )
+        lines.append(f"time: {shares}")
+    lines.append(f"results: {folder}")
+    return "\n".join(lines)
+
+
+def dry_run_text(config: PredictConfig, work: Work, listing: Listing, plan: WorkerPlan) -> str:
+    """What a run would do."""
+    frames = sum(len(items) for _, items in work.videos)
+    lines = [
+        f"{len(work.pictures)} pictures and {frames} frames of {len(work.videos)} videos would be "
+        f"annotated; {work.num_done} items are finished, {listing.num_skipped} other files skipped",
+        f"{plan.num_workers} worker(s) with {plan.num_threads} thread(s) each",
+        f"results would go to {config.run.output}; nothing was written",
+    ]
+    shown = [item.name for _, item in zip(range(_SHOWN_ITEMS), work.items(), strict=False)]
+    return "\n".join([*lines, *(f"  {name}" for name in shown)])

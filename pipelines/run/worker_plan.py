@@ -1,0 +1,122 @@
+"""How many processes and threads a run gets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hierprob3d.pipelines.command.beam_options import (
+    is_local_runner,
+    option_value,
+    pipeline_flags,
+    runner_name,
+)
+
+IN_MEMORY = "in_memory"
+MULTI_PROCESSING = "multi_processing"
+MODE = "--direct_running_mode"
+NUM_WORKERS = "--direct_num_workers"
+
+_MIN_ITEMS_FOR_PROCESSES = 24
+"""Starting a worker costs 6 to 11 s of imports and loading, in which about this many are done."""
+
+_GIB_PER_WORKER = 3.0
+"""Python with its libraries and models 1.1 GiB; a batch of pictures with its proxies and the
+meshes of all samples of a batch of people about as much again; the rest is for allocators that
+hand nothing back. A larger --batch-size, --num-samples or picture needs more."""
+
+_MAX_WORKERS_PER_GPU = 4
+_MAX_THREADS = 4
+
+
+@dataclass(frozen=True)
+class WorkerPlan:
+    """Processes and threads of a run."""
+
+    flags: tuple[str, ...]
+    """Beam options: the user's, and those that follow from this plan."""
+
+    num_workers: int = 1
+    """Processes that annotate; 1 where another engine decides."""
+
+    num_threads: int = 1
+    """Threads of torch and OpenCV in each.
+
+    One in each of several processes: threads of several processes hinder each other, and two
+    threads cost twice the time of one for little gain."""
+
+    starts_processes: bool = False
+    """Whether worker processes of this machine are started."""
+
+    is_local: bool = True
+    """Whether all processes are on this machine."""
+
+
+def plan_workers(beam_words: Sequence[str], num_items: int, on_gpu: bool) -> WorkerPlan:
+    """Processes for a run; what the user's Beam options say is kept.
+
+    Args:
+        beam_words: The user's Beam options.
+        num_items: Items to annotate; a few are done sooner without starting processes.
+        on_gpu: Whether the networks compute on a GPU, which processes share.
+
+    Raises:
+        UsageError: A runner that cannot be used.
+    """
+    flags = pipeline_flags(beam_words)
+    if not is_local_runner(runner_name(beam_words)):
+        return WorkerPlan(tuple(flags), is_local=False)
+    asked_mode = option_value(beam_words, MODE)
+    asked_workers = option_value(beam_words, NUM_WORKERS)
+    num_workers = int(asked_workers or 0) or default_workers(num_cores(), on_gpu)
+    many = num_items >= _MIN_ITEMS_FOR_PROCESSES or asked_workers is not None
+    mode = asked_mode or (MULTI_PROCESSING if many and num_workers > 1 else IN_MEMORY)
+    if mode == IN_MEMORY:
+        num_workers = 1
+    return WorkerPlan(
+        flags=(
+            *_without(flags, MODE, NUM_WORKERS),
+            f"{MODE}={mode}",
+            f"{NUM_WORKERS}={num_workers}",
+        ),
+        num_workers=num_workers,
+        num_threads=max(1, min(_MAX_THREADS, num_cores() // 2)) if num_workers == 1 else 1,
+        starts_processes=mode == MULTI_PROCESSING,
+    )
+
+
+def default_workers(cores: int, on_gpu: bool) -> int:
+    """Processes that cores, memory and GPU allow."""
+    by_memory = int(memory_gib() // _GIB_PER_WORKER)
+    limit = _MAX_WORKERS_PER_GPU if on_gpu else cores
+    return max(1, min(cores, by_memory, limit))
+
+
+def num_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def memory_gib() -> float:
+    """Memory of the machine, or what a container leaves of it."""
+    sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    limit = Path("/sys/fs/cgroup/memory.max")
+    if limit.is_file() and (text := limit.read_text().strip()).isdigit():
+        sizes.append(int(text))
+    return min(sizes) / 2**30
+
+
+def _without(flags: Sequence[str], *names: str) -> list[str]:
+    """The options without those named, in either form, and without their values."""
+    kept: list[str] = []
+    words = iter(flags)
+    for word in words:
+        if word in names:
+            next(words, None)
+        elif word.split("=", 1)[0] not in names:
+            kept.append(word)
+    return kept

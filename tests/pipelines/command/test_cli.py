@@ -1,0 +1,149 @@
+"""The `hierprob3d` command itself."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from hierprob3d.pipelines.command import cli
+from hierprob3d.pipelines.command.beam_options import beam_actions, option_value, pipeline_flags
+from hierprob3d.pipelines.command.usage import (
+    OneLineParser,
+    UsageError,
+    option_actions,
+    options_and_others,
+)
+from hierprob3d.pipelines.run.worker_plan import _without, plan_workers
+
+
+def test_overview_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in cli.COMMANDS)
+
+
+def test_no_command_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) == 2
+
+
+def test_unknown_command_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["predcit"]) == 2
+    assert "Did you mean predict?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([name, "--help"]) == 0
+    assert f"usage: hierprob3d {name}" in capsys.readouterr().out
+
+
+def test_overview_imports_neither_torch_nor_beam() -> None:
+    script = (
+        "import sys; from hierprob3d.pipelines.command.cli import main; main(['--help']);"
+        "assert not {'torch', 'apache_beam'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
+def test_a_missing_package_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "apache_beam", None)
+    monkeypatch.delitem(sys.modules, "hierprob3d.pipelines.predict", raising=False)
+    assert cli.main(["predict"]) == 2
+    assert "needs the package 'apache_beam'" in capsys.readouterr().err
+
+
+def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str, words: list[str]) -> int:
+        raise TypeError("a bug")
+
+    monkeypatch.setattr(cli, "_run_command", fail)
+    with pytest.raises(TypeError, match="a bug"):
+        cli.main(["predict"])
+
+
+def test_options_and_other_words_in_any_order() -> None:
+    parser = OneLineParser()
+    parser.add_argument("--output")
+    parser.add_argument("--compare", nargs=2)
+    words = (
+        "--runner FlinkRunner a.jpg --output out --flink_master=host:1 --streaming b.jpg "
+        "--compare x y -1 -- -c.jpg --d"
+    ).split()
+    options, others = options_and_others(words, option_actions(parser) | beam_actions())
+    assert options == [
+        ["--runner", "FlinkRunner"], ["--output", "out"], ["--flink_master=host:1"],
+        ["--streaming"], ["--compare", "x", "y"],
+    ]  # fmt: skip
+    assert others == ["a.jpg", "b.jpg", "-1", "-c.jpg", "--d"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        # Told before the missing --format and --output.
+        (["export", "o", "--fromat", "glb"], "unknown option --fromat. Did you mean --format?"),
+        (["export", "o", "--format", "glb"], "the following arguments are required: --output"),
+        (["inspect", "a", "b"], "unexpected argument 'b'"),
+        (["inspect", "--", "-a"], "there is no folder -a"),
+    ],
+)
+def test_bad_words_are_told_in_one_line(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(words) == 2
+    errors = capsys.readouterr().err
+    assert message in errors and errors.count("\n") == 1
+
+
+BAD_BEAM_OPTIONS = {
+    "--runner=NoSuchRunner": "there is no --runner 'NoSuchRunner'",
+    "--runner=FnApiRuner": "Did you mean FnApiRunner?",
+    "--runner=": "there is no --runner ''",
+    "--runner": "argument --runner: expected one argument",
+    "--runner=no.such.Runner": "--runner no.such.Runner cannot be loaded: No module named 'no'",
+    "--runner=dask": "--runner dask is refused",
+    "--direct_running_mode=foo": "argument --direct_running_mode: invalid choice: 'foo'",
+    "--direct_num_workers=abc": "argument --direct_num_workers: invalid int value: 'abc'",
+    "--direct_num_workers=-1": "--direct_num_workers must be at least 0",
+}
+
+
+@pytest.mark.parametrize("option", BAD_BEAM_OPTIONS)
+def test_values_that_beam_cannot_use_are_refused(option: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(BAD_BEAM_OPTIONS[option])):
+        plan_workers([option], 100, on_gpu=False)
+
+
+def test_runner_defaults_and_refusals() -> None:
+    assert pipeline_flags([]) == ["--runner=FnApiRunner"]
+    assert pipeline_flags(["--runner", "SparkRunner"]) == ["--runner", "SparkRunner"]
+    for name in ("DaskRunner", "dask.DaskRunner", "apache_beam.runners.dask.DaskRunner"):
+        with pytest.raises(UsageError, match="loses data"):
+            pipeline_flags([f"--runner={name}"])
+
+
+def test_option_values() -> None:
+    assert option_value(["--a", "1", "--b=2"], "--a") == "1"
+    assert option_value(["--a", "1", "--b=2"], "--b") == "2"
+    assert option_value(["--a"], "--a") is None
+    assert _without(["--a", "1", "--b=2", "--c"], "--a", "--b") == ["--c"]
+
+
+def test_worker_plans(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hierprob3d.pipelines.run.worker_plan.num_cores", lambda: 8)
+    monkeypatch.setattr("hierprob3d.pipelines.run.worker_plan.memory_gib", lambda: 64.0)
+    few, many = plan_workers([], 3, on_gpu=False), plan_workers([], 1000, on_gpu=False)
+    assert (few.starts_processes, few.num_workers, few.num_threads) == (False, 1, 4)
+    assert (many.starts_processes, many.num_workers, many.num_threads) == (True, 8, 1)
+    assert plan_workers([], 1000, on_gpu=True).num_workers == 4
+    monkeypatch.setattr("hierprob3d.pipelines.run.worker_plan.memory_gib", lambda: 7.0)
+    assert plan_workers([], 1000, on_gpu=False).num_workers == 2  # 3 GiB each
+    asked = plan_workers(["--direct_num_workers", "3"], 3, on_gpu=False)
+    assert (asked.starts_processes, asked.num_workers) == (True, 3)
+    other = plan_workers(["--runner", "FlinkRunner"], 1000, on_gpu=False)
+    assert (other.is_local, other.flags) == (False, ("--runner", "FlinkRunner"))

@@ -1,0 +1,172 @@
+"""Video ranges deliver every frame once, whatever the stream is like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from hierprob3d.transforms.inputs.decoding import read_shard
+from hierprob3d.transforms.inputs.items import Shard, VideoRange, frame_item, picture_item
+from hierprob3d.transforms.inputs.picture_files import UnreadablePicture
+from hierprob3d.transforms.inputs.videos import (
+    UnreadableVideo,
+    VideoIndex,
+    index_video,
+    read_frames,
+    select_frames,
+    split_video,
+)
+
+NUM_FRAMES = 40
+WIDTH, HEIGHT = 64, 48
+
+STREAMS = {
+    "closed.mp4": ("libx264", {"g": "8", "bf": "2", "x264-params": "open-gop=0:scenecut=0"}),
+    "open.mp4": ("libx264", {"g": "8", "bf": "3", "x264-params": "open-gop=1:scenecut=0"}),
+    "long.mkv": ("libx264", {"g": "300", "bf": "2"}),
+    "broadcast.ts": ("mpeg2video", {"g": "10", "bf": "2"}),
+    "old.avi": ("mpeg4", {"g": "10"}),
+    "web.webm": ("libvpx-vp9", {"g": "10", "cpu-used": "8"}),
+}
+
+
+def make_video(path: Path, codec: str, options: dict[str, str]) -> None:
+    """Frames whose brightness is their number, with a light that wanders."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=10, options=options)
+        stream.width, stream.height = WIDTH, HEIGHT
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        for number in range(NUM_FRAMES):
+            image = np.full((HEIGHT, WIDTH, 3), 20 + 5 * number, np.uint8)
+            image[:8, number : number + 8] = 255
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+
+
+@pytest.fixture(scope="module", params=STREAMS)
+def video(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    codec, options = STREAMS[request.param]
+    if codec not in av.codecs_available:
+        pytest.skip(f"this PyAV has no encoder {codec}")
+    path = tmp_path_factory.mktemp("video") / request.param
+    make_video(path, codec, options)
+    return str(path)
+
+
+def decode_all(path: str) -> list[np.ndarray]:
+    with av.open(path) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def times(index: VideoIndex, frames: Iterable[int]) -> dict[int, float]:
+    return {frame: index.times_s[frame] for frame in frames}
+
+
+@pytest.mark.parametrize("shard_size", [1, 7, 100])
+def test_ranges_hold_every_frame_once(video: str, shard_size: int) -> None:
+    expected = decode_all(video)
+    index = index_video(video, 100)
+    assert len(index.times_s) == len(expected) == NUM_FRAMES
+    found: dict[int, np.ndarray] = {}
+    for video_range, frames in split_video(index, range(NUM_FRAMES), shard_size):
+        for number, image in read_frames(video, video_range, times(index, frames)):
+            assert number not in found
+            found[number] = image
+    assert sorted(found) == list(range(NUM_FRAMES))
+    assert all((found[i] == expected[i]).all() for i in found)
+
+
+def test_chosen_frames_are_those_frames(video: str) -> None:
+    index = index_video(video, 100)
+    wanted = select_frames(index, 7, None)
+    assert wanted == (0, 7, 14, 21, 28, 35)
+    for video_range, frames in split_video(index, wanted, 2):
+        for number, image in read_frames(video, video_range, times(index, frames)):
+            assert abs(int(image[30, 30, 0]) - (20 + 5 * number)) <= 4
+
+
+def test_frames_per_second() -> None:
+    index = VideoIndex(tuple(0.1 * i for i in range(28)), None, (0,))
+    assert select_frames(index, 1, 1.0) == (0, 10, 20)
+    assert select_frames(index, 1, 5.0) == tuple(range(0, 28, 2))
+    assert select_frames(index, 1, 100.0) == tuple(range(28))
+
+
+def test_ranges_begin_at_key_frames_and_skip_what_nobody_wants() -> None:
+    index = VideoIndex(tuple(float(i) for i in range(30)), tuple(range(100, 130)), (0, 10, 20))
+    ranges = list(split_video(index, [12, 13, 25], 1))
+    assert ranges == [
+        (VideoRange(110, 120), (12, 13)),
+        (VideoRange(120, None), (25,)),
+    ]
+    assert list(split_video(index, [2, 12], 5)) == [(VideoRange(None, None), (2, 12))]
+
+
+def test_times_without_order_make_one_range() -> None:
+    index = VideoIndex((0.0, 0.1, 0.2), None, (0,))
+    whole = VideoRange(None, None, by_time=False)
+    assert list(split_video(index, [0, 1, 2], 1)) == [(whole, (0, 1, 2))]
+
+
+def test_not_a_video(tmp_path: Path) -> None:
+    path = tmp_path / "text.mp4"
+    path.write_text("no video at all")
+    with pytest.raises(UnreadableVideo, match="not a readable video"):
+        index_video(str(path), 100)
+    with pytest.raises(FileNotFoundError):
+        index_video(str(tmp_path / "none.mp4"), 100)
+
+
+def test_frames_above_the_pixel_limit(video: str) -> None:
+    with pytest.raises(UnreadablePicture, match="64 x 48 px are more"):
+        index_video(video, 0.001)
+
+
+def test_a_damaged_end_leaves_the_beginning(tmp_path: Path) -> None:
+    path = tmp_path / "cut.ts"
+    make_video(path, "mpeg2video", {"g": "10"})
+    index = index_video(str(path), 100)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    items = tuple(frame_item(str(path), i, t) for i, t in enumerate(index.times_s))
+    shard = Shard(0, items, VideoRange(None, None))
+    frames = list(read_shard(shard, 100))
+    assert {frame.item for frame in frames} == set(items)
+    good = [frame.item.frame_index for frame in frames if frame.image is not None]
+    bad = [frame for frame in frames if frame.image is None]
+    assert good == list(range(len(good))) and 5 < len(good) < NUM_FRAMES
+    assert bad and all(frame.error is not None for frame in bad)
+
+
+@pytest.mark.parametrize("name", ["damaged.mkv", "damaged.avi"])
+def test_one_bad_packet_costs_one_frame(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    make_video(path, "mjpeg", {})
+    expected = decode_all(str(path))
+    with av.open(str(path)) as container:
+        packet = next(p for n, p in enumerate(container.demux(video=0)) if n == 11)
+        bad = bytes(packet)
+    path.write_bytes(path.read_bytes().replace(bad, bytes(len(bad))))
+    index = index_video(str(path), 100)
+    assert len(index.times_s) == NUM_FRAMES
+    found: dict[int, np.ndarray | None] = {}
+    for video_range, frames in split_video(index, range(NUM_FRAMES), 16):
+        items = tuple(frame_item(str(path), i, index.times_s[i]) for i in frames)
+        for frame in read_shard(Shard(0, items, video_range), 100):
+            assert frame.item.frame_index is not None
+            found[frame.item.frame_index] = frame.image
+            assert (frame.error is None) == (frame.item.frame_index != 11), frame.error
+    assert sorted(found) == list(range(NUM_FRAMES))
+    for number in set(range(NUM_FRAMES)) - {11}:
+        np.testing.assert_array_equal(found[number], expected[number])
+
+
+def test_a_video_without_index_fails_with_its_reason(tmp_path: Path) -> None:
+    path = tmp_path / "broken.mp4"
+    path.write_bytes(b"\0" * 100)
+    (frame,) = read_shard(Shard(0, (picture_item(str(path)),)), 100)
+    assert isinstance(frame.error, UnreadableVideo)

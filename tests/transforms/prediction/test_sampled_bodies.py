@@ -1,0 +1,75 @@
+"""Samples in parts: the same numbers as all at once, with memory that does not grow with them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from hierprob3d.configs.prediction import SamplingConfig
+from hierprob3d.model.body.mesh_body import load_body
+from hierprob3d.transforms.batch.isolation import Columns, People
+from hierprob3d.transforms.batch.models import Models
+from hierprob3d.transforms.inputs.items import picture_item
+from hierprob3d.transforms.prediction import sampled_bodies as sampling
+
+
+@pytest.fixture(scope="module")
+def models() -> Models:
+    """A body without networks: nothing else is asked for."""
+    unused: Any = None
+    return Models(
+        detector=None, keypoints=unused, net=unused, body=load_body("open"), measurer=unused,
+        device=torch.device("cpu"), threshold=0.3,
+    )  # fmt: skip
+
+
+def draw(models: Models, paper_rule: bool, global_spread: bool = True) -> Columns:
+    generator = torch.Generator().manual_seed(0)
+    columns = {
+        "pose_F": 20 * torch.eye(3).repeat(2, 23, 1, 1),
+        "pose_mode": torch.eye(3).repeat(2, 23, 1, 1),
+        "shape_mean": torch.randn(2, 10, generator=generator),
+        "shape_std": torch.full((2, 10), 0.5),
+        "global_rotmat": torch.eye(3).repeat(2, 1, 1),
+        "camera": torch.tensor([[0.8, 0.0, 0.1]]).repeat(2, 1),
+        "crop": torch.tensor([[100.0, 120.0, 200.0]]).repeat(2, 1),
+        "keypoints": 100 * torch.rand(2, 17, 3, generator=generator),
+    }
+    if global_spread:
+        columns["global_F"] = 10 * columns["global_rotmat"]
+    people = People([picture_item("/a.png"), picture_item("/b.png")], [0, 0], columns)
+    config = SamplingConfig(num_samples=7, paper_rule=paper_rule, save=frozenset({"samples"}))
+    with torch.inference_mode():
+        return sampling.sample_bodies(people, models, config, keep_meshes=3)
+
+
+@pytest.mark.parametrize("paper_rule", [False, True])
+def test_parts_of_samples_give_what_all_give(
+    models: Models, paper_rule: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = draw(models, paper_rule)
+    monkeypatch.setattr(sampling, "_BODIES_AT_ONCE", {"cpu": 3})
+    in_parts = draw(models, paper_rule)
+    assert in_parts["sample_vertices"].shape == (2, 3, 6880, 3)
+    for name, column in together.items():
+        torch.testing.assert_close(in_parts[name], column, atol=1e-4, rtol=1e-5, msg=name)
+
+
+def test_global_rotations_are_in_the_order_of_the_samples(models: Models) -> None:
+    sampled = draw(models, paper_rule=False)
+    # The left hip's place from the pelvis tells how the body was turned: nothing else moves it but
+    # the shape, by a few millimetres.
+    hip = sampled["samples_joints3d"][:, :, 1] * torch.tensor([1.0, -1.0, -1.0])
+    plain = draw(models, paper_rule=False, global_spread=False)
+    rest = plain["samples_joints3d"][:, :1, 1] * torch.tensor([1.0, -1.0, -1.0])
+    turned = (sampled["samples_global_rotmat"] @ rest[..., None])[..., 0]
+    assert (hip - turned).norm(dim=-1).max() < 0.02 < (hip - rest).norm(dim=-1).max()
+    assert (sampled["vertex_spread_m"] > plain["vertex_spread_m"]).float().mean() > 0.95
+
+
+def test_papers_rule_keeps_the_global_rotation(models: Models) -> None:
+    sampled, plain = (draw(models, True, global_spread) for global_spread in (True, False))
+    assert torch.equal(sampled["vertex_spread_m"], plain["vertex_spread_m"])
+    assert "samples_global_rotmat" not in plain

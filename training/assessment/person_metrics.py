@@ -1,0 +1,330 @@
+"""What each rendered person contributes to the figures of weights: errors, ranks, likelihoods.
+
+A column has one number or K numbers per person, (N,) or (N, K). Nothing is left out of a column:
+which keypoints count is for the mean to say, and a prediction that is not finite makes its means
+NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hierprob3d.configs.training import KeypointNoiseConfig
+from hierprob3d.model.body.keypoint_body import KeypointBody
+from hierprob3d.model.body.mesh_body import Body
+from hierprob3d.model.body.skeleton import NUM_BETAS
+from hierprob3d.model.estimate.distribution_metrics import (
+    density_rank,
+    pose_nll,
+    sample_spread,
+    shape_central_probability,
+    shape_nll,
+)
+from hierprob3d.model.estimate.metrics import BodyPoints, body_errors, joints2d_errors
+from hierprob3d.model.estimate.reconstruction import Samples, draw_samples
+from hierprob3d.model.estimate.refinement import refine_bodies
+from hierprob3d.model.network.distribution_net import DistributionNet, NetOutput
+from hierprob3d.model.picture.cameras import (
+    half_turn_x,
+    normalised_to_pixels,
+    pixels_to_normalised,
+    project_weak_perspective,
+)
+from hierprob3d.model.picture.proxy import PROXY_SIZE
+from hierprob3d.model.rotation.random_streams import RandomStreams, person_keys
+from hierprob3d.model.rotation.rotations import rotvec_to_rotmat
+from hierprob3d.training.people.augmentation import detected_keypoints, network_input
+from hierprob3d.training.people.rendered_people import RenderedSet
+
+METRICS = ("MPJPE", "MPJPE-PA", "PVE", "PVE-SC", "PVE-T-SC")
+ALIGNED_METRICS = ("MPJPE-PA", "PVE-T-SC")
+"""Metrics that the global rotation does not enter: taken of the naive predictor, which has none,
+and of every hypothesis."""
+REGIONS = (0.5, 0.8, 0.95)
+NUM_DRAWS = 99
+"""Draws among which the truth is ranked: of 100 ranks, so that regions of whole percents are met
+exactly."""
+
+_BODIES_AT_ONCE = 800
+"""Meshes in memory together: about 0.2 GB."""
+_MM = 1000.0
+
+Columns = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class PosedBodies:
+    """N bodies of each of B people.
+
+    Attributes:
+        points: (B, N, P, 3) each, metres.
+        keypoints: (B, N, 17, 3) metres.
+    """
+
+    points: BodyPoints
+    keypoints: Tensor
+
+
+class PersonMetrics:
+    """Compares a network's output with the truth, person by person.
+
+    Args:
+        body: the whole body.
+        mean_pose: (23, 3, 3) rotations that the naive predictor always answers, with the mean
+            shape.
+        num_bodies: draws that are posed, beside the mode; at most NUM_DRAWS.
+        keypoint_error: of bodies that are also moved onto the keypoints given, see
+            `model.estimate.refinement.refine_bodies`; None for no such.
+    """
+
+    def __init__(
+        self,
+        body: Body,
+        mean_pose: Tensor,
+        num_bodies: int,
+        keypoint_error: float | None = None,
+    ) -> None:
+        self.body, self.num_bodies = body, num_bodies
+        self.keypoint_error = keypoint_error
+        self.keypoint_body = None if keypoint_error is None else KeypointBody(body)
+        self.device = body.faces.device
+        self.people_at_once = max(8, _BODIES_AT_ONCE // (2 + num_bodies))
+        naive = mean_pose.to(self.device)[None, None]
+        identity = torch.eye(3, device=self.device).expand(1, 1, 3, 3)
+        betas = torch.zeros(1, 1, NUM_BETAS, device=self.device)
+        self.naive = self._posed(betas, naive, identity).points
+
+    @torch.no_grad()
+    def of_people(
+        self,
+        net: DistributionNet,
+        people: RenderedSet,
+        stride: int,
+        noise: KeypointNoiseConfig | None,
+        seed: int,
+    ) -> Columns:
+        """All columns of rendered people, on the CPU; see `of_output`.
+
+        Args:
+            net: network to judge; it is left in evaluation mode.
+            people: N held-back people.
+            stride: pixels averaged before the encoder, a multiple of the stored pictures' stride.
+            noise: errors of the given keypoints; None gives the true ones, of which those outside
+                the picture are dropped.
+            seed: of the noise and the draws.
+
+        Raises:
+            ValueError: the stored pictures are coarser than the encoder's input.
+        """
+        if stride % people.stride:
+            raise ValueError(
+                f"the pictures are stored averaged over {people.stride} pixels, but the network "
+                f"sees {stride}: render them anew with data.stored_stride={stride}"
+            )
+        net.eval()
+        joints2d, kept = people.joints2d, ~people.outside
+        if noise is not None:
+            generator = torch.Generator(joints2d.device).manual_seed(seed)
+            joints2d, kept = detected_keypoints(people, noise, generator)
+        keys = person_keys(seed, list(map(str, range(len(people)))), [0] * len(people))
+        parts = []
+        for start in range(0, len(people), self.people_at_once):
+            some = slice(start, start + self.people_at_once)
+            batch = people[some].to(self.device)
+            given = joints2d[some].to(self.device), kept[some].to(self.device)
+            proxy = network_input(batch, *given, stride, torch.float32)
+            output = net.decode(net.features(proxy))
+            streams = RandomStreams(keys[some], self.device)
+            columns = self.of_output(output, batch, streams, given)
+            parts.append({name: values.cpu() for name, values in columns.items()})
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+    def of_output(
+        self,
+        output: NetOutput,
+        people: RenderedSet,
+        streams: RandomStreams,
+        given: tuple[Tensor, Tensor],
+    ) -> Columns:
+        """Columns of B people.
+
+        Args:
+            output: of the network.
+            people: the truth.
+            streams: where the draws come from.
+            given: keypoints (B, 17, 2) px of the 256 crop that the network saw, and which of them
+                (B, 17) bool.
+
+        Returns:
+            Under each name of METRICS (B,) mm of the mode; `naive-NAME` (B,) and
+            `hypotheses-NAME` (B, 1 + num_bodies), the mode first, of ALIGNED_METRICS;
+            `mode_px`, `sample_px`, `sample_spread_mm`, `outside`, `hidden` (B, 17) per keypoint;
+            `pose_nll`, `pose_mass` (B, 23); `shape_nll`, `shape_mass` (B, 10) and
+            `all_shape_mass` (B,) of the coefficients together; with a distribution of the global
+            rotation `global_nll`, `global_mass` (B, 1). Mass is the share of the distribution that
+            is denser than at the truth: uniform from 0 to 1 if calibrated. With a keypoint_error
+            `refined-NAME` of METRICS and `refined_px`: what NAME and mode_px are of the mode.
+        """
+        rotmats = rotvec_to_rotmat(people.rotvecs)
+        draws = draw_samples(output, streams, NUM_DRAWS)
+        truth = self._posed(people.betas[:, None], rotmats[:, None, 1:], rotmats[:, :1]).points
+        target = _each(truth, lambda points: points[:, 0])
+        bodies = self._hypotheses(output, draws)
+        return {
+            **self._error_columns(bodies.points, target),
+            **_keypoint_columns(bodies.keypoints, output.camera, people),
+            **_distribution_columns(output, draws, rotmats, people.betas),
+            **self._refined_columns(output, people, target, given),
+        }
+
+    def _refined_columns(
+        self,
+        output: NetOutput,
+        people: RenderedSet,
+        target: BodyPoints,
+        given: tuple[Tensor, Tensor],
+    ) -> Columns:
+        if self.keypoint_body is None or self.keypoint_error is None:
+            return {}
+        keypoints = pixels_to_normalised(given[0], PROXY_SIZE)
+        refined = refine_bodies(
+            output, keypoints, given[1], self.keypoint_body, self.keypoint_error
+        )
+        parameters = (refined.betas, refined.pose, refined.global_rotmat)
+        bodies = self._posed(*(values[:, None] for values in parameters))
+        errors = body_errors(bodies.points, target, METRICS)
+        return {
+            **{of_refined(name): _MM * values[:, 0] for name, values in errors.items()},
+            "refined_px": _distances(bodies.keypoints, refined.camera, people)[:, 0],
+        }
+
+    def _hypotheses(self, output: NetOutput, draws: Samples) -> PosedBodies:
+        """The mode and the first draws."""
+        mode = output.shape_mean, output.pose_mode, output.global_rotmat
+        drawn = draws.betas, draws.pose, draws.global_rotmat
+        return self._posed(
+            *(
+                torch.cat([best[:, None], some[:, : self.num_bodies]], 1)
+                for best, some in zip(mode, drawn, strict=True)
+            )
+        )
+
+    def _posed(self, betas: Tensor, pose_rotmats: Tensor, global_rotmats: Tensor) -> PosedBodies:
+        """Bodies of betas (B, N, 10), rotations (B, N, 23, 3, 3) and (B, N, 3, 3)."""
+        sizes = betas.shape[:2]
+        shaped = self.body.shape(betas.flatten(0, 1))
+        vertices, joints = self.body.pose(
+            shaped, pose_rotmats.flatten(0, 1)[:, None], global_rotmats.flatten(0, 1)
+        )
+        vertices, joints = vertices[:, 0].unflatten(0, sizes), joints[:, 0].unflatten(0, sizes)
+        reposed = shaped.vertices.unflatten(0, sizes)
+        points = BodyPoints(vertices, reposed, self.body.h36m_joints14(vertices))
+        return PosedBodies(points, self.body.coco_joints(vertices, joints))
+
+    def _error_columns(self, hypotheses: BodyPoints, target: BodyPoints) -> Columns:
+        num = len(target.vertices)
+        mode = _each(hypotheses, lambda points: points[:, :1])
+        naive = _each(self.naive, lambda points: points.expand(num, -1, -1, -1))
+        of_mode = body_errors(mode, target, METRICS)
+        of_naive = body_errors(naive, target, ALIGNED_METRICS)
+        of_all = body_errors(hypotheses, target, ALIGNED_METRICS)
+        return {
+            **{name: _MM * errors[:, 0] for name, errors in of_mode.items()},
+            **{f"naive-{name}": _MM * errors[:, 0] for name, errors in of_naive.items()},
+            **{f"hypotheses-{name}": _MM * errors for name, errors in of_all.items()},
+        }
+
+
+def headline(columns: Columns) -> dict[str, float]:
+    """Means over people: mm, px of the 256 crop, nats per joint or shape coefficient, or shares.
+
+    joints2D-L2E is of the mode's keypoints and those in the picture, joints2Dsamples-L2E of the
+    draws' and of those seen, as in the paper's training code; inside-P is the share of true
+    rotations within the region of highest density that holds P.
+    """
+    outside, hidden = columns["outside"], columns["hidden"]
+    names = (*METRICS, *(f"naive-{name}" for name in ALIGNED_METRICS))
+    metrics = {name: columns[name].mean() for name in names}
+    metrics["joints2D-L2E"] = columns["mode_px"][~outside].mean()
+    metrics["joints2Dsamples-L2E"] = columns["sample_px"][~(outside | hidden)].mean()
+    if "refined_px" in columns:
+        names = tuple(map(of_refined, METRICS))
+        metrics |= {name: columns[name].mean() for name in names}
+        metrics[of_refined("joints2D-L2E")] = columns["refined_px"][~outside].mean()
+    metrics["shape-NLL"] = columns["shape_nll"].mean()
+    for prefix, part in (("", "pose"), ("global-", "global")):
+        if f"{part}_nll" in columns:
+            metrics[f"{part}-NLL"] = columns[f"{part}_nll"].mean()
+            shares = inside_shares(columns[f"{part}_mass"].flatten())
+            for region, share in zip(REGIONS, shares, strict=True):
+                metrics[f"{prefix}inside-{region:.0%}"] = share
+    return {name: round(float(value), 4) for name, value in metrics.items()}
+
+
+def of_refined(metric: str) -> str:
+    """Name of a metric of the bodies moved onto the keypoints."""
+    return f"refined-{metric}"
+
+
+def inside_shares(mass: Tensor) -> Tensor:
+    """Share (..., 3) of N truths inside each of REGIONS, of their mass (N, ...)."""
+    return torch.stack([(mass <= region).float().mean(0) for region in REGIONS], -1)
+
+
+def _each(points: BodyPoints, change: Callable[[Tensor], Tensor]) -> BodyPoints:
+    """The points with each of their tensors changed."""
+    return BodyPoints(change(points.vertices), change(points.reposed), change(points.joints))
+
+
+def _keypoint_columns(keypoints: Tensor, camera: Tensor, people: RenderedSet) -> Columns:
+    distance = _distances(keypoints, camera, people)
+    return {
+        "mode_px": distance[:, 0],
+        "sample_px": distance[:, 1:].mean(1),
+        "sample_spread_mm": _MM * sample_spread(keypoints[:, 1:]),
+        "outside": people.outside,
+        "hidden": people.hidden,
+    }
+
+
+def _distances(keypoints: Tensor, camera: Tensor, people: RenderedSet) -> Tensor:
+    """Distances (B, N, 17) of projected keypoints (B, N, 17, 3) from the true ones, px."""
+    projected = project_weak_perspective(half_turn_x(keypoints), camera[:, None])
+    return joints2d_errors(normalised_to_pixels(projected, PROXY_SIZE), people.joints2d)
+
+
+def _distribution_columns(
+    output: NetOutput, draws: Samples, rotmats: Tensor, betas: Tensor
+) -> Columns:
+    mean, std = output.shape_mean, output.shape_std
+    columns = {
+        "pose_nll": pose_nll(output.pose_F, rotmats[:, 1:]),
+        "pose_mass": _ranked_mass(output.pose_F, rotmats[:, 1:], draws.pose),
+        "shape_nll": shape_nll(mean, std, betas),
+        "shape_mass": shape_central_probability(mean, std, betas),
+        "all_shape_mass": _ellipsoid_probability(mean, std, betas),
+    }
+    if output.global_F is not None:
+        global_F, turns = output.global_F[:, None], draws.global_rotmat[:, :, None]
+        columns["global_nll"] = pose_nll(global_F, rotmats[:, :1])
+        columns["global_mass"] = _ranked_mass(global_F, rotmats[:, :1], turns)
+    return columns
+
+
+def _ranked_mass(F: Tensor, true_rotmats: Tensor, draws: Tensor) -> Tensor:
+    """(B, J) mass denser than at the truth: the middle of what its rank among draws stands for."""
+    return (density_rank(F, true_rotmats, draws) + 0.5) / (NUM_DRAWS + 1)
+
+
+def _ellipsoid_probability(mean: Tensor, std: Tensor, true_betas: Tensor) -> Tensor:
+    """(B,) mass of the ellipsoid of equal density through the truth; uniform if calibrated.
+
+    The squared distance in standard deviations has a chi-square distribution.
+    """
+    squared = ((true_betas - mean) / std).square().sum(-1)
+    half_dimensions = torch.full_like(squared, mean.shape[-1] / 2)
+    return torch.special.gammainc(half_dimensions, squared / 2)

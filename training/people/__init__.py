@@ -1,0 +1,1 @@
+"""Synthetic people, with and without pictures."""

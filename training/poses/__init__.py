@@ -1,0 +1,1 @@
+"""Plausible poses: recorded, recombined, checked."""

@@ -1,0 +1,129 @@
+"""What a training run leaves on disk to go on from."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from hierprob3d.configs.loading import completed, stored_settings
+from hierprob3d.configs.training import TrainConfig
+from hierprob3d.model.files.weight_files import read_torch_checkpoint, write_torch_checkpoint
+
+_FREE_ON_RESUME = (
+    "device", "num_threads", "save_every", "log_every", "epochs_per_checkpoint", "max_minutes",
+    "compile_encoder", "log_tensorboard", "contact_sheet_people",
+)  # fmt: skip
+"""Settings of which a resumed run may change: they do not decide what is learned."""
+
+_logger = logging.getLogger(__name__)
+
+
+class Stateful(Protocol):
+    """Something whose state can be saved: networks, optimisers."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Its state."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> Any:
+        """Takes a state up again."""
+
+
+@dataclass
+class BestWeights:
+    """The weights to keep, and how good they were."""
+
+    epoch: int
+    score: tuple[float, ...]
+    """Lower is better; NaN never gets here, see `is_better`."""
+    metrics: dict[str, float]
+    effort: dict[str, float]
+    """Steps, samples (bare people among them) and minutes that they took."""
+    weights: dict[str, Tensor]
+
+
+def is_better(score: tuple[float, ...], best: BestWeights | None) -> bool:
+    """Whether a score beats the best so far; one with a NaN never does."""
+    if any(math.isnan(value) for value in score):
+        return False
+    return best is None or score < best.score
+
+
+class RunState:
+    """The state file of a run.
+
+    Args:
+        path: state file.
+        config: the run's configuration, which a resumed run must share, but for
+            settings that do not decide what is learned.
+        learners: what is saved and restored, by name.
+    """
+
+    def __init__(self, path: Path, config: TrainConfig, learners: Mapping[str, Stateful]) -> None:
+        self.path = path
+        self.config = _what_is_learned(stored_settings(config))
+        self.learners = learners
+        self.best: BestWeights | None = None
+        self.seconds = 0.0
+        """Time that the run had taken when its state was saved."""
+
+    def save(self, step: int, seconds: float) -> None:
+        """Writes the state whole, in place of the last one.
+
+        Raises:
+            OSError: there is no room; the last state is kept.
+        """
+        content = {
+            "step": step,
+            "seconds": seconds,
+            "config": self.config,
+            "learners": {name: one.state_dict() for name, one in self.learners.items()},
+            "best": None if self.best is None else vars(self.best),
+        }
+        write_torch_checkpoint(self.path, content)
+
+    def restore(self) -> int:
+        """Step to go on from, 0 for a new run; the learners are then as they were.
+
+        Raises:
+            ValueError: the state is damaged, or belongs to another configuration.
+        """
+        if not self.path.exists():
+            return 0
+        content = read_torch_checkpoint(self.path)
+        config = _what_is_learned(completed(TrainConfig, content["config"]))
+        if config != self.config:
+            raise ValueError(
+                f"{self.path} belongs to a run with another configuration "
+                f"({', '.join(_differences(config, self.config))}); choose another --experiment "
+                "or restore the configuration"
+            )
+        for name, learner in self.learners.items():
+            learner.load_state_dict(content["learners"][name])
+        self.seconds = content["seconds"]
+        if content["best"] is not None:
+            self.best = BestWeights(**content["best"])
+        _logger.info("going on from step %d of %s", content["step"], self.path)
+        return int(content["step"])
+
+
+def _what_is_learned(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings without those of which a resumed run may change."""
+    return {name: value for name, value in settings.items() if name not in _FREE_ON_RESUME}
+
+
+def _differences(old: Any, new: Any, name: str = "") -> list[str]:
+    """Dotted names of the settings in which two configurations differ."""
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return [] if old == new else [name]
+    names = sorted(old.keys() | new.keys())
+    return [
+        difference
+        for key in names
+        for difference in _differences(old.get(key), new.get(key), f"{name}.{key}".lstrip("."))
+    ]

@@ -1,0 +1,1 @@
+"""What all stages share: people in columns, isolation of failures, models, clock."""

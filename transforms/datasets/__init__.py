@@ -1,0 +1,1 @@
+"""3DPW, SSP-3D and sets in their layouts."""

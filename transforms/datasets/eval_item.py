@@ -1,0 +1,39 @@
+"""One person of a dataset, as an evaluation takes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalItem:
+    """One person of a dataset as the evaluation takes it."""
+
+    item_id: str
+    """Identity of the row, from the dataset's and the picture's name."""
+
+    image: np.ndarray
+    """(256, 256, 3) uint8 RGB crop around the person."""
+
+    joints2d: np.ndarray
+    """(17, 2) given COCO keypoints, px of the crop, before any snapping."""
+
+    drawn: np.ndarray
+    """(17,) bool, keypoints that enter the network."""
+
+    confident: np.ndarray
+    """(17,) bool, keypoints whose confidence exceeds the threshold."""
+
+    pose: np.ndarray
+    """(72,) true rotation vectors in the camera frame, pelvis first."""
+
+    betas: np.ndarray
+    """(10,) true shape."""
+
+    gender: str
+    """Body model of the truth: neutral, male or female."""
+
+    silhouette: np.ndarray | None = None
+    """(256, 256) bool, true body pixels of the crop."""

@@ -1,0 +1,162 @@
+"""What the datasets of an evaluation have in common: label files, names and checks."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import fsspec
+import numpy as np
+import torch
+
+from hierprob3d.configs.evaluation import DatasetRules
+from hierprob3d.model.body.skeleton import NUM_BETAS, NUM_JOINTS, NUM_KEYPOINTS
+from hierprob3d.model.picture.proxy import visible_mask
+from hierprob3d.transforms.inputs.sources import absolute
+
+from .eval_item import EvalItem
+
+MAX_MEGAPIXELS = 100.0
+
+LABEL_SHAPES = {
+    "pose": (3 * NUM_JOINTS,),
+    "betas": (NUM_BETAS,),
+    "keypoints": (NUM_KEYPOINTS, 3),
+}
+
+
+class BadLabel(ValueError):
+    """A label that cannot be evaluated; the message says which."""
+
+
+class EvalDataset(Protocol):
+    """Persons with true bodies, by row."""
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        ...
+
+    def name(self, index: int) -> str:
+        """Name of a row's picture, unique in the dataset."""
+        ...
+
+    def load(self, index: int) -> EvalItem:
+        """A row, read and checked; BadLabel, UnreadablePicture or OSError where it cannot be."""
+        ...
+
+
+@dataclass(frozen=True)
+class VisibilityRule:
+    """Which given keypoints enter the network."""
+
+    threshold: float | None
+    """Confidence that must be exceeded; None = all keypoints are visible."""
+
+    always: tuple[int, ...]
+    """Keypoints that are drawn whatever their confidence."""
+
+
+def row_id(dataset: str, split: str, name: str) -> str:
+    """Identity of a row: the same wherever the dataset lies."""
+    text = f"{dataset}/{split}/{name}".encode()
+    return hashlib.sha1(text, usedforsecurity=False).hexdigest()
+
+
+def exists(path: str) -> bool:
+    """Whether there is a file or folder of that path, on any file system."""
+    fs, inner = fsspec.core.url_to_fs(absolute(path))
+    return bool(fs.exists(inner))
+
+
+def load_arrays(path: str, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """The named arrays of an .npz, all of one length.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not an .npz, an array missing, pickled objects, or lengths that differ.
+    """
+    try:
+        with (
+            fsspec.open(absolute(path), "rb") as file,
+            np.load(io.BytesIO(file.read()), allow_pickle=False) as stored,
+        ):
+            missing = [name for name in names if name not in stored.files]
+            if missing:
+                raise ValueError(f"it has no array '{missing[0]}', only {', '.join(stored.files)}")
+            arrays = {name: stored[name] for name in names}
+    except FileNotFoundError:
+        raise FileNotFoundError(f"the labels {path} do not exist.") from None
+    except (ValueError, OSError, EOFError) as error:
+        raise ValueError(f"the labels {path} cannot be read: {error}.") from error
+    lengths = {name: len(array) for name, array in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        said = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise ValueError(f"the labels {path} disagree on the number of rows: {said}.")
+    return arrays
+
+
+def check_row_shapes(path: str, arrays: dict[str, np.ndarray]) -> None:
+    """ValueError where an array of labels has rows of another shape than `LABEL_SHAPES` says."""
+    for name, shape in LABEL_SHAPES.items():
+        if name in arrays and arrays[name].shape[1:] != shape:
+            raise ValueError(f"{path}: {name} has rows of {arrays[name].shape[1:]}, not {shape}.")
+
+
+def checked_item(
+    rules: DatasetRules,
+    visibility: VisibilityRule,
+    *,
+    item_id: str,
+    image: np.ndarray,
+    keypoints: np.ndarray,
+    pose: np.ndarray,
+    betas: np.ndarray,
+    gender: str,
+    silhouette: np.ndarray | None = None,
+) -> EvalItem:
+    """The item of a row whose labels are sound.
+
+    Args:
+        rules: of the dataset.
+        visibility: which keypoints are drawn.
+        item_id: see `row_id`.
+        image: (256, 256, 3) uint8 RGB.
+        keypoints: (17, 3) x, y in px of the crop, confidence.
+        pose: (72,).
+        betas: (10,).
+        gender: the dataset's word for it.
+        silhouette: (256, 256) bool.
+
+    Raises:
+        BadLabel: a number is not finite, or the gender is unknown.
+    """
+    for name, values in (("pose", pose), ("shape", betas), ("keypoints", keypoints)):
+        if not np.isfinite(values).all():
+            raise BadLabel(f"the {name} label holds NaN or infinity")
+    known = dict(rules.genders)
+    if gender not in known:
+        raise BadLabel(f"gender {gender!r}: {rules.name} has {', '.join(known)}")
+    confident, drawn = _visibility(keypoints[:, 2], visibility)
+    return EvalItem(
+        item_id=item_id,
+        image=image,
+        joints2d=keypoints[:, :2].astype(np.float64),
+        drawn=drawn,
+        confident=confident,
+        pose=pose.astype(np.float32),
+        betas=betas.astype(np.float32),
+        gender=known[gender],
+        silhouette=silhouette,
+    )
+
+
+def _visibility(confidence: np.ndarray, rule: VisibilityRule) -> tuple[np.ndarray, np.ndarray]:
+    """(17,) bool each: above the threshold, and drawn into the network's input."""
+    if rule.threshold is None:
+        everything = np.ones(len(confidence), bool)
+        return everything, everything
+    drawn = visible_mask(torch.from_numpy(confidence), rule.threshold, rule.always).numpy()
+    return confidence > rule.threshold, drawn

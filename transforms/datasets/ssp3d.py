@@ -1,0 +1,102 @@
+"""SSP-3D, and any dataset in its layout: labels.npz, images/ and silhouettes/."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hierprob3d.configs.evaluation import DatasetRules
+from hierprob3d.model.picture.crops import BOX_SCALE_FACTOR, opencv_matrix
+from hierprob3d.model.picture.fixed_point_warp import warp_fixed_point
+from hierprob3d.model.picture.proxy import PROXY_SIZE
+from hierprob3d.transforms.inputs.picture_files import read_picture
+from hierprob3d.transforms.inputs.sources import absolute
+
+from .eval_item import EvalItem
+from .labels import (
+    MAX_MEGAPIXELS,
+    BadLabel,
+    VisibilityRule,
+    check_row_shapes,
+    checked_item,
+    load_arrays,
+    row_id,
+)
+
+_ARRAYS = ("fnames", "shapes", "poses", "joints2D", "bbox_centres", "bbox_whs", "genders")
+_CROP = (PROXY_SIZE, PROXY_SIZE)
+
+
+class Ssp3dDataset:
+    """Rows of a folder in SSP-3D's layout, cropped as the paper's evaluation does.
+
+    Boxes are given as centre (vertical, horizontal) and side in the full picture; they are enlarged
+    by 1.2. Keypoints are in the full picture, silhouettes of its size.
+
+    Args:
+        folder: with labels.npz, images/ and silhouettes/; any fsspec path.
+        rules: of the dataset.
+        visibility: which keypoints are drawn.
+    """
+
+    def __init__(self, folder: str, rules: DatasetRules, visibility: VisibilityRule) -> None:
+        self.folder = absolute(folder)
+        self.rules = rules
+        self.visibility = visibility
+        path = f"{self.folder}/labels.npz"
+        labels = load_arrays(path, _ARRAYS)
+        self._pose, self._betas, self._keypoints = (
+            labels[name] for name in ("poses", "shapes", "joints2D")
+        )
+        check_row_shapes(
+            path, {"pose": self._pose, "betas": self._betas, "keypoints": self._keypoints}
+        )
+        self._names, self._genders = labels["fnames"], labels["genders"]
+        self._centres, self._sides = labels["bbox_centres"][:, ::-1], labels["bbox_whs"]
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def name(self, index: int) -> str:
+        """File name of a row's picture."""
+        return str(self._names[index])
+
+    def load(self, index: int) -> EvalItem:
+        """A row; see `EvalDataset.load`."""
+        name = self.name(index)
+        matrix = self._crop_matrix(index)
+        image = read_picture(f"{self.folder}/images/{name}", MAX_MEGAPIXELS)
+        return checked_item(
+            self.rules,
+            self.visibility,
+            item_id=row_id(self.rules.name, "", name),
+            image=warp_fixed_point(image, matrix, _CROP),
+            keypoints=_crop_keypoints(self._keypoints[index], matrix),
+            pose=self._pose[index],
+            betas=self._betas[index],
+            gender=str(self._genders[index]),
+            silhouette=self._silhouette(name, image.shape[:2], matrix),
+        )
+
+    def _crop_matrix(self, index: int) -> np.ndarray:
+        """(2, 3) map from picture to crop."""
+        side = self._sides[index] * BOX_SCALE_FACTOR
+        if not (np.isfinite(self._centres[index]).all() and np.isfinite(side) and side > 0):
+            raise BadLabel("the box label has no finite centre and positive side")
+        return opencv_matrix(self._centres[index], (side, side), _CROP)
+
+    def _silhouette(self, name: str, size: tuple[int, ...], matrix: np.ndarray) -> np.ndarray:
+        """(256, 256) bool crop of a row's silhouette."""
+        mask = read_picture(f"{self.folder}/silhouettes/{name}", MAX_MEGAPIXELS).max(-1)
+        if mask.shape != size:
+            raise BadLabel(
+                f"the silhouette has {mask.shape[1]} x {mask.shape[0]} px, "
+                f"the picture {size[1]} x {size[0]}"
+            )
+        return warp_fixed_point(mask, matrix, _CROP, nearest=True) != 0
+
+
+def _crop_keypoints(keypoints: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """(17, 3) keypoints with positions moved into the crop."""
+    homogeneous = np.concatenate([keypoints[:, :2], np.ones((len(keypoints), 1))], axis=1)
+    moved = np.einsum("ij,kj->ki", matrix, homogeneous)
+    return np.concatenate([moved, keypoints[:, 2:]], axis=1)

@@ -1,0 +1,1 @@
+"""Metrics of modes and distributions on datasets, and their exact totals."""

@@ -1,0 +1,251 @@
+"""Rows of a dataset become rows of metrics on disk: the DoFns of evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+
+from hierprob3d.configs.evaluation import EvaluateConfig
+from hierprob3d.transforms.batch.isolation import Failure, NotFinite
+from hierprob3d.transforms.batch.models import use_threads
+from hierprob3d.transforms.datasets.eval_item import EvalItem
+from hierprob3d.transforms.datasets.labels import EvalDataset, row_id
+from hierprob3d.transforms.inputs.items import Item
+from hierprob3d.transforms.store.output_folder import OutputFolder, part_name
+from hierprob3d.transforms.tables.evaluation_schema import evaluation_schema
+from hierprob3d.transforms.tables.rows import errors_table
+from hierprob3d.transforms.tables.schema import STATUS_FAILED, STATUS_OK, errors_schema
+
+from .evaluation_models import load_evaluator, open_dataset
+from .totals import Totals, totals_of
+
+MAY_BE_NAN = frozenset({"sample_consistency_px"})
+Columns = dict[str, np.ndarray]
+RowsOf = Callable[[Sequence[EvalItem]], Columns]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationContext:
+    """What every worker must know of the run."""
+
+    run_id: str
+    config: EvaluateConfig
+    metadata: dict[str, str]
+    """File metadata of the frames parts."""
+
+    num_threads: int = 1
+    """Threads of torch and OpenCV in each process."""
+
+
+@dataclass(frozen=True)
+class RowShard:
+    """The unit of work, of retry and of commit: rows of the dataset."""
+
+    index: int
+    items: tuple[int, ...]
+    """Rows of the dataset, ascending."""
+
+    @property
+    def name(self) -> str:
+        """Part of the file names of what the shard writes."""
+        return f"{self.index:05d}"
+
+
+def cut_rows(rows: Sequence[int], rows_per_shard: int) -> list[RowShard]:
+    """Shards of ascending rows, one for each block of `rows_per_shard` rows of the dataset."""
+    blocks = groupby(rows, lambda row: row // rows_per_shard)
+    return [RowShard(block, tuple(members)) for block, members in blocks]
+
+
+def row_item(config: EvaluateConfig, dataset: EvalDataset, row: int) -> Item:
+    """What error rows and frames call a row of the dataset."""
+    split = config.split if config.dataset == "3dpw" else ""
+    name = dataset.name(row)
+    return Item(row_id(config.rules.name, split, name), name, row)
+
+
+class EvaluateRows(beam.DoFn):
+    """RowShard -> Totals of its rows, which lie in the output folder before it is handed on."""
+
+    def __init__(self, context: EvaluationContext) -> None:
+        self.context = context
+
+    def setup(self) -> None:
+        """Loads dataset and models, once per process, and opens the output folder."""
+        use_threads(self.context.num_threads)
+        self.evaluator = load_evaluator(self.context.config)
+        self.dataset = open_dataset(self.context.config)
+        self.store = OutputFolder(self.context.config.output)
+        self.lock = self.store.lock_for_worker()
+
+    def teardown(self) -> None:
+        """Lets go of the folder."""
+        if self.lock is not None:
+            self.lock.release()
+
+    def process(self, shard: RowShard) -> Iterator[Totals]:
+        """Publishes errors and, as the mark of completion, frames."""
+        frames, errors = evaluate_shard(self.evaluator.rows, self.dataset, shard, self.context)
+        for table, content in (("errors", errors), ("frames", frames)):
+            name = part_name(table, self.context.run_id, shard.name)
+            self.store.write_table(name, content)
+        yield totals_of(frames, self.context.config.num_hypotheses)
+
+
+class ReadTotals(beam.DoFn):
+    """Name of a finished frames part -> Totals of its rows."""
+
+    def __init__(self, output: str, num_draws: int) -> None:
+        self.output, self.num_draws = output, num_draws
+
+    def setup(self) -> None:
+        """Opens the output folder."""
+        self.store = OutputFolder(self.output)
+
+    def process(self, name: str) -> Iterator[Totals]:
+        """Totals as `EvaluateRows` gave them when the part was made."""
+        yield totals_of(self.store.read_part(name), self.num_draws)
+
+
+def evaluate_shard(
+    rows_of: RowsOf, dataset: EvalDataset, shard: RowShard, context: EvaluationContext
+) -> tuple[pa.Table, pa.Table]:
+    """(frames, errors) of a shard; a row that fails takes no other with it.
+
+    Batches begin at multiples of the batch size whatever rows the shard has, so that the numbers
+    of a row do not depend on how the dataset was cut.
+    """
+    config = context.config
+    schema = evaluation_schema(config, context.metadata)
+    failures: list[Failure] = []
+    tables = [schema.empty_table()]
+    for _, batch in groupby(shard.items, lambda row: row // config.batch_size):
+        items = {row: row_item(config, dataset, row) for row in batch}
+        loaded = _load(dataset, items, failures)
+        rows, columns = _isolated(rows_of, loaded, items, failures)
+        given = [loaded[row] for row in rows]
+        tables.append(_ok_rows(schema, [items[r] for r in rows], given, columns, context.run_id))
+        tables.append(_failed_rows(schema, [items[r] for r in items if r not in rows], context))
+    frames = (
+        pa.concat_tables(tables).sort_by("frame_index").replace_schema_metadata(schema.metadata)
+    )
+    return frames, errors_table(failures, errors_schema(), context.run_id)
+
+
+def _load(
+    dataset: EvalDataset, items: dict[int, Item], failures: list[Failure]
+) -> dict[int, EvalItem]:
+    loaded = {}
+    for row, item in items.items():
+        try:
+            loaded[row] = dataset.load(row)
+        except Exception as error:  # whatever one row's files do, the others are evaluated
+            failures.append(Failure(item, None, "labels", error))
+    return loaded
+
+
+def _isolated(
+    rows_of: RowsOf,
+    loaded: dict[int, EvalItem],
+    items: dict[int, Item],
+    failures: list[Failure],
+) -> tuple[list[int], Columns]:
+    """Rows that succeeded and their columns; one batch, or one by one where that raises."""
+    rows = list(loaded)
+    if not rows:
+        return [], {}
+    try:
+        columns = rows_of([loaded[row] for row in rows])
+    except Exception as error:
+        if len(rows) == 1:
+            failures.append(Failure(items[rows[0]], None, "evaluate", error))
+            return [], {}
+        parts = [_isolated(rows_of, {row: loaded[row]}, items, failures) for row in rows]
+        return _joined([part for part in parts if part[0]])
+    return _finite(rows, columns, items, failures)
+
+
+def _joined(parts: list[tuple[list[int], Columns]]) -> tuple[list[int], Columns]:
+    if not parts:
+        return [], {}
+    names = parts[0][1]
+    columns = {name: np.concatenate([part[1][name] for part in parts]) for name in names}
+    return [row for part in parts for row in part[0]], columns
+
+
+def _finite(
+    rows: list[int], columns: Columns, items: dict[int, Item], failures: list[Failure]
+) -> tuple[list[int], Columns]:
+    """Leaves out rows in which a number is not finite."""
+    good = np.ones(len(rows), bool)
+    for name, values in columns.items():
+        if name not in MAY_BE_NAN and values.dtype.kind == "f":
+            finite = np.isfinite(values.reshape(len(rows), -1)).all(1)
+            for place in np.flatnonzero(good & ~finite):
+                error = NotFinite(f"{name} holds NaN or infinity")
+                failures.append(Failure(items[rows[place]], None, "evaluate", error))
+            good &= finite
+    kept = {name: values[good] for name, values in columns.items()}
+    return [row for row, fine in zip(rows, good, strict=True) if fine], kept
+
+
+def _ok_rows(
+    schema: pa.Schema,
+    items: Sequence[Item],
+    given: Sequence[EvalItem],
+    columns: Columns,
+    run_id: str,
+) -> pa.Table:
+    if not items:
+        return schema.empty_table()
+    texts = {**_names(items, run_id, STATUS_OK), "gender": [item.gender for item in given]}
+    arrays = [
+        pa.array(texts[field.name], field.type)
+        if field.name in texts
+        else _arrow_column(columns[field.name], field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _failed_rows(schema: pa.Schema, items: Sequence[Item], context: EvaluationContext) -> pa.Table:
+    texts = _names(items, context.run_id, STATUS_FAILED)
+    arrays = [
+        pa.array(texts[field.name], field.type)
+        if field.name in texts
+        else _no_numbers(len(items), field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _no_numbers(count: int, kind: pa.DataType) -> pa.Array:
+    """Nulls; of lists, lists of nulls, since pyarrow writes null lists but cannot read them."""
+    if not pa.types.is_fixed_size_list(kind):
+        return pa.nulls(count, kind)
+    elements = pa.nulls(count * kind.list_size, kind.value_type)
+    return pa.FixedSizeListArray.from_arrays(elements, type=kind)
+
+
+def _names(items: Sequence[Item], run_id: str, status: str) -> dict[str, list]:
+    return {
+        "item_id": [item.item_id for item in items],
+        "uri": [item.name for item in items],
+        "frame_index": [item.frame_index for item in items],
+        "status": [status] * len(items),
+        "num_people": [int(status == STATUS_OK)] * len(items),
+        "run_id": [run_id] * len(items),
+    }
+
+
+def _arrow_column(values: np.ndarray, kind: pa.DataType) -> pa.Array:
+    """A column of numbers (NaN: null) or of equally long lists, in the schema's type."""
+    if not pa.types.is_fixed_size_list(kind):
+        return pa.array(values.astype(kind.to_pandas_dtype()), from_pandas=True)
+    flat = values.reshape(-1).astype(kind.value_type.to_pandas_dtype())
+    return pa.FixedSizeListArray.from_arrays(pa.array(flat), type=kind)

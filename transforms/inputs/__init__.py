@@ -1,0 +1,1 @@
+"""From names of inputs to decoded frames."""

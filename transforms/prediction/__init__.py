@@ -1,0 +1,1 @@
+"""The stages of prediction and their DoFns."""

@@ -1,0 +1,124 @@
+"""Stages `detect` and `keypoints`: the people of a batch of frames, with their COCO keypoints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from hierprob3d.model.people.keypoint_estimators import PersonKeypoints
+from hierprob3d.model.people.person_detectors import Detections, centre_person, whole_picture
+from hierprob3d.transforms.batch.isolation import Failure, People, call_isolated, run_stage
+from hierprob3d.transforms.batch.models import Models
+from hierprob3d.transforms.inputs.items import Frame
+
+R = TypeVar("R")
+
+DETECT = "detect"
+KEYPOINTS = "keypoints"
+
+
+def detect_people(
+    models: Models, frames: Sequence[Frame], centre_only: bool, failures: list[Failure]
+) -> dict[int, Detections]:
+    """Boxes by place of the frame in the batch; frames whose detection failed are left out.
+
+    Args:
+        models: Their detector; without one every picture holds one person who fills it.
+        frames: Decoded frames.
+        centre_only: Keep only the person nearest to the middle.
+        failures: Where failed frames are noted.
+    """
+    images = [_image(frame) for frame in frames]
+    if models.detector is None:
+        detect = _whole_pictures
+    else:
+        detect = models.detector.detect_batch
+    found = call_isolated(detect, images)
+    detections = _successes(DETECT, frames, found, failures)
+    if not centre_only:
+        return detections
+    return {
+        place: centre_person(people, images[place].shape[1], images[place].shape[0])
+        for place, people in detections.items()
+    }
+
+
+def find_keypoints(
+    models: Models,
+    frames: Sequence[Frame],
+    detections: dict[int, Detections],
+    failures: list[Failure],
+) -> People:
+    """The people of all frames, with columns frame, bbox, bbox_score and keypoints.
+
+    A detection in which the keypoint network sees no person is dropped, except where pictures
+    were given as cropped.
+    """
+    places = [place for place, people in detections.items() if len(people)]
+    pairs = [(_image(frames[place]), detections[place]) for place in places]
+    found = call_isolated(lambda some: models.keypoints.estimate_batch(*_unzip(some)), pairs)
+    estimates = _successes(KEYPOINTS, [frames[place] for place in places], found, failures)
+    people = _gather(
+        frames,
+        [(places[i], detections[places[i]], estimate) for i, estimate in estimates.items()],
+        keep_all=models.detector is None,
+    )
+    keypoints = people.columns.pop(KEYPOINTS, torch.empty(0))
+    return run_stage(KEYPOINTS, lambda _: {KEYPOINTS: keypoints}, people, failures)
+
+
+def _whole_pictures(images: Sequence[np.ndarray]) -> list[Detections]:
+    return [whole_picture(image.shape[1], image.shape[0]) for image in images]
+
+
+def _gather(
+    frames: Sequence[Frame],
+    found: Sequence[tuple[int, Detections, PersonKeypoints]],
+    keep_all: bool,
+) -> People:
+    """One batch of people from the detections and keypoints of several frames."""
+    people = People()
+    columns: dict[str, list[np.ndarray]] = {
+        "frame": [], "bbox": [], "bbox_score": [], KEYPOINTS: []
+    }  # fmt: skip
+    for place, boxes, estimate in found:
+        kept = np.ones(len(boxes), bool) if keep_all else estimate.kept
+        count = int(kept.sum())
+        people.items += [frames[place].item] * count
+        people.person_indices += range(count)
+        columns["frame"].append(np.full(count, place))
+        columns["bbox"].append(boxes.boxes[kept])
+        columns["bbox_score"].append(boxes.scores[kept])
+        columns[KEYPOINTS].append(estimate.keypoints[kept])
+    if found:
+        people.columns = {
+            name: torch.from_numpy(np.concatenate(parts)) for name, parts in columns.items()
+        }
+    return people
+
+
+def _successes(
+    stage: str, frames: Sequence[Frame], results: Sequence[R | Exception], failures: list[Failure]
+) -> dict[int, R]:
+    """Results by place; exceptions among them become failures of their frame."""
+    good = {}
+    for place, (frame, result) in enumerate(zip(frames, results, strict=True)):
+        if isinstance(result, Exception):
+            failures.append(Failure(frame.item, None, stage, result))
+        else:
+            good[place] = result
+    return good
+
+
+def _unzip(
+    pairs: Sequence[tuple[np.ndarray, Detections]],
+) -> tuple[list[np.ndarray], list[Detections]]:
+    return [image for image, _ in pairs], [boxes for _, boxes in pairs]
+
+
+def _image(frame: Frame) -> np.ndarray:
+    assert frame.image is not None, "only decoded frames are handed on"
+    return frame.image

@@ -1,0 +1,42 @@
+"""Stage `proxy`: edges and keypoint heatmaps of every person's crop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from hierprob3d.model.picture.proxy import NetworkCrops, make_proxy, network_crops, person_crops
+from hierprob3d.transforms.batch.isolation import Columns, People
+from hierprob3d.transforms.batch.models import Models
+
+PROXY = "proxy"
+
+
+def make_proxies(people: People, images: Sequence[np.ndarray], models: Models) -> Columns:
+    """Columns `proxy` (P, 18, 256, 256) and `crop` (P, 3: centre x, centre y, side).
+
+    Args:
+        people: With columns frame, bbox and keypoints, in ascending order of `frame`.
+        images: Pictures by `frame`, (H, W, 3) uint8 RGB.
+        models: The keypoint model's rule of visibility, and where the proxies are made.
+    """
+    crops = [
+        _crop_frame(people, images[place], place, models)
+        for place in people.columns["frame"].unique().tolist()
+    ]
+    proxy = make_proxy(
+        torch.cat([crop.rgb for crop in crops]),
+        torch.cat([crop.joints2d for crop in crops]),
+        torch.cat([crop.visible for crop in crops]),
+    )
+    return {PROXY: proxy, "crop": torch.cat([crop.crop_records for crop in crops])}
+
+
+def _crop_frame(people: People, image: np.ndarray, place: int, models: Models) -> NetworkCrops:
+    """Crops of the people of one frame."""
+    mine = people.columns["frame"] == place
+    cut = person_crops(image, people.columns["bbox"][mine].numpy(), device=models.device)
+    keypoints = people.columns["keypoints"][mine]
+    return network_crops(cut, keypoints, models.threshold, models.keypoints.always_visible)

@@ -1,0 +1,1 @@
+"""The folder of results: parts, locks, names of files."""

@@ -1,0 +1,1 @@
+"""Arrow schemas, and results as rows of them."""

@@ -1,0 +1,373 @@
+"""The Arrow schemas of everything a prediction run writes, each column defined once.
+
+`people_schema`, `frames_schema` and `errors_schema` are what the sinks write and readers may rely
+on. Every field carries `unit`, `axes` and `meaning` in its metadata; the file metadata carries the
+schema version, the names of joints and keypoints and the identity of the body model.
+`python -m hierprob3d.transforms.tables.schema` prints the tables of the README.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+
+import pyarrow as pa
+
+from hierprob3d.model.body.measurements import MEASUREMENT_NAMES
+from hierprob3d.model.body.skeleton import (
+    BODY_JOINT_NAMES,
+    COCO_KEYPOINT_NAMES,
+    NUM_BETAS,
+    NUM_BODY_JOINTS,
+    NUM_JOINTS,
+    NUM_KEYPOINTS,
+    SMPL_JOINT_NAMES,
+)
+
+SCHEMA_VERSION = "1"
+
+STATUS_OK = "ok"
+STATUS_NO_PERSON = "no_person"
+STATUS_FAILED = "failed"
+STATUSES = (STATUS_OK, STATUS_NO_PERSON, STATUS_FAILED)
+
+SAVEABLE = ("samples", "vertices")
+"""What `--save` can add to the people table."""
+
+STAGE_SECONDS = "stage_seconds"
+"""Key of a frames part's file metadata: seconds per stage of the shard, as JSON."""
+
+CAMERA_AXES = "x right, y down, z away from the viewer"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its name, Arrow type, unit, order of its numbers, and what it says."""
+
+    name: str
+    type: pa.DataType
+    meaning: str
+    unit: str = ""
+    axes: str = ""
+
+    def field(self) -> pa.Field:
+        """The Arrow field with unit, axes and meaning in its metadata."""
+        metadata = {"meaning": self.meaning, "unit": self.unit, "axes": self.axes}
+        return pa.field(self.name, self.type, metadata={k: v for k, v in metadata.items() if v})
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeopleLayout:
+    """The choices that decide which columns the people table has, and how wide they are."""
+
+    num_vertices: int
+    """Vertices of the body model (6,890 SMPL, 6,880 OpenBody)."""
+
+    num_samples: int = 50
+    """Body samples per person."""
+
+    uncertainty: bool = True
+    """Whether samples are drawn, hence whether `vertex_spread_m` exists."""
+
+    save: frozenset[str] = field(default_factory=frozenset)
+    """Members of SAVEABLE."""
+
+    global_spread: bool = False
+    """Whether the weights give the global rotation a distribution."""
+
+    refined: bool = False
+    """Whether bodies are moved onto the keypoints."""
+
+
+def _floats(count: int, kind: pa.DataType | None = None) -> pa.DataType:
+    return pa.list_(kind or pa.float32(), count)
+
+
+_ITEM = (
+    Column("item_id", pa.string(), "SHA-1 of the URI, for a video of URI#frame=<frame_index>"),
+    Column("uri", pa.string(), "where the picture or video was read from"),
+    Column("frame_index", pa.int32(), "frame of the video from 0; null for a picture"),
+)
+_TIME = Column("time_s", pa.float64(), "presentation time of the frame; null for a picture", "s")
+_RUN = Column("run_id", pa.string(), "the run that wrote the row, runs/<run_id>.json")
+
+_PERSON = (
+    Column("person_index", pa.int32(), "person of the picture from 0, best box first"),
+    Column("track_id", pa.int32(), "one number per person of a video; null where not tracked"),
+    Column("bbox", _floats(4), "box of the person", "px", "x0 y0 x1 y1"),
+    Column("bbox_score", pa.float32(), "confidence of the person detector, 0 to 1"),
+    Column(
+        "keypoints", _floats(NUM_KEYPOINTS * 3), "COCO keypoints found in the full picture",
+        "px, px, confidence", "17 keypoints x (x, y, confidence)",
+    ),
+    Column(
+        "crop", _floats(3), "square of the picture that the network saw", "px",
+        "centre x, centre y, side",
+    ),
+)  # fmt: skip
+
+_DISTRIBUTION = (
+    Column(
+        "pose_F", _floats(NUM_BODY_JOINTS * 9),
+        "matrix-Fisher parameter of each body joint's rotation relative to its parent", "1",
+        "23 body joints x 3 x 3, row-major",
+    ),
+    Column(
+        "pose_mode", _floats(NUM_BODY_JOINTS * 9), "most probable rotations: the mode of pose_F",
+        "1", "23 body joints x 3 x 3, row-major",
+    ),
+    Column("shape_mean", _floats(NUM_BETAS), "mean of the shape coefficients", "1", "10 betas"),
+    Column(
+        "shape_std", _floats(NUM_BETAS), "standard deviation of the shape coefficients", "1",
+        "10 betas",
+    ),
+    Column(
+        "global_rotmat", _floats(9),
+        "rotation of the pelvis; the body model's output is turned by pi about x after it to "
+        "reach the camera frame", "1", "3 x 3, row-major",
+    ),
+    Column(
+        "camera", _floats(3),
+        "weak perspective of the crop: pixel of the crop = side / 2 * (1 + s * (xy + t)), "
+        "xy in the camera frame", "1, m, m", "s, tx, ty",
+    ),
+    Column(
+        "pose_spread_deg", _floats(NUM_BODY_JOINTS),
+        "angular spread: arc cosine of the mean cosine of the turn away from the mode, closed "
+        "form; 120 = no information", "deg", "23 body joints",
+    ),
+)  # fmt: skip
+
+_GLOBAL_F = Column(
+    "global_F", _floats(9),
+    "matrix-Fisher parameter of the pelvis' rotation, whose mode is global_rotmat; only of weights "
+    "that give it", "1", "3 x 3, row-major",
+)  # fmt: skip
+
+_BODY = (
+    Column(
+        "joints3d", _floats(NUM_JOINTS * 3), "SMPL joints of the mode, from the pelvis", "m",
+        f"24 joints x (x, y, z); camera frame: {CAMERA_AXES}",
+    ),
+    Column(
+        "pelvis", _floats(3),
+        "the pelvis in the camera frame: what was taken off joints3d, to be added before "
+        "projecting with `camera`", "m", f"x, y, z; {CAMERA_AXES}",
+    ),
+    Column(
+        "joints2d", _floats(NUM_KEYPOINTS * 2),
+        "COCO joints of the mode projected into the full picture", "px", "17 keypoints x (x, y)",
+    ),
+    Column(
+        "reprojection_px", pa.float32(),
+        "mean distance between joints2d and the keypoints above the visibility threshold; null "
+        "where none is", "px",
+    ),
+)  # fmt: skip
+
+_SEED = Column("seed", pa.int64(), "seed of the draws; with item_id and person_index their key")
+
+
+def std_name(measurement: str) -> str:
+    """Column of a measurement's standard deviation: height_m -> height_std_m."""
+    return f"{measurement.removesuffix('_m')}_std_m"
+
+
+def _measurement_columns() -> tuple[Column, ...]:
+    columns = []
+    for name in MEASUREMENT_NAMES:
+        what = name.removesuffix("_m").replace("_", " ")
+        columns += [
+            Column(name, pa.float32(), f"{what} of the mean shape in T-pose", "m"),
+            Column(std_name(name), pa.float32(), "its standard deviation", "m"),
+        ]
+    return tuple(columns)
+
+
+def refined_name(column: str) -> str:
+    """Column that says of the refined body what another says of the mode."""
+    return f"refined_{column}"
+
+
+def _refined_columns() -> tuple[Column, ...]:
+    parameters = (
+        Column(
+            "pose", _floats(NUM_BODY_JOINTS * 9),
+            "rotations of the refined body: the most probable one given both the distribution and "
+            "the keypoints above the visibility threshold", "1",
+            "23 body joints x 3 x 3, row-major",
+        ),
+        Column("betas", _floats(NUM_BETAS), "its shape coefficients", "1", "10 betas"),
+        Column("global_rotmat", _floats(9), "its rotation of the pelvis", "1",
+               "3 x 3, row-major"),
+        Column("camera", _floats(3), "its weak perspective of the crop", "1, m, m", "s, tx, ty"),
+    )  # fmt: skip
+    of_body = (
+        replace(column, meaning=f"as {column.name}, of the refined body") for column in _BODY
+    )
+    return tuple(replace(c, name=refined_name(c.name)) for c in (*parameters, *of_body))
+
+
+def _spread_column(num_vertices: int) -> Column:
+    return Column(
+        "vertex_spread_m", _floats(num_vertices, pa.float16()),
+        "mean distance of each vertex's samples to their mean", "m", f"{num_vertices} vertices",
+    )  # fmt: skip
+
+
+def _sample_columns(num_samples: int) -> tuple[Column, ...]:
+    order = "best 2D fit first"
+    return (
+        Column(
+            "samples_pose", _floats(num_samples * NUM_BODY_JOINTS * 9),
+            f"drawn rotations, {order}", "1",
+            f"{num_samples} samples x 23 body joints x 3 x 3, row-major",
+        ),
+        Column(
+            "samples_betas", _floats(num_samples * NUM_BETAS),
+            f"drawn shape coefficients, {order}", "1", f"{num_samples} samples x 10",
+        ),
+        Column(
+            "samples_joints3d", _floats(num_samples * NUM_JOINTS * 3),
+            f"SMPL joints of the samples from the pelvis, {order}", "m",
+            f"{num_samples} samples x 24 joints x (x, y, z); camera frame: {CAMERA_AXES}",
+        ),
+        Column(
+            "samples_fit_px", _floats(num_samples),
+            "largest 2D distance of each sample to a visible keypoint; NaN where none is", "px",
+            f"{num_samples} samples, ascending",
+        ),
+    )  # fmt: skip
+
+
+def _sample_rotation_column(num_samples: int) -> Column:
+    return Column(
+        "samples_global_rotmat", _floats(num_samples * 9),
+        "drawn rotations of the pelvis, best 2D fit first; only beside global_F", "1",
+        f"{num_samples} samples x 3 x 3, row-major",
+    )  # fmt: skip
+
+
+def _vertex_columns(num_vertices: int, refined: bool) -> tuple[Column, ...]:
+    mode = Column(
+        "vertices", _floats(num_vertices * 3), "mesh of the mode, from the pelvis as joints3d",
+        "m", f"{num_vertices} vertices x (x, y, z); camera frame: {CAMERA_AXES}",
+    )  # fmt: skip
+    if not refined:
+        return (mode,)
+    meaning = "mesh of the refined body, from its pelvis as refined_joints3d"
+    return mode, replace(mode, name=refined_name(mode.name), meaning=meaning)
+
+
+def people_columns(layout: PeopleLayout) -> tuple[Column, ...]:
+    """Columns of the people table: one row per person."""
+    columns = [*_ITEM, _TIME, *_PERSON, *_DISTRIBUTION]
+    if layout.global_spread:
+        columns.append(_GLOBAL_F)
+    columns.extend([*_BODY, *_measurement_columns()])
+    if layout.refined:
+        columns.extend(_refined_columns())
+    if layout.uncertainty:
+        columns.append(_spread_column(layout.num_vertices))
+    if "samples" in layout.save:
+        columns.extend(_sample_columns(layout.num_samples))
+        if layout.global_spread:
+            columns.append(_sample_rotation_column(layout.num_samples))
+    if "vertices" in layout.save:
+        columns.extend(_vertex_columns(layout.num_vertices, layout.refined))
+    return (*columns, _SEED, _RUN)
+
+
+def frames_columns() -> tuple[Column, ...]:
+    """Columns of the frames table: one row per finished picture or video frame."""
+    return (
+        *_ITEM,
+        _TIME,
+        Column("width", pa.int32(), "width of the picture, upright; null if unreadable", "px"),
+        Column("height", pa.int32(), "height of the picture, upright; null if unreadable", "px"),
+        Column("status", pa.string(), "one of " + ", ".join(STATUSES)),
+        Column("num_people", pa.int32(), "rows of this item in the people table"),
+        _RUN,
+        Column("seconds", pa.float32(), "time spent, an equal share of its batch's time", "s"),
+    )
+
+
+def errors_columns() -> tuple[Column, ...]:
+    """Columns of the errors table: one row per picture or person that failed."""
+    return (
+        *_ITEM,
+        Column("person_index", pa.int32(), "person that failed; null for the whole picture"),
+        Column("stage", pa.string(), "stage that failed, such as decode or distribution"),
+        Column("error", pa.string(), "class of the exception"),
+        Column("message", pa.string(), "its message"),
+        _RUN,
+    )
+
+
+def people_schema(layout: PeopleLayout, metadata: dict[str, str] | None = None) -> pa.Schema:
+    """Arrow schema of people/part-*.parquet."""
+    return _schema(people_columns(layout), metadata)
+
+
+def frames_schema(metadata: dict[str, str] | None = None) -> pa.Schema:
+    """Arrow schema of frames/part-*.parquet."""
+    return _schema(frames_columns(), metadata)
+
+
+def errors_schema(metadata: dict[str, str] | None = None) -> pa.Schema:
+    """Arrow schema of errors/part-*.parquet."""
+    return _schema(errors_columns(), metadata)
+
+
+def _schema(columns: tuple[Column, ...], metadata: dict[str, str] | None) -> pa.Schema:
+    version = {"schema_version": SCHEMA_VERSION}
+    return pa.schema([c.field() for c in columns], metadata={**version, **(metadata or {})})
+
+
+def file_metadata(*, family: str, gender: str, body_sha256: str) -> dict[str, str]:
+    """File metadata of a people part: joint names and the identity of the body model."""
+    return {
+        "joint_names": json.dumps(SMPL_JOINT_NAMES),
+        "body_joint_names": json.dumps(BODY_JOINT_NAMES),
+        "keypoint_names": json.dumps(COCO_KEYPOINT_NAMES),
+        "body_family": family,
+        "body_gender": gender,
+        "body_sha256": body_sha256,
+    }
+
+
+def type_name(kind: pa.DataType) -> str:
+    """Type as a reader of the README says it: `float32 x 207`, `string`."""
+    if isinstance(kind, pa.FixedSizeListType):
+        return f"{type_name(kind.value_type)} x {kind.list_size}"
+    names = {"halffloat": "float16", "float": "float32", "double": "float64"}
+    return names.get(str(kind), str(kind))
+
+
+def markdown_table(columns: tuple[Column, ...]) -> str:
+    """The columns as a Markdown table: name, type, unit, meaning and order."""
+    lines = ["| column | type | unit | meaning |", "|---|---|---|---|"]
+    for column in columns:
+        order = f" ({column.axes})" if column.axes else ""
+        meaning = f"{column.meaning}{order}"
+        lines.append(f"| `{column.name}` | {type_name(column.type)} | {column.unit} | {meaning} |")
+    return "\n".join(lines)
+
+
+def markdown() -> str:
+    """The three tables of the README with all columns, OpenBody's sizes and 50 samples."""
+    layout = PeopleLayout(
+        num_vertices=6880, num_samples=50, save=frozenset(SAVEABLE), global_spread=True,
+        refined=True,
+    )  # fmt: skip
+    tables = {
+        "people": people_columns(layout),
+        "frames": frames_columns(),
+        "errors": errors_columns(),
+    }
+    parts = [f"**{name}/**\n\n{markdown_table(columns)}" for name, columns in tables.items()]
+    return "\n\n".join(parts)
+
+
+if __name__ == "__main__":
+    print(markdown())
