@@ -11,7 +11,7 @@ from hierprob3d.configs.preprocessing import PreprocessConfig
 from hierprob3d.pipelines.command.usage import UsageError
 from hierprob3d.transforms.datasets.labels import exists
 from hierprob3d.transforms.datasets.pw3d import find_folder
-from hierprob3d.transforms.inputs.sources import is_remote
+from hierprob3d.transforms.inputs.uris import is_remote
 
 from .preprocess_3dpw import preprocess
 

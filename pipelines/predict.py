@@ -30,6 +30,7 @@ from hierprob3d.pipelines.run.summary import dry_run_text, summary_text
 from hierprob3d.pipelines.run.worker_plan import WorkerPlan, plan_workers
 from hierprob3d.transforms.batch.models import Models, load_models, model_hashes, resolve_device
 from hierprob3d.transforms.inputs.items import Shard
+from hierprob3d.transforms.inputs.listing import Listing, list_inputs
 from hierprob3d.transforms.inputs.planning import (
     FrameRule,
     Work,
@@ -37,7 +38,6 @@ from hierprob3d.transforms.inputs.planning import (
     default_shard_size,
     find_work,
 )
-from hierprob3d.transforms.inputs.sources import Listing, list_inputs
 from hierprob3d.transforms.prediction.shards import PredictShards, RunContext
 from hierprob3d.transforms.store.output_folder import FinishedItem, OutputFolder
 from hierprob3d.transforms.tables.schema import PeopleLayout, file_metadata

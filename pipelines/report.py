@@ -9,7 +9,7 @@ from hierprob3d.pipelines.results.report_page import page
 from hierprob3d.pipelines.results.report_pictures import person_pictures
 from hierprob3d.pipelines.results.run_folder import RecordedBodies, RunFolder
 from hierprob3d.pipelines.results.run_summary import summarise
-from hierprob3d.transforms.inputs.sources import absolute, filesystem
+from hierprob3d.transforms.inputs.uris import absolute, filesystem
 
 DEFAULT_NAME = "report.html"
 

@@ -13,8 +13,8 @@ from hierprob3d.configs.prediction import PredictConfig
 from hierprob3d.pipelines.command.usage import UsageError
 from hierprob3d.transforms.batch.models import Models, model_hashes
 from hierprob3d.transforms.inputs.items import picture_item
+from hierprob3d.transforms.inputs.listing import Listing
 from hierprob3d.transforms.inputs.planning import Work
-from hierprob3d.transforms.inputs.sources import Listing
 from hierprob3d.transforms.store.output_folder import RUNS, TABLES, FinishedItem, OutputFolder
 from hierprob3d.transforms.tables.schema import STATUS_FAILED, PeopleLayout, people_schema
 

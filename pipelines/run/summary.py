@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from hierprob3d.configs.prediction import PredictConfig
+from hierprob3d.transforms.inputs.listing import Listing
 from hierprob3d.transforms.inputs.planning import Work
-from hierprob3d.transforms.inputs.sources import Listing
 
 from .worker_plan import WorkerPlan
 

@@ -15,7 +15,7 @@ import torch
 from hierprob3d.configs.evaluation import DatasetRules
 from hierprob3d.model.body.skeleton import NUM_BETAS, NUM_JOINTS, NUM_KEYPOINTS
 from hierprob3d.model.picture.proxy import visible_mask
-from hierprob3d.transforms.inputs.sources import absolute
+from hierprob3d.transforms.inputs.uris import absolute
 
 from .eval_item import EvalItem
 

@@ -12,7 +12,7 @@ from hierprob3d.configs.evaluation import DatasetRules
 from hierprob3d.model.body.skeleton import NUM_KEYPOINTS
 from hierprob3d.model.picture.proxy import PROXY_SIZE
 from hierprob3d.transforms.inputs.picture_files import read_picture
-from hierprob3d.transforms.inputs.sources import absolute
+from hierprob3d.transforms.inputs.uris import absolute
 
 from .eval_item import EvalItem
 from .labels import (

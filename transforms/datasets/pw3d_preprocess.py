@@ -26,7 +26,7 @@ from hierprob3d.transforms.batch.isolation import Failure
 from hierprob3d.transforms.batch.models import resolve_device, use_threads
 from hierprob3d.transforms.inputs.items import Item
 from hierprob3d.transforms.inputs.picture_files import read_picture
-from hierprob3d.transforms.inputs.sources import absolute
+from hierprob3d.transforms.inputs.uris import absolute
 from hierprob3d.transforms.store.output_folder import OutputFolder, part_name
 from hierprob3d.transforms.tables.rows import errors_table
 from hierprob3d.transforms.tables.schema import (

@@ -9,7 +9,7 @@ from hierprob3d.model.picture.crops import BOX_SCALE_FACTOR, opencv_matrix
 from hierprob3d.model.picture.fixed_point_warp import warp_fixed_point
 from hierprob3d.model.picture.proxy import PROXY_SIZE
 from hierprob3d.transforms.inputs.picture_files import read_picture
-from hierprob3d.transforms.inputs.sources import absolute
+from hierprob3d.transforms.inputs.uris import absolute
 
 from .eval_item import EvalItem
 from .labels import (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from .items import Frame, Item, Shard, VideoRange
+from .media_kinds import is_video
 from .picture_files import read_picture
-from .sources import is_video
 from .videos import UnreadableVideo, index_video, read_frames
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .sources import printable
+from .uris import printable
 
 
 @dataclass(frozen=True)

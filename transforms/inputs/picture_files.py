@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from .sources import open_uri
+from .uris import open_uri
 
 _MEGA = 1e6
 _WHITE = (255, 255, 255)

@@ -10,8 +10,8 @@ from itertools import islice
 from typing import TypeVar
 
 from .items import Item, Shard, frame_item, picture_item
+from .media_kinds import is_video
 from .picture_files import UnreadablePicture
-from .sources import is_video
 from .videos import (
     UnreadableVideo,
     VideoIndex,

@@ -21,7 +21,7 @@ import numpy as np
 
 from .items import VideoRange
 from .picture_files import check_size
-from .sources import check_regular, is_remote, open_uri
+from .uris import check_regular, is_remote, open_uri
 
 
 class UnreadableVideo(ValueError):

@@ -6,7 +6,7 @@ import re
 from pathlib import PurePosixPath
 
 from hierprob3d.transforms.inputs.items import Item
-from hierprob3d.transforms.inputs.sources import own_name
+from hierprob3d.transforms.inputs.uris import own_name
 
 _MAX_BYTES = 80
 """Of the readable part: file systems take 255 in all, and some letters need four."""

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from hierprob3d.transforms.inputs.sources import absolute, filesystem, is_remote
+from hierprob3d.transforms.inputs.uris import absolute, filesystem, is_remote
 from hierprob3d.transforms.tables.schema import STATUS_FAILED
 
 from .file_names import is_picture_of, short_id

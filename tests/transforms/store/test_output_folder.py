@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from hierprob3d.transforms.inputs.items import frame_item, picture_item
-from hierprob3d.transforms.inputs.sources import RESULT_FOLDERS
+from hierprob3d.transforms.inputs.listing import RESULT_FOLDERS
 from hierprob3d.transforms.store.file_names import picture_name
 from hierprob3d.transforms.store.locking import FolderInUse, is_alive
 from hierprob3d.transforms.store.output_folder import (

@@ -13,7 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from hierprob3d.transforms.inputs.items import frame_item, picture_item
-from hierprob3d.transforms.inputs.sources import is_video, list_inputs, open_uri, suffix
+from hierprob3d.transforms.inputs.listing import list_inputs
+from hierprob3d.transforms.inputs.media_kinds import is_video
+from hierprob3d.transforms.inputs.uris import open_uri, suffix
 from hierprob3d.transforms.inputs.videos import index_video
 
 

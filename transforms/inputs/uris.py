@@ -1,0 +1,144 @@
+"""URIs of files and folders: one for each, however it was named, and what they open.
+
+A path is anything fsspec understands: local paths become absolute, URIs are written as their file
+system writes them, chained ones (`zip://a.png::archive.zip`) keep their chain. So an item keeps its
+identity from run to run.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import PurePosixPath
+from typing import BinaryIO
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+_CHAIN = "::"
+
+
+def absolute(uri: str) -> str:
+    """The one URI of a file or folder: local paths absolute and without `file://`.
+
+    Raises:
+        ValueError: A protocol that is unknown or needs a package that is not installed.
+    """
+    local = uri.removeprefix("file://")
+    if not is_remote(local):
+        return os.path.abspath(os.path.expanduser(local))
+    return "".join(_take_apart(uri))
+
+
+def printable(uri: str) -> str:
+    """The URI as text that any file format can hold, whatever bytes a file name has."""
+    return os.fsencode(uri).decode("utf-8", errors="replace")
+
+
+def is_remote(uri: str) -> bool:
+    """Whether the URI names a protocol other than the local file system."""
+    return "://" in uri and not uri.startswith("file://")
+
+
+@contextmanager
+def open_uri(uri: str) -> Iterator[BinaryIO]:
+    """The file opened for reading; local names are taken literally, whatever they contain."""
+    if not is_remote(uri):
+        check_regular(uri)
+    # The opener lives as long as the file: an archive around the file is closed with it.
+    opener = fsspec.open(uri, "rb") if is_remote(uri) else open(uri, "rb")
+    with opener as file:
+        yield file
+
+
+def check_regular(path: str) -> None:
+    """Raise OSError if a local path is a pipe, socket or device: reading it may never end."""
+    if is_special(path):
+        raise OSError(f"{path} is not a regular file but a pipe, socket or device")
+
+
+def filesystem(uri: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """The file system of an absolute URI, and the path there.
+
+    Raises:
+        ValueError: As `absolute`, or a damaged archive.
+    """
+    if not is_remote(uri):
+        return LocalFileSystem(), uri
+    try:
+        return fsspec.core.url_to_fs(uri)
+    except OSError:
+        raise
+    except Exception as error:  # archives raise what their formats' readers do
+        raise _cannot_open(uri, error) from error
+
+
+def suffix(uri: str) -> str:
+    """Extension in small letters, with its dot."""
+    return PurePosixPath(own_name(uri)).suffix.lower()
+
+
+def own_name(uri: str) -> str:
+    """The URI without the archive or the cache that a chained one goes through."""
+    if not is_remote(uri):
+        return uri
+    return next(link for link in uri.split(_CHAIN) if "://" in link)
+
+
+def is_special(path: str) -> bool:
+    """Whether a local path is a pipe, socket or device."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):  # who reads it will say what is wrong
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def beside(uri: str, name: str) -> str:
+    """Absolute URI of a name in a list; relative ones count from the list's folder."""
+    if is_remote(name) or name.startswith("file://"):
+        return absolute(name)
+    if not is_remote(uri):
+        return os.path.abspath(os.path.join(os.path.dirname(uri), name))
+    if os.path.isabs(name):
+        return os.path.abspath(name)
+    before, path, after = _take_apart(uri)
+    return absolute(f"{before}{path.rpartition('/')[0]}/{name}{after}")
+
+
+def uris_like(uri: str, paths: Iterable[str]) -> list[str]:
+    """URIs of paths on the file system of a URI."""
+    before, _, after = _take_apart(uri)
+    return [before + path.removeprefix(before) + after for path in paths]
+
+
+def _take_apart(uri: str) -> tuple[str, str, str]:
+    """What stands before the path of a remote URI, the path there, and the chain behind it."""
+    links = uri.split(_CHAIN)
+    place = next(number for number, link in enumerate(links) if "://" in link)
+    link, chain = links[place], links[place + 1 :]
+    kind = _filesystem_class(link)
+    path = kind._strip_protocol(link)
+    name = kind.protocol if isinstance(kind.protocol, str) else kind.protocol[0]
+    before = f"{name}://"
+    if kind._get_kwargs_from_urls(link) and link.endswith(path):
+        before = link.removesuffix(path)  # names a host, which is no part of the path
+    after = _CHAIN + absolute(_CHAIN.join(chain)) if chain else ""
+    caches = "".join(cache + _CHAIN for cache in links[:place])
+    return caches + before, path.removeprefix(before), after
+
+
+def _filesystem_class(link: str) -> type[fsspec.AbstractFileSystem]:
+    try:
+        return fsspec.get_filesystem_class(link.partition("://")[0])
+    except (ValueError, ImportError) as error:
+        raise _cannot_open(link, error) from error
+
+
+def _cannot_open(uri: str, error: Exception) -> ValueError:
+    """The error in one line, with the package to install where that is what is missing."""
+    package = getattr(error.__cause__, "name", None) if isinstance(error, ImportError) else None
+    mend = f" (pip install {package})" if package else ""
+    return ValueError(f"cannot open {uri}: {error}{mend}")
