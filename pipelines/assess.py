@@ -15,11 +15,7 @@ from hierprob3d.configs.paper_training import load_train_config
 from hierprob3d.configs.prediction import RefinementConfig
 from hierprob3d.configs.training import DataConfig
 from hierprob3d.model.body.mesh_body import load_body
-from hierprob3d.model.network.checkpoints import (
-    default_weights_path,
-    load_distribution_net,
-    sha256_of,
-)
+from hierprob3d.model.network.checkpoints import load_distribution_net, sha256_of, weights_path
 from hierprob3d.model.network.distribution_net import DistributionNet
 from hierprob3d.pipelines.command.usage import EXIT_DONE, UsageError
 from hierprob3d.pipelines.results.photo_figures import person_fits, photo_figures, photo_markdown
@@ -84,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--rendered pictures have poses and backgrounds: give no others.")
     training = load_train_config(args.config, args.settings).data
     data = _held_back(args, training)
-    weights = Path(args.weights) if args.weights else default_weights_path()
+    weights = weights_path(args.weights)
     device = resolve_device(args.device)
     net = load_distribution_net(weights, device)
     record: dict[str, Any] = {

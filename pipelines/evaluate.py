@@ -32,10 +32,10 @@ from hierprob3d.pipelines.run.execution import attempt, new_pipeline
 from hierprob3d.pipelines.run.manifest import Manifest, new_run_id, read_outcome
 from hierprob3d.pipelines.run.progress import Progress, polling_interval, published_items
 from hierprob3d.pipelines.run.worker_plan import WorkerPlan, plan_workers
-from hierprob3d.transforms.batch.models import resolve_device
+from hierprob3d.transforms.batch.models import file_hashes, resolve_device
 from hierprob3d.transforms.evaluation.evaluation_models import (
+    evaluation_files,
     load_evaluator,
-    model_hashes,
     open_dataset,
     visibility_rule,
 )
@@ -229,7 +229,8 @@ def _settings(config: EvaluateConfig) -> str:
     options = {name: value for name, value in asdict(config).items() if name not in left_out}
     options["metrics"] = config.metric_names
     options["keypoint_threshold"] = asdict(visibility_rule(config))
-    hashes = {part: file["sha256"] for part, file in model_hashes(config).items()}
+    files = file_hashes(evaluation_files(config))
+    hashes = {part: file["sha256"] for part, file in files.items()}
     return json.dumps({**options, "models": hashes}, sort_keys=True)
 
 
@@ -262,7 +263,7 @@ def _facts(config: EvaluateConfig, rows: list[int], plan: WorkerPlan) -> dict[st
         "workers": plan,
         "protocol": asdict(PROTOCOLS[config.protocol]),
         "metrics": config.metric_names,
-        "model_files": model_hashes(config),
+        "model_files": file_hashes(evaluation_files(config)),
         "items_planned": len(rows),
     }
 

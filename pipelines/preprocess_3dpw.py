@@ -27,14 +27,12 @@ from hierprob3d.pipelines.run.progress import Progress, polling_interval, publis
 from hierprob3d.pipelines.run.worker_plan import WorkerPlan, plan_workers
 from hierprob3d.transforms.batch.models import resolve_device
 from hierprob3d.transforms.datasets.pw3d import keypoints_name, labels_name
+from hierprob3d.transforms.datasets.pw3d_plan import PreprocessShard, list_sequences, plan_shards
 from hierprob3d.transforms.datasets.pw3d_preprocess import (
     Preprocess,
     PreprocessContext,
-    PreprocessShard,
     cached_body,
-    list_sequences,
     load_estimator,
-    plan_shards,
 )
 from hierprob3d.transforms.datasets.pw3d_schema import label_schema
 from hierprob3d.transforms.evaluation.totals import column_values

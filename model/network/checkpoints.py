@@ -40,6 +40,7 @@ __all__ = [
     "save_distribution_net",
     "save_paper_checkpoint",
     "sha256_of",
+    "weights_path",
 ]
 
 _BEST_STATE = "best_model_state_dict"
@@ -50,6 +51,11 @@ _RESNET50_KEY = "image_encoder.layer1.0.conv3.weight"
 def default_weights_path() -> Path:
     """Folder of the bundled open weights."""
     return ASSETS / "open_net"
+
+
+def weights_path(given: str | None) -> Path:
+    """Where weights lie: as given, or else the bundled ones."""
+    return Path(given) if given else default_weights_path()
 
 
 def load_distribution_net(

@@ -2,6 +2,9 @@
 
 A stage is called once with the whole batch. If that raises, it is called again for each element
 alone, so that only guilty ones fail; results that are not finite fail the person they belong to.
+Prediction, evaluation and preprocessing all isolate with what is here: `call_isolated` and
+`call_each` give a result or an exception for each element and `successes` parts them; `run_stage`
+does both at once for people in columns.
 """
 
 from __future__ import annotations
@@ -71,6 +74,39 @@ def call_isolated(
         if len(elements) == 1:
             return [error]
     return [result for element in elements for result in call_isolated(function, [element])]
+
+
+def call_each(function: Callable[[T], R], elements: Sequence[T]) -> list[R | Exception]:
+    """A result or an exception for each element, of a function that takes one at a time."""
+    results: list[R | Exception] = []
+    for element in elements:
+        results += call_isolated(lambda alone: [function(alone[0])], [element])
+    return results
+
+
+def successes(
+    stage: str,
+    items: Sequence[Item],
+    results: Sequence[R | Exception],
+    failures: list[Failure],
+    person_index: int | None = None,
+) -> dict[int, R]:
+    """Results by place; the exceptions among them become failures of their items.
+
+    Args:
+        stage: Name for error rows.
+        items: What each result belongs to.
+        results: Of `call_isolated` or `call_each`.
+        failures: Where failed items are noted.
+        person_index: The person that all of this is about; None: whole pictures.
+    """
+    good = {}
+    for place, (item, result) in enumerate(zip(items, results, strict=True)):
+        if isinstance(result, Exception):
+            failures.append(Failure(item, person_index, stage, result))
+        else:
+            good[place] = result
+    return good
 
 
 def run_stage(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
@@ -15,11 +16,7 @@ from hierprob3d.configs.prediction import ModelsConfig
 from hierprob3d.model.body.keypoint_body import KeypointBody
 from hierprob3d.model.body.measurements import BodyMeasurer
 from hierprob3d.model.body.mesh_body import Body, load_body
-from hierprob3d.model.network.checkpoints import (
-    default_weights_path,
-    load_distribution_net,
-    sha256_of,
-)
+from hierprob3d.model.network.checkpoints import load_distribution_net, sha256_of, weights_path
 from hierprob3d.model.network.distribution_net import DistributionNet
 from hierprob3d.model.people.keypoint_estimators import (
     HRNetKeypoints,
@@ -85,7 +82,8 @@ def resolve_device(name: str) -> torch.device:
 
 def model_files(config: ModelsConfig) -> dict[str, Path]:
     """The files that the models of a configuration are read from, by their part."""
-    files = {"weights": weights_path(config), "body_model": load_models(config).body.path}
+    body = load_models(config).body
+    files = {"weights": weights_path(config.weights), "body_model": body.path}
     if config.detector != "none":
         files["detector"] = detector_path(config)
     files["keypoints"] = Path(config.keypoint_weights or THUNDER_PATH)
@@ -93,11 +91,13 @@ def model_files(config: ModelsConfig) -> dict[str, Path]:
 
 
 def model_hashes(config: ModelsConfig) -> dict[str, dict[str, str]]:
-    """Path and SHA-256 of every model file."""
-    return {
-        part: {"path": str(path), "sha256": sha256_of(path)}
-        for part, path in model_files(config).items()
-    }
+    """Path and SHA-256 of every file that the models of a configuration are read from."""
+    return file_hashes(model_files(config))
+
+
+def file_hashes(files: Mapping[str, Path]) -> dict[str, dict[str, str]]:
+    """Path and SHA-256 of files, by their part."""
+    return {part: {"path": str(path), "sha256": sha256_of(path)} for part, path in files.items()}
 
 
 def detector_path(config: ModelsConfig) -> Path:
@@ -110,25 +110,35 @@ def detector_path(config: ModelsConfig) -> Path:
     return Path(torch.hub.get_dir(), "checkpoints", name)
 
 
-def weights_path(config: ModelsConfig) -> Path:
-    """Where the distribution network's weights lie."""
-    return Path(config.weights) if config.weights else default_weights_path()
+def check_same_body(net: DistributionNet, body: Body, weights: str | None, body_model: str) -> None:
+    """Raise ValueError, with the files' names, if the weights are for another body model."""
+    if net.body_family != body.family:
+        raise ValueError(
+            f"The weights {weights_path(weights)} are for the body '{net.body_family}', but "
+            f"--body-model {body_model} is '{body.family}': give weights and body model "
+            "that belong together."
+        )
+
+
+def keypoint_estimator(
+    kind: str, weights: str | None, device: torch.device
+) -> HRNetKeypoints | MoveNetKeypoints:
+    """The keypoint model of a name, `hrnet` (with a file of weights) or `movenet`."""
+    if kind == "hrnet":
+        assert weights is not None  # checked by the configurations
+        return HRNetKeypoints(weights, device)
+    return MoveNetKeypoints(weights, device)
 
 
 @cache
 def _load_models(config: ModelsConfig) -> Models:
     device = resolve_device(config.device)
     body = load_body(config.body_model, config.gender)
-    net = load_distribution_net(weights_path(config), device)
-    if net.body_family != body.family:
-        raise ValueError(
-            f"The weights {weights_path(config)} are for the body '{net.body_family}', but "
-            f"--body-model {config.body_model} is '{body.family}': give weights and body model "
-            "that belong together."
-        )
+    net = load_distribution_net(weights_path(config.weights), device)
+    check_same_body(net, body, config.weights, config.body_model)
     # Convolutions of the proxies take a third less time in this layout, with the same result.
     net.image_encoder.to(memory_format=torch.channels_last)
-    keypoints = _keypoint_estimator(config, device)
+    keypoints = keypoint_estimator(config.keypoints, config.keypoint_weights, device)
     threshold = config.keypoint_threshold
     body = body.to(device).eval()
     return Models(
@@ -148,10 +158,3 @@ def _detector(config: ModelsConfig, device: torch.device) -> PersonDetector | No
     if config.detector == "maskrcnn":
         return MaskRCNNDetector(config.detector_weights, device)
     return MoveNetDetector(config.detector_weights, device)
-
-
-def _keypoint_estimator(config: ModelsConfig, device: torch.device) -> KeypointEstimator:
-    if config.keypoints == "hrnet":
-        assert config.keypoint_weights is not None  # checked by ModelsConfig
-        return HRNetKeypoints(config.keypoint_weights, device)
-    return MoveNetKeypoints(config.keypoint_weights, device)

@@ -1,29 +1,25 @@
-"""Sequences of 3DPW become crops, labels and keypoints on disk: planning and the DoFn."""
+"""Shards of 3DPW's sequences become crops, labels and keypoints on disk."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
+from typing import Any, TypeVar, cast
 
 import apache_beam as beam
 import cv2
-import fsspec
 import numpy as np
 import pyarrow as pa
 
 from hierprob3d.configs.preprocessing import PreprocessConfig
 from hierprob3d.model.body.mesh_body import Body, load_body
-from hierprob3d.model.people.keypoint_estimators import (
-    HRNetKeypoints,
-    KeypointEstimator,
-    MoveNetKeypoints,
-)
+from hierprob3d.model.people.keypoint_estimators import KeypointEstimator
 from hierprob3d.model.people.person_detectors import whole_picture
 from hierprob3d.model.picture.crops import BOX_SCALE_FACTOR
-from hierprob3d.transforms.batch.isolation import Failure
-from hierprob3d.transforms.batch.models import resolve_device, use_threads
+from hierprob3d.transforms.batch.isolation import Failure, call_each, call_isolated, successes
+from hierprob3d.transforms.batch.models import keypoint_estimator, resolve_device, use_threads
 from hierprob3d.transforms.inputs.items import Item
 from hierprob3d.transforms.inputs.picture_files import read_picture
 from hierprob3d.transforms.inputs.uris import absolute
@@ -36,41 +32,27 @@ from hierprob3d.transforms.tables.schema import (
     frames_schema,
 )
 
-from .labels import MAX_MEGAPIXELS, row_id
+from .labels import MAX_MEGAPIXELS
 from .pw3d import CROPS
+from .pw3d_plan import PreprocessShard
 from .pw3d_schema import label_schema
 from .pw3d_sequences import (
     CROP_SIZE,
-    FrameLabels,
     Pw3dSequence,
     body_gender,
     crop_name,
     crop_person,
     label_frames,
-    picture_name,
     read_sequence,
 )
 
 _SEQUENCE = "sequence"
 _LABELS = "labels"
 _CROP = "crop"
+_KEYPOINTS = "keypoints"
 
-
-@dataclass(frozen=True)
-class PreprocessShard:
-    """The unit of work, of retry and of commit: frames of one person of a sequence."""
-
-    index: int
-    uri: str
-    """Sequence file."""
-    person: int | None
-    """None: the sequence could not be read when the run began."""
-    items: tuple[Item, ...]
-
-    @property
-    def name(self) -> str:
-        """Part of the file names of what the shard writes."""
-        return f"{self.index:05d}"
+R = TypeVar("R")
+Labels = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,69 +65,15 @@ class PreprocessContext:
 
 
 @dataclass(frozen=True)
-class Row:
-    """One finished frame: its labels by column name, its crop, and its picture's size."""
+class FinishedFrame:
+    """A frame's labels by column name, its crop, and its picture's size."""
 
     item: Item
-    labels: dict[str, object]
+    labels: Labels
     crop: np.ndarray
     """(512, 512, 3) uint8 RGB."""
     size: tuple[int, int]
     """Height and width of the picture."""
-
-
-def list_sequences(data: str, split: str) -> list[str]:
-    """URIs of a split's sequence files, sorted.
-
-    Raises:
-        FileNotFoundError: there are none.
-    """
-    folder = f"{absolute(data).rstrip('/')}/sequenceFiles/{split}"
-    fs, path = fsspec.core.url_to_fs(folder)
-    found = sorted(name for name in fs.glob(f"{path}/*.pkl"))
-    if not found:
-        raise FileNotFoundError(f"there is no sequence file (*.pkl) in {folder}.")
-    return [folder + "/" + name.rsplit("/", 1)[-1] for name in found]
-
-
-def plan_shards(
-    uris: Sequence[str], config: PreprocessConfig, done: Container[str]
-) -> tuple[list[PreprocessShard], int]:
-    """(shards of the frames that are not done, number of frames that are)."""
-    shards: list[PreprocessShard] = []
-    num_done, room = 0, config.limit
-    for uri in uris:
-        for person, items in _people(uri, config.split):
-            new = [item for item in items if item.item_id not in done]
-            num_done += len(items) - len(new)
-            new = new[:room]
-            room = None if room is None else room - len(new)
-            for start in range(0, len(new), config.shard_size):
-                members = tuple(new[start : start + config.shard_size])
-                shards.append(PreprocessShard(len(shards), uri, person, members))
-    return shards, num_done
-
-
-def _people(uri: str, split: str) -> Iterator[tuple[int | None, list[Item]]]:
-    """Each person of a sequence file with the valid frames; one item if it cannot be read."""
-    file = uri.rsplit("/", 1)[-1]
-    try:
-        sequence = read_sequence(uri)
-    except (ValueError, OSError):
-        yield None, [Item(row_id("3dpw", split, file), f"sequenceFiles/{split}/{file}")]
-        return
-    for person, track in enumerate(sequence.people):
-        yield (
-            person,
-            [
-                Item(
-                    row_id("3dpw", split, crop_name(sequence.name, frame, person)),
-                    f"imageFiles/{sequence.name}/{picture_name(frame)}",
-                    frame,
-                )
-                for frame in np.flatnonzero(track.valid).tolist()
-            ],
-        )
 
 
 class Preprocess(beam.DoFn):
@@ -169,60 +97,65 @@ class Preprocess(beam.DoFn):
     def process(self, shard: PreprocessShard) -> Iterator[int]:
         """Publishes crops, labels, errors and, as the mark of completion, frames."""
         start = time.perf_counter()
-        rows, failures = preprocess_shard(shard, self.context.config)
+        run_id = self.context.run_id
+        frames, failures = preprocess_shard(shard, self.context.config, self.estimator)
         tables = {
-            "people": self._labels(rows),
-            "errors": errors_table(failures, errors_schema(), self.context.run_id),
-            "frames": _frames(rows, failures, self.context.run_id, time.perf_counter() - start),
+            "people": self._label_table(frames),
+            "errors": errors_table(failures, errors_schema(), run_id),
+            "frames": _frames_table(frames, failures, run_id, time.perf_counter() - start),
         }
-        for row in rows:
-            encoded = cv2.imencode(".png", cv2.cvtColor(row.crop, cv2.COLOR_RGB2BGR))[1]
-            self.store.write(f"{CROPS}/{row.labels['imgname']}", bytes(encoded))
+        for frame in frames:
+            encoded = cv2.imencode(".png", cv2.cvtColor(frame.crop, cv2.COLOR_RGB2BGR))[1]
+            self.store.write(f"{CROPS}/{frame.labels['imgname']}", bytes(encoded))
         for table, content in tables.items():
-            self.store.write_table(part_name(table, self.context.run_id, shard.name), content)
+            self.store.write_table(part_name(table, run_id, shard.name), content)
         yield tables["frames"].num_rows
 
-    def _labels(self, rows: Sequence[Row]) -> pa.Table:
-        labels = [{**row.labels, "run_id": self.context.run_id} for row in rows]
-        if self.estimator is not None and rows:
-            for label, keypoints in zip(labels, crop_keypoints(self.estimator, rows), strict=True):
-                label["keypoints"] = keypoints.reshape(-1)
+    def _label_table(self, frames: Sequence[FinishedFrame]) -> pa.Table:
+        labels = [{**frame.labels, "run_id": self.context.run_id} for frame in frames]
         return pa.Table.from_pylist(labels, label_schema(self.estimator is not None))
 
 
 def preprocess_shard(
-    shard: PreprocessShard, config: PreprocessConfig
-) -> tuple[list[Row], list[Failure]]:
-    """Finished frames of a shard, and what kept the others from it."""
-    try:
-        sequence = _sequence(shard.uri)
-    except (ValueError, OSError) as error:
-        return [], [Failure(item, shard.person, _SEQUENCE, error) for item in shard.items]
-    if shard.person is None:  # it could not be read before, but now it can: its frames are unknown
-        again = ValueError(
+    shard: PreprocessShard, config: PreprocessConfig, estimator: KeypointEstimator | None
+) -> tuple[list[FinishedFrame], list[Failure]]:
+    """Finished frames of a shard, and what kept the others from it.
+
+    Args:
+        shard: frames of one person.
+        config: where pictures and body models lie.
+        estimator: finds the keypoints of each crop; None for labels without.
+    """
+    [sequence] = call_each(_sequence, [shard.uri])
+    if not isinstance(sequence, Exception) and shard.person is None:  # its frames are unknown
+        sequence = ValueError(
             "the sequence was unreadable when the run began; --retry-failed reads it"
         )
-        return [], [Failure(item, None, _SEQUENCE, again) for item in shard.items]
-    frames = [item.frame_index for item in shard.items if item.frame_index is not None]
-    try:
-        body = cached_body(config.body_model, body_gender(sequence.people[shard.person]))
-        labels = label_frames(sequence, shard.person, frames, body)
-    except ValueError as error:
-        return [], [Failure(item, shard.person, _LABELS, error) for item in shard.items]
-    rows, failures = [], []
-    for place, item in enumerate(shard.items):
-        try:
-            rows.append(_row(item, place, sequence, shard, labels, config))
-        except (ValueError, OSError) as error:
-            failures.append(Failure(item, shard.person, _CROP, error))
-    return rows, failures
+    if isinstance(sequence, Exception):
+        return [], [Failure(item, shard.person, _SEQUENCE, sequence) for item in shard.items]
+    return _finish_frames(sequence, shard, config, estimator)
 
 
-def crop_keypoints(estimator: KeypointEstimator, rows: Sequence[Row]) -> np.ndarray:
-    """(rows, 17, 3) float32 keypoints of the persons that the crops are centred on."""
-    crops = [row.crop for row in rows]
-    people = [whole_picture(CROP_SIZE, CROP_SIZE)] * len(crops)
-    return np.concatenate([found.keypoints for found in estimator.estimate_batch(crops, people)])
+def _finish_frames(
+    sequence: Pw3dSequence,
+    shard: PreprocessShard,
+    config: PreprocessConfig,
+    estimator: KeypointEstimator | None,
+) -> tuple[list[FinishedFrame], list[Failure]]:
+    """Labels, crops and keypoints, stage by stage; a frame that fails takes no other with it."""
+    failures: list[Failure] = []
+
+    def kept(stage: str, items: Sequence[Item], results: Sequence[R | Exception]) -> list[R]:
+        return list(successes(stage, items, results, failures, shard.person).values())
+
+    labels = call_isolated(lambda some: _labels(some, sequence, shard, config), shard.items)
+    labelled = kept(_LABELS, shard.items, labels)
+    crops = call_each(lambda one: _with_crop(*one, config), labelled)
+    frames = kept(_CROP, [item for item, _ in labelled], crops)
+    if estimator is not None:
+        found = call_isolated(lambda some: _with_keypoints(some, estimator), frames)
+        frames = kept(_KEYPOINTS, [frame.item for frame in frames], found)
+    return frames, failures
 
 
 @cache
@@ -231,10 +164,7 @@ def load_estimator(config: PreprocessConfig) -> KeypointEstimator | None:
     if config.keypoints is None:
         return None
     device = resolve_device(config.device)
-    if config.keypoints == "hrnet":
-        assert config.keypoint_weights is not None  # checked by PreprocessConfig
-        return HRNetKeypoints(config.keypoint_weights, device)
-    return MoveNetKeypoints(config.keypoint_weights, device)
+    return keypoint_estimator(config.keypoints, config.keypoint_weights, device)
 
 
 @lru_cache(maxsize=2)
@@ -249,48 +179,67 @@ def cached_body(path: str, gender: str) -> Body:
     return load_body(path, gender)
 
 
-def _row(
-    item: Item,
-    place: int,
-    sequence: Pw3dSequence,
-    shard: PreprocessShard,
-    labels: FrameLabels,
-    config: PreprocessConfig,
-) -> Row:
-    assert item.frame_index is not None and shard.person is not None  # as planned
-    image = read_picture(f"{absolute(config.data).rstrip('/')}/{item.uri}", MAX_MEGAPIXELS)
-    centre, side = labels.centre[place], labels.side[place]
-    crop = crop_person(image, centre, side)
-    extrinsics = sequence.extrinsics[item.frame_index]
+def _labels(
+    items: Sequence[Item], sequence: Pw3dSequence, shard: PreprocessShard, config: PreprocessConfig
+) -> list[tuple[Item, Labels]]:
+    """Each frame with its labels."""
+    assert shard.person is not None  # as planned
     track = sequence.people[shard.person]
-    columns = {
-        "item_id": item.item_id,
-        "uri": item.uri,
-        "frame_index": item.frame_index,
-        "person_index": shard.person,
-        "sequence": sequence.name,
-        "sequence_file": shard.uri.rsplit("/", 1)[-1],
-        "imgname": crop_name(sequence.name, item.frame_index, shard.person),
-        "gender": track.gender,
-        "pose": labels.pose[place],
-        "shape": track.betas,
-        "center": centre,
-        "wh": side,
-        "bbox": labels.box[place],
-        "crop": np.array([*centre, side * BOX_SCALE_FACTOR]),
-        "translation": track.translation[item.frame_index],
-        "camera_rotation": extrinsics[:3, :3].reshape(-1),
-        "camera_translation": extrinsics[:3, 3],
-        "camera_intrinsics": sequence.intrinsics.reshape(-1),
-    }
-    return Row(item, columns, crop, image.shape[:2])
+    body = cached_body(config.body_model, body_gender(track))
+    frames = [cast(int, item.frame_index) for item in items]
+    found = label_frames(sequence, shard.person, frames, body)
+    return [
+        (
+            item,
+            {
+                "item_id": item.item_id,
+                "uri": item.uri,
+                "frame_index": frame,
+                "person_index": shard.person,
+                "sequence": sequence.name,
+                "sequence_file": shard.uri.rsplit("/", 1)[-1],
+                "imgname": crop_name(sequence.name, frame, shard.person),
+                "gender": track.gender,
+                "pose": found.pose[place],
+                "shape": track.betas,
+                "center": found.centre[place],
+                "wh": found.side[place],
+                "bbox": found.box[place],
+                "crop": np.array([*found.centre[place], found.side[place] * BOX_SCALE_FACTOR]),
+                "translation": track.translation[frame],
+                "camera_rotation": sequence.extrinsics[frame, :3, :3].reshape(-1),
+                "camera_translation": sequence.extrinsics[frame, :3, 3],
+                "camera_intrinsics": sequence.intrinsics.reshape(-1),
+            },
+        )
+        for place, (item, frame) in enumerate(zip(items, frames, strict=True))
+    ]
 
 
-def _frames(
-    rows: Sequence[Row], failures: Sequence[Failure], run_id: str, seconds: float
+def _with_crop(item: Item, labels: Labels, config: PreprocessConfig) -> FinishedFrame:
+    """The frame with its crop, cut out of its picture."""
+    image = read_picture(f"{absolute(config.data).rstrip('/')}/{item.uri}", MAX_MEGAPIXELS)
+    crop = crop_person(image, labels["center"], labels["wh"])
+    return FinishedFrame(item, labels, crop, image.shape[:2])
+
+
+def _with_keypoints(
+    frames: Sequence[FinishedFrame], estimator: KeypointEstimator
+) -> list[FinishedFrame]:
+    """The frames with COCO keypoints (51,) of the persons that the crops are centred on."""
+    people = [whole_picture(CROP_SIZE, CROP_SIZE)] * len(frames)
+    found = estimator.estimate_batch([frame.crop for frame in frames], people)
+    return [
+        replace(frame, labels={**frame.labels, "keypoints": one.keypoints.reshape(-1)})
+        for frame, one in zip(frames, found, strict=True)
+    ]
+
+
+def _frames_table(
+    frames: Sequence[FinishedFrame], failures: Sequence[Failure], run_id: str, seconds: float
 ) -> pa.Table:
-    sizes: dict[str, tuple[int | None, int | None]] = {row.item.item_id: row.size for row in rows}
-    items = [row.item for row in rows] + [failure.item for failure in failures]
+    sizes: dict[str, tuple[int | None, int | None]] = {f.item.item_id: f.size for f in frames}
+    items = [frame.item for frame in frames] + [failure.item for failure in failures]
     found = [item.item_id in sizes for item in items]
     columns = {
         "item_id": [item.item_id for item in items],

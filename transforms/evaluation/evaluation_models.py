@@ -7,15 +7,11 @@ from functools import cache
 from pathlib import Path
 
 from hierprob3d.configs.evaluation import EvaluateConfig
-from hierprob3d.model.body.mesh_body import Body, load_body
+from hierprob3d.model.body.mesh_body import load_body
 from hierprob3d.model.body.skeleton import ALWAYS_VISIBLE
-from hierprob3d.model.network.checkpoints import (
-    default_weights_path,
-    load_distribution_net,
-    sha256_of,
-)
+from hierprob3d.model.network.checkpoints import load_distribution_net, weights_path
 from hierprob3d.model.people.keypoint_estimators import MoveNetKeypoints
-from hierprob3d.transforms.batch.models import resolve_device
+from hierprob3d.transforms.batch.models import check_same_body, resolve_device
 from hierprob3d.transforms.datasets.labels import EvalDataset, VisibilityRule
 from hierprob3d.transforms.datasets.pw3d import Pw3dDataset
 from hierprob3d.transforms.datasets.ssp3d import Ssp3dDataset
@@ -52,24 +48,22 @@ def visibility_rule(config: EvaluateConfig) -> VisibilityRule:
     return VisibilityRule(threshold if given is None else given, always)
 
 
-def weights_path(config: EvaluateConfig) -> Path:
-    """Where the distribution network's weights lie."""
-    return Path(config.weights) if config.weights else default_weights_path()
-
-
-def model_hashes(config: EvaluateConfig) -> dict[str, dict[str, str]]:
-    """Path and SHA-256 of the weights and of every body model."""
-    files = {"weights": weights_path(config)}
-    files |= {f"body_{gender}": body.path for gender, body in load_evaluator(config).bodies.items()}
-    return {part: {"path": str(path), "sha256": sha256_of(path)} for part, path in files.items()}
+def evaluation_files(config: EvaluateConfig) -> dict[str, Path]:
+    """The files that the weights and every body model are read from, by their part."""
+    bodies = load_evaluator(config).bodies
+    files = {f"body_{gender}": body.path for gender, body in bodies.items()}
+    return {"weights": weights_path(config.weights), **files}
 
 
 @cache
 def _load_evaluator(config: EvaluateConfig) -> Evaluator:
     genders = {"neutral", *dict(config.rules.genders).values()}
     bodies = {gender: load_body(config.body_model, gender) for gender in sorted(genders)}
-    net = load_distribution_net(weights_path(config), "cpu")
-    _check_bodies(config, bodies, net.body_family)
+    net = load_distribution_net(weights_path(config.weights), "cpu")
+    for body in bodies.values():
+        check_same_body(net, body, config.weights, config.body_model)
+        if config.needs_joints:
+            body.h36m_joints(body.v_template)  # says which file is missing
     return Evaluator(config, net, bodies, str(resolve_device(config.device)))
 
 
@@ -79,16 +73,3 @@ def _open_dataset(config: EvaluateConfig) -> EvalDataset:
     if config.dataset == "3dpw":
         return Pw3dDataset(config.data, config.split, config.keypoints, config.rules, visibility)
     return Ssp3dDataset(config.data, config.rules, visibility)
-
-
-def _check_bodies(config: EvaluateConfig, bodies: dict[str, Body], family: str | None) -> None:
-    """The weights' family is the bodies', and all of these have the regressor of MPJPE."""
-    for body in bodies.values():
-        if body.family != family:
-            raise ValueError(
-                f"The weights {weights_path(config)} are for the body '{family}', but "
-                f"--body-model {config.body_model} is '{body.family}': give weights and body model "
-                "that belong together."
-            )
-        if config.needs_joints:
-            body.h36m_joints(body.v_template)  # says which file is missing

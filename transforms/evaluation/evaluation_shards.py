@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import cast
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+import torch
 
 from hierprob3d.configs.evaluation import EvaluateConfig
-from hierprob3d.transforms.batch.isolation import Failure, NotFinite
+from hierprob3d.transforms.batch.isolation import (
+    Columns,
+    Failure,
+    People,
+    call_each,
+    run_stage,
+    successes,
+)
 from hierprob3d.transforms.batch.models import use_threads
 from hierprob3d.transforms.datasets.eval_item import EvalItem
 from hierprob3d.transforms.datasets.labels import EvalDataset, row_id
@@ -24,9 +33,15 @@ from hierprob3d.transforms.tables.schema import STATUS_FAILED, STATUS_OK, errors
 from .evaluation_models import load_evaluator, open_dataset
 from .totals import Totals, totals_of
 
-MAY_BE_NAN = frozenset({"sample_consistency_px"})
-Columns = dict[str, np.ndarray]
-RowsOf = Callable[[Sequence[EvalItem]], Columns]
+LABELS = "labels"
+EVALUATE = "evaluate"
+MAY_BE_NAN = ("sample_consistency_px",)
+"""A row without a confident keypoint has no consistency."""
+
+_PLACE = "place"
+"""Column that says which of a batch's rows a person is."""
+
+RowsOf = Callable[[Sequence[EvalItem]], dict[str, np.ndarray]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,89 +140,51 @@ def evaluate_shard(
     failures: list[Failure] = []
     tables = [schema.empty_table()]
     for _, batch in groupby(shard.items, lambda row: row // config.batch_size):
-        items = {row: row_item(config, dataset, row) for row in batch}
-        loaded = _load(dataset, items, failures)
-        rows, columns = _isolated(rows_of, loaded, items, failures)
-        given = [loaded[row] for row in rows]
-        tables.append(_ok_rows(schema, [items[r] for r in rows], given, columns, context.run_id))
-        tables.append(_failed_rows(schema, [items[r] for r in items if r not in rows], context))
+        items = [row_item(config, dataset, row) for row in batch]
+        done, given = _evaluate(rows_of, dataset, items, failures)
+        tables.append(_ok_rows(schema, done, given, context.run_id))
+        failed = [item for item in items if item not in done.items]
+        tables.append(_failed_rows(schema, failed, context))
     frames = (
         pa.concat_tables(tables).sort_by("frame_index").replace_schema_metadata(schema.metadata)
     )
     return frames, errors_table(failures, errors_schema(), context.run_id)
 
 
-def _load(
-    dataset: EvalDataset, items: dict[int, Item], failures: list[Failure]
-) -> dict[int, EvalItem]:
-    loaded = {}
-    for row, item in items.items():
-        try:
-            loaded[row] = dataset.load(row)
-        except Exception as error:  # whatever one row's files do, the others are evaluated
-            failures.append(Failure(item, None, "labels", error))
-    return loaded
+def _evaluate(
+    rows_of: RowsOf, dataset: EvalDataset, items: Sequence[Item], failures: list[Failure]
+) -> tuple[People, list[EvalItem]]:
+    """Those of some rows that came through, with their metrics, and what was given of them."""
+    read = call_each(dataset.load, [cast(int, item.frame_index) for item in items])
+    given = successes(LABELS, items, read, failures)
+    places = list(given)
+    people = People(
+        [items[place] for place in places], [0] * len(places), {_PLACE: torch.tensor(places)}
+    )
 
+    def metrics(some: People) -> Columns:
+        columns = rows_of([given[place] for place in some.columns[_PLACE].tolist()])
+        return {name: torch.from_numpy(values) for name, values in columns.items()}
 
-def _isolated(
-    rows_of: RowsOf,
-    loaded: dict[int, EvalItem],
-    items: dict[int, Item],
-    failures: list[Failure],
-) -> tuple[list[int], Columns]:
-    """Rows that succeeded and their columns; one batch, or one by one where that raises."""
-    rows = list(loaded)
-    if not rows:
-        return [], {}
-    try:
-        columns = rows_of([loaded[row] for row in rows])
-    except Exception as error:
-        if len(rows) == 1:
-            failures.append(Failure(items[rows[0]], None, "evaluate", error))
-            return [], {}
-        parts = [_isolated(rows_of, {row: loaded[row]}, items, failures) for row in rows]
-        return _joined([part for part in parts if part[0]])
-    return _finite(rows, columns, items, failures)
-
-
-def _joined(parts: list[tuple[list[int], Columns]]) -> tuple[list[int], Columns]:
-    if not parts:
-        return [], {}
-    names = parts[0][1]
-    columns = {name: np.concatenate([part[1][name] for part in parts]) for name in names}
-    return [row for part in parts for row in part[0]], columns
-
-
-def _finite(
-    rows: list[int], columns: Columns, items: dict[int, Item], failures: list[Failure]
-) -> tuple[list[int], Columns]:
-    """Leaves out rows in which a number is not finite."""
-    good = np.ones(len(rows), bool)
-    for name, values in columns.items():
-        if name not in MAY_BE_NAN and values.dtype.kind == "f":
-            finite = np.isfinite(values.reshape(len(rows), -1)).all(1)
-            for place in np.flatnonzero(good & ~finite):
-                error = NotFinite(f"{name} holds NaN or infinity")
-                failures.append(Failure(items[rows[place]], None, "evaluate", error))
-            good &= finite
-    kept = {name: values[good] for name, values in columns.items()}
-    return [row for row, fine in zip(rows, good, strict=True) if fine], kept
+    failed: list[Failure] = []
+    done = run_stage(EVALUATE, metrics, people, failed, MAY_BE_NAN)
+    failures += [replace(failure, person_index=None) for failure in failed]  # a row is one person
+    return done, [given[place] for place in places if items[place] in done.items]
 
 
 def _ok_rows(
     schema: pa.Schema,
-    items: Sequence[Item],
+    done: People,
     given: Sequence[EvalItem],
-    columns: Columns,
     run_id: str,
 ) -> pa.Table:
-    if not items:
+    if not len(done):
         return schema.empty_table()
-    texts = {**_names(items, run_id, STATUS_OK), "gender": [item.gender for item in given]}
+    texts = {**_names(done.items, run_id, STATUS_OK), "gender": [item.gender for item in given]}
     arrays = [
         pa.array(texts[field.name], field.type)
         if field.name in texts
-        else _arrow_column(columns[field.name], field.type)
+        else _arrow_column(done.columns[field.name].numpy(), field.type)
         for field in schema
     ]
     return pa.Table.from_arrays(arrays, schema=schema)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
 
 import numpy as np
 import torch
 
 from hierprob3d.model.people.keypoint_estimators import PersonKeypoints
 from hierprob3d.model.people.person_detectors import Detections, centre_person, whole_picture
-from hierprob3d.transforms.batch.isolation import Failure, People, call_isolated, run_stage
+from hierprob3d.transforms.batch.isolation import (
+    Failure,
+    People,
+    call_isolated,
+    run_stage,
+    successes,
+)
 from hierprob3d.transforms.batch.models import Models
 from hierprob3d.transforms.inputs.items import Frame
-
-R = TypeVar("R")
 
 DETECT = "detect"
 KEYPOINTS = "keypoints"
@@ -37,7 +40,7 @@ def detect_people(
     else:
         detect = models.detector.detect_batch
     found = call_isolated(detect, images)
-    detections = _successes(DETECT, frames, found, failures)
+    detections = successes(DETECT, [frame.item for frame in frames], found, failures)
     if not centre_only:
         return detections
     return {
@@ -60,7 +63,7 @@ def find_keypoints(
     places = [place for place, people in detections.items() if len(people)]
     pairs = [(_image(frames[place]), detections[place]) for place in places]
     found = call_isolated(lambda some: models.keypoints.estimate_batch(*_unzip(some)), pairs)
-    estimates = _successes(KEYPOINTS, [frames[place] for place in places], found, failures)
+    estimates = successes(KEYPOINTS, [frames[place].item for place in places], found, failures)
     people = _gather(
         frames,
         [(places[i], detections[places[i]], estimate) for i, estimate in estimates.items()],
@@ -98,19 +101,6 @@ def _gather(
             name: torch.from_numpy(np.concatenate(parts)) for name, parts in columns.items()
         }
     return people
-
-
-def _successes(
-    stage: str, frames: Sequence[Frame], results: Sequence[R | Exception], failures: list[Failure]
-) -> dict[int, R]:
-    """Results by place; exceptions among them become failures of their frame."""
-    good = {}
-    for place, (frame, result) in enumerate(zip(frames, results, strict=True)):
-        if isinstance(result, Exception):
-            failures.append(Failure(frame.item, None, stage, result))
-        else:
-            good[place] = result
-    return good
 
 
 def _unzip(

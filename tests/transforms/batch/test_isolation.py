@@ -7,7 +7,15 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from hierprob3d.transforms.batch.isolation import Columns, Failure, People, call_isolated, run_stage
+from hierprob3d.transforms.batch.isolation import (
+    Columns,
+    Failure,
+    People,
+    call_each,
+    call_isolated,
+    run_stage,
+    successes,
+)
 from hierprob3d.transforms.inputs.items import picture_item
 
 
@@ -36,6 +44,16 @@ def test_a_raising_batch_is_called_one_by_one() -> None:
     first, second, third = call_isolated(invert, [1, 0, 2])
     assert (first, third) == (1.0, 0.5)
     assert isinstance(second, ZeroDivisionError)
+
+
+def test_exceptions_among_results_become_failures_of_their_items(people: People) -> None:
+    failures: list[Failure] = []
+    results = call_each(lambda value: 6 // value, [1, 0, 3, 2])
+    good = successes("divide", people.items, results, failures, person_index=7)
+    assert good == {0: 6, 2: 2, 3: 3}
+    [failure] = failures
+    assert (failure.item.uri, failure.person_index, failure.stage) == ("/1.jpg", 7, "divide")
+    assert isinstance(failure.error, ZeroDivisionError)
 
 
 def test_stage_adds_columns(people: People) -> None:
