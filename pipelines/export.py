@@ -25,6 +25,7 @@ from hierprob3d.model.estimate.reconstruction import (
     rebuild_samples,
     with_refined_body,
 )
+from hierprob3d.model.files.inner_paths import file_name, same_file_key
 from hierprob3d.model.files.mesh_files import glb_bytes, obj_bytes, ply_bytes
 from hierprob3d.model.picture.drawing import vertex_normals
 from hierprob3d.pipelines.command.usage import EXIT_DONE, UsageError
@@ -39,6 +40,9 @@ PARAMETER_FORMATS = {"smpl-npz": 24, "smplh-npz": 52}
 
 FILTER_COLUMNS = ("uri", "item_id", "frame_index", "person_index", "track_id")
 _BATCH_SIZE = 16
+_HASH_LENGTH = 16
+"""Of hexadecimal digits: among a million namesakes, two share them once in 37 million runs."""
+
 _PARAMETER_COLUMNS = (
     *FILTER_COLUMNS, "time_s", "crop", "camera", "pose_F", "pose_mode", "shape_mean", "shape_std",
     "global_rotmat", "global_F", "seed", *REFINED_COLUMNS.values(),
@@ -96,8 +100,9 @@ def run(args: argparse.Namespace) -> int:
         selected = map(_with_refined_bodies, selected)
     export = _export_meshes if args.format in MESH_FORMATS else _export_parameters
     num_files = num_people = 0
-    output = OutputFolder(args.output)
+    output, written = OutputFolder(args.output), set[str]()
     for exported in export(selected, Places(folder, args.focal_length), args):
+        _note_name(exported.name, written)
         output.write(exported.name, exported.content)
         num_files, num_people = num_files + 1, num_people + exported.num_people
     if not num_files:
@@ -107,6 +112,17 @@ def run(args: argparse.Namespace) -> int:
         )  # fmt: skip
     print(f"{num_files} files of {num_people} people written to {args.output}")
     return EXIT_DONE
+
+
+def _note_name(name: str, written: set[str]) -> None:
+    """Remembers the name of a file; UsageError if it would take the place of an earlier one."""
+    key = same_file_key(file_name(name))
+    if key in written:
+        raise UsageError(
+            f"two people would be written to {name}, as their pictures' names are the same in the "
+            "results; export them one by one, with --filter item_id=ID."
+        )
+    written.add(key)
 
 
 @dataclass(frozen=True)
@@ -232,8 +248,10 @@ def _export_parameters(
 
 
 def _person_name(row: RowDict) -> str:
-    frame = "" if row["frame_index"] is None else f"_frame{row['frame_index']:06d}"
-    return f"{source_name(row['uri'])}{frame}_person{row['person_index']}"
+    if row["frame_index"] is None:
+        # Of the very bytes of the picture's name, where the uri may stand for several.
+        return f"{_named(row['uri'], row['item_id'])}_person{row['person_index']}"
+    return f"{source_name(row['uri'])}_frame{row['frame_index']:06d}_person{row['person_index']}"
 
 
 def _sequence_name(row: RowDict) -> str:
@@ -244,4 +262,9 @@ def _sequence_name(row: RowDict) -> str:
 
 def source_name(uri: str) -> str:
     """A safe file name: the picture's own, and a piece of a hash that tells namesakes apart."""
-    return f"{readable_stem(uri)}_{hashlib.sha1(uri.encode()).hexdigest()[:6]}"
+    return _named(uri, uri)
+
+
+def _named(uri: str, identity: str) -> str:
+    digest = hashlib.sha1(identity.encode(), usedforsecurity=False).hexdigest()
+    return f"{readable_stem(uri)}_{digest[:_HASH_LENGTH]}"

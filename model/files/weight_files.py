@@ -18,6 +18,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from .inner_paths import file_name
+
 INDEX_NAME = "index.json"
 MAX_PART_BYTES = 14_900_000
 """Tensor bytes of one part: with its header of a few kB a part stays below 15 MB."""
@@ -114,12 +116,13 @@ def read_parts(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise FileNotFoundError(f"The folder {folder} holds no weights: it has no {INDEX_NAME}.")
     try:
         index = json.loads(index_path.read_text(encoding="utf-8"))
-        parts, notes = dict(index["parts"]), dict(index[_NOTES_KEY])
-    except (ValueError, KeyError, TypeError) as error:
+        parts = {file_name(name): sha256 for name, sha256 in index["parts"].items()}
+        notes = dict(index[_NOTES_KEY])
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise WeightsError(f"{index_path} is not an index of weights ({error!r}).") from error
     tensors: dict[str, Tensor] = {}
     for name, sha256 in parts.items():
-        part = folder / Path(name).name
+        part = folder / name
         if not part.is_file():
             raise FileNotFoundError(f"{part}, listed in {index_path}, does not exist.")
         if sha256_of(part) != sha256:

@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 import torch
 from example_run import write_example_run
@@ -148,6 +151,44 @@ def test_namesakes_of_different_folders_have_different_names() -> None:
     assert "/" not in source_name("/a/b c?.png") and " " not in source_name("/a/b c?.png")
     long = source_name("/a/" + "走" * 80 + ".png")
     assert len(long.encode()) < 100 and long.startswith("走走")
+
+
+def test_ten_thousand_namesakes_have_different_names() -> None:
+    assert len({source_name(f"/{folder}/one.png") for folder in range(10_000)}) == 10_000
+
+
+def test_pictures_whose_names_print_the_same_have_files_of_their_own(
+    example: Any, tmp_path: Path
+) -> None:
+    _twin_run(example[0], tmp_path / "run")
+    assert export(tmp_path / "run", tmp_path / "out", "--format", "smpl-npz") == 0
+    assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+def _twin_run(source: Path, target: Path) -> None:
+    """A run of one picture, there twice: as of two files whose names no text can tell apart."""
+    shutil.copytree(source, target)
+    for table in ("people", "frames"):
+        parts = list((target / table).iterdir())
+        rows = pa.concat_tables([pq.read_table(part) for part in parts])
+        row = rows.filter(pc.match_substring(rows["uri"], "astronaut")).slice(0, 1)
+        place = rows.schema.get_field_index("item_id")
+        twins = pa.concat_tables([row, row])
+        twins = twins.set_column(place, rows.schema.field(place), pa.array(["one", "other"]))
+        for part in parts[1:]:
+            part.unlink()
+        pq.write_table(twins, parts[0])
+
+
+def test_a_file_never_takes_the_place_of_an_earlier_one(
+    example: Any, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hierprob3d.pipelines.export._person_name", lambda row: "one")
+    assert export(example[0], tmp_path, "--format", "ply") == 2
+    assert "two people would be written to one.ply" in capsys.readouterr().err
+    monkeypatch.setattr("hierprob3d.pipelines.export._person_name", lambda row: "../one")
+    assert export(example[0], tmp_path / "out", "--format", "ply") == 2
+    assert "'../one.ply' is no name of a file" in capsys.readouterr().err
 
 
 def test_folders_with_special_characters(example: Any, tmp_path: Path) -> None:

@@ -105,6 +105,12 @@ def check_row_shapes(path: str, arrays: dict[str, np.ndarray]) -> None:
             raise ValueError(f"{path}: {name} has rows of {arrays[name].shape[1:]}, not {shape}.")
 
 
+def texts(names: np.ndarray) -> list[str]:
+    """The texts of an array; bytes, as python 2 wrote them, are taken as UTF-8."""
+    found = (bytes(n).decode(errors="replace") if isinstance(n, bytes) else str(n) for n in names)
+    return [name.encode(errors="replace").decode() for name in found]
+
+
 def checked_item(
     rules: DatasetRules,
     visibility: VisibilityRule,

@@ -10,6 +10,7 @@ import numpy as np
 
 from hierprob3d.configs.evaluation import DatasetRules
 from hierprob3d.model.body.skeleton import NUM_KEYPOINTS
+from hierprob3d.model.files.inner_paths import path_below
 from hierprob3d.model.picture.proxy import PROXY_SIZE
 from hierprob3d.transforms.inputs.picture_files import read_picture
 from hierprob3d.transforms.inputs.uris import absolute
@@ -24,6 +25,7 @@ from .labels import (
     exists,
     load_arrays,
     row_id,
+    texts,
 )
 
 CROPS = "cropped_frames"
@@ -67,7 +69,7 @@ class Pw3dDataset:
         self.split, self.rules, self.visibility = split, rules, visibility
         path = f"{self.folder}/{labels_name(split)}"
         labels = load_arrays(path, ("imgname", "pose", "shape", "gender"))
-        self._names, self._genders = labels["imgname"], labels["gender"]
+        self._names, self._genders = texts(labels["imgname"]), texts(labels["gender"])
         self._pose, self._betas = labels["pose"], labels["shape"]
         self._keypoints = load_keypoints(f"{self.folder}/{keypoints_name(keypoints)}")
         check_row_shapes(
@@ -84,12 +86,12 @@ class Pw3dDataset:
 
     def name(self, index: int) -> str:
         """File name of a row's crop."""
-        return str(self._names[index])
+        return self._names[index]
 
     def load(self, index: int) -> EvalItem:
         """A row; see `EvalDataset.load`."""
         name = self.name(index)
-        image = read_picture(f"{self.folder}/{CROPS}/{name}", MAX_MEGAPIXELS)
+        image = read_picture(path_below(f"{self.folder}/{CROPS}", name), MAX_MEGAPIXELS)
         height, width = image.shape[:2]
         if height != width:
             raise BadLabel(f"the crop has {width} x {height} px; crops are square")
@@ -102,7 +104,7 @@ class Pw3dDataset:
             keypoints=self._keypoints[index] * scale,
             pose=self._pose[index],
             betas=self._betas[index],
-            gender=str(self._genders[index]),
+            gender=self._genders[index],
         )
 
 

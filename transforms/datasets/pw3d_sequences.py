@@ -13,6 +13,7 @@ import torch
 
 from hierprob3d.model.body.mesh_body import Body
 from hierprob3d.model.body.skeleton import NUM_BETAS, NUM_JOINTS
+from hierprob3d.model.files.inner_paths import MAX_NAME_BYTES, UnsafeName, file_name
 from hierprob3d.model.files.safe_pickle import load_pickle
 from hierprob3d.model.picture.cameras import project_perspective
 from hierprob3d.model.picture.crops import BOX_SCALE_FACTOR, solved_opencv_matrix
@@ -24,6 +25,9 @@ SPLITS = ("train", "validation", "test")
 GENDERS = {"m": "male", "f": "female"}
 
 _PER_PERSON = ("poses", "betas", "genders", "campose_valid", "trans")
+_ROOM_IN_CROP_NAME = 55
+"""Bytes of a crop's name that are not the sequence's, with room for a temporary one's prefix."""
+
 _FRAMES_AT_ONCE = 32
 """Always so many, the last ones repeated: in float32 the last bit of a matrix product may depend on
 how many rows it has, and a resumed run must give the rows of an undisturbed one."""
@@ -110,7 +114,7 @@ def sequence_of(data: dict[str, Any]) -> Pw3dSequence:
     extrinsics = np.asarray(data["cam_poses"], np.float64)
     _check_shapes(people, extrinsics)
     return Pw3dSequence(
-        name=str(data["sequence"]),
+        name=_name(data["sequence"]),
         people=people,
         extrinsics=extrinsics,
         intrinsics=_shaped("cam_intrinsics", data["cam_intrinsics"], (3, 3)),
@@ -189,6 +193,14 @@ def _person(pose: Any, betas: Any, gender: Any, valid: Any, translation: Any) ->
         valid=np.asarray(valid).astype(bool),
         translation=_shaped("trans", translation, (None, 3)),
     )
+
+
+def _name(name: Any) -> str:
+    """The name of a sequence, which names a folder of pictures and begins the names of crops."""
+    try:
+        return file_name(name, MAX_NAME_BYTES - _ROOM_IN_CROP_NAME)
+    except UnsafeName as error:
+        raise BadSequence(f"'sequence': {error}") from error
 
 
 def _shaped(name: str, values: Any, shape: tuple[int | None, ...]) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hierprob3d.configs.evaluation import DatasetRules
+from hierprob3d.model.files.inner_paths import path_below
 from hierprob3d.model.picture.crops import BOX_SCALE_FACTOR, opencv_matrix
 from hierprob3d.model.picture.fixed_point_warp import warp_fixed_point
 from hierprob3d.model.picture.proxy import PROXY_SIZE
@@ -20,6 +21,7 @@ from .labels import (
     checked_item,
     load_arrays,
     row_id,
+    texts,
 )
 
 _ARRAYS = ("fnames", "shapes", "poses", "joints2D", "bbox_centres", "bbox_whs", "genders")
@@ -50,7 +52,7 @@ class Ssp3dDataset:
         check_row_shapes(
             path, {"pose": self._pose, "betas": self._betas, "keypoints": self._keypoints}
         )
-        self._names, self._genders = labels["fnames"], labels["genders"]
+        self._names, self._genders = texts(labels["fnames"]), texts(labels["genders"])
         self._centres, self._sides = labels["bbox_centres"][:, ::-1], labels["bbox_whs"]
 
     def __len__(self) -> int:
@@ -58,13 +60,13 @@ class Ssp3dDataset:
 
     def name(self, index: int) -> str:
         """File name of a row's picture."""
-        return str(self._names[index])
+        return self._names[index]
 
     def load(self, index: int) -> EvalItem:
         """A row; see `EvalDataset.load`."""
         name = self.name(index)
         matrix = self._crop_matrix(index)
-        image = read_picture(f"{self.folder}/images/{name}", MAX_MEGAPIXELS)
+        image = read_picture(path_below(f"{self.folder}/images", name), MAX_MEGAPIXELS)
         return checked_item(
             self.rules,
             self.visibility,
@@ -73,7 +75,7 @@ class Ssp3dDataset:
             keypoints=_crop_keypoints(self._keypoints[index], matrix),
             pose=self._pose[index],
             betas=self._betas[index],
-            gender=str(self._genders[index]),
+            gender=self._genders[index],
             silhouette=self._silhouette(name, image.shape[:2], matrix),
         )
 
@@ -86,7 +88,8 @@ class Ssp3dDataset:
 
     def _silhouette(self, name: str, size: tuple[int, ...], matrix: np.ndarray) -> np.ndarray:
         """(256, 256) bool crop of a row's silhouette."""
-        mask = read_picture(f"{self.folder}/silhouettes/{name}", MAX_MEGAPIXELS).max(-1)
+        path = path_below(f"{self.folder}/silhouettes", name)
+        mask = read_picture(path, MAX_MEGAPIXELS).max(-1)
         if mask.shape != size:
             raise BadLabel(
                 f"the silhouette has {mask.shape[1]} x {mask.shape[0]} px, "
