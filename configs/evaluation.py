@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from .checks import check, check_device, check_one_of
 from .prediction import RefinementConfig
 
-DEVICES = ("auto", "cpu", "cuda")
 KEYPOINTS = ("hrnet", "movenet")
 POINT_METRIC_NAMES = (
     "PVE", "PVE-SC", "PVE-PA", "PVE-T", "PVE-T-SC", "MPJPE", "MPJPE-SC", "MPJPE-PA",
@@ -195,7 +195,7 @@ class EvaluateConfig:
     """Rows of the dataset per shard, the unit of work and of commit; rounded up to batches."""
 
     device: str = "auto"
-    """auto (cuda where there is one), cpu or cuda."""
+    """auto (cuda where there is one), cpu, cuda or cuda:N."""
 
     limit: int | None = None
     """Only the first rows of the dataset."""
@@ -211,13 +211,13 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         RefinementConfig(refine=self.refine, keypoint_error=self.keypoint_error)  # checks it
-        _one_of("--dataset", self.dataset, tuple(DATASETS))
-        _one_of("--protocol", self.protocol, tuple(PROTOCOLS))
-        _one_of("--device", self.device, DEVICES)
-        _one_of("--keypoints", self.keypoints, KEYPOINTS)
-        _one_of("--split", self.split, ("train", "validation", "test"))
+        check_one_of("--dataset", self.dataset, tuple(DATASETS))
+        check_one_of("--protocol", self.protocol, tuple(PROTOCOLS))
+        check_device(self.device)
+        check_one_of("--keypoints", self.keypoints, KEYPOINTS)
+        check_one_of("--split", self.split, ("train", "validation", "test"))
         for name in self.metrics:
-            _one_of("--metrics", name, METRIC_NAMES)
+            check_one_of("--metrics", name, METRIC_NAMES)
         for name in (
             "num_samples",
             "batch_size",
@@ -225,13 +225,11 @@ class EvaluateConfig:
             *(() if self.limit is None else ("limit",)),
         ):
             value = getattr(self, name)
-            _check(value >= 1, f"--{name.replace('_', '-')} must be at least 1, got {value}")
-        _check(
-            all(n >= 1 for n in self.best_of), f"--best-of needs numbers above 0: {self.best_of}"
-        )
-        _check(0 <= self.max_failed_ratio <= 1, "--max-failed-ratio must lie between 0 and 1")
+            check(value >= 1, f"--{name.replace('_', '-')} must be at least 1, got {value}")
+        check(all(n >= 1 for n in self.best_of), f"--best-of needs numbers above 0: {self.best_of}")
+        check(0 <= self.max_failed_ratio <= 1, "--max-failed-ratio must lie between 0 and 1")
         silhouette = [name for name in self.metrics if "silhouette" in name]
-        _check(
+        check(
             self.rules.silhouettes or not silhouette,
             f"{', '.join(silhouette)} need silhouettes, which {self.dataset} has not",
         )
@@ -261,12 +259,3 @@ class EvaluateConfig:
     def rows_per_shard(self) -> int:
         """Shard size as a multiple of the batch size."""
         return -(-self.shard_size // self.batch_size) * self.batch_size
-
-
-def _check(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message + ".")
-
-
-def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
-    _check(value in allowed, f"{option} must be one of {', '.join(allowed)}, got {value!r}")

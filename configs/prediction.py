@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+
+from .checks import check, check_device, check_one_of
 
 GENDERS = ("neutral", "male", "female")
 DETECTORS = ("movenet", "maskrcnn", "none")
 KEYPOINTS = ("movenet", "hrnet")
 PEOPLE = ("all", "centre")
-DEVICES = ("auto", "cpu", "cuda")
 SAVES = ("samples", "vertices")
 PICTURES = ("crops", "uncropped", "samples")
 
@@ -32,16 +34,18 @@ class SourceConfig:
     max_megapixels: float = 100.0
     """Larger pictures become error rows before they are decoded (300 MB of memory at 100)."""
 
+    check_sources: bool = False
+    """Also pictures that a list names are asked for their version, one request each, so that those
+    changed since an earlier run are done again; what folders hold is compared without."""
+
     def __post_init__(self) -> None:
-        _check(bool(self.inputs), "inputs must name at least one file or folder")
-        _check(all(self.inputs), "an INPUT is empty; write ./ for the current folder")
-        _check(self.frame_step >= 1, f"--frame-step must be at least 1, got {self.frame_step}")
-        _check(self.fps is None or self.fps > 0, f"--fps must be above 0, got {self.fps}")
-        _check(
-            self.fps is None or self.frame_step == 1, "--fps and --frame-step exclude each other"
-        )
-        _check(self.limit is None or self.limit >= 1, f"--limit must be at least 1: {self.limit}")
-        _check(self.max_megapixels > 0, "--max-megapixels must be above 0")
+        check(bool(self.inputs), "inputs must name at least one file or folder")
+        check(all(self.inputs), "an INPUT is empty; write ./ for the current folder")
+        check(self.frame_step >= 1, f"--frame-step must be at least 1, got {self.frame_step}")
+        check(self.fps is None or self.fps > 0, f"--fps must be above 0, got {self.fps}")
+        check(self.fps is None or self.frame_step == 1, "--fps and --frame-step exclude each other")
+        check(self.limit is None or self.limit >= 1, f"--limit must be at least 1: {self.limit}")
+        check(self.max_megapixels > 0, "--max-megapixels must be above 0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +68,10 @@ class ModelsConfig:
     """Weights of the detector; None = MoveNet's bundled ones, for Mask R-CNN torchvision's own
     download."""
 
+    detector_threshold: float | None = None
+    """Score above which a detection counts as a person; None = that of the detector (0.2 MoveNet,
+    0.95 Mask R-CNN, as in the paper's code)."""
+
     keypoints: str = "movenet"
     """Keypoint model: movenet (bundled) or hrnet (needs `keypoint_weights`)."""
 
@@ -78,23 +86,24 @@ class ModelsConfig:
     """`all`, or `centre`: only the person nearest to the middle, as the paper's code does."""
 
     device: str = "auto"
-    """auto (cuda where there is one), cpu or cuda."""
+    """auto (cuda where there is one), cpu, cuda or cuda:N."""
 
     def __post_init__(self) -> None:
-        _one_of("--gender", self.gender, GENDERS)
-        _one_of("--detector", self.detector, DETECTORS)
-        _one_of("--keypoints", self.keypoints, KEYPOINTS)
-        _one_of("--people", self.people, PEOPLE)
-        _one_of("--device", self.device, DEVICES)
-        _check(
+        check_one_of("--gender", self.gender, GENDERS)
+        check_one_of("--detector", self.detector, DETECTORS)
+        check_one_of("--keypoints", self.keypoints, KEYPOINTS)
+        check_one_of("--people", self.people, PEOPLE)
+        check_device(self.device)
+        check(
             self.keypoints != "hrnet" or self.keypoint_weights is not None,
             "--keypoints hrnet needs --keypoint-weights, the path of pose_hrnet_w48_384x288.pth",
         )
-        threshold = self.keypoint_threshold
-        _check(
-            threshold is None or 0 <= threshold <= 1,
-            f"--keypoint-threshold must lie between 0 and 1, got {threshold}",
-        )
+        for name in ("keypoint_threshold", "detector_threshold"):
+            threshold = getattr(self, name)
+            check(
+                threshold is None or 0 <= threshold <= 1,
+                f"--{name.replace('_', '-')} must lie between 0 and 1, got {threshold}",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,11 +128,11 @@ class SamplingConfig:
     """Additional columns: samples, vertices."""
 
     def __post_init__(self) -> None:
-        _check(self.num_samples >= 1, f"--num-samples must be at least 1, got {self.num_samples}")
-        _check(0 <= self.seed < 2**63, f"--seed must lie in 0 .. 2**63 - 1, got {self.seed}")
+        check(self.num_samples >= 1, f"--num-samples must be at least 1, got {self.num_samples}")
+        check(0 <= self.seed < 2**63, f"--seed must lie in 0 .. 2**63 - 1, got {self.seed}")
         for name in self.save:
-            _one_of("--save", name, SAVES)
-        _check(
+            check_one_of("--save", name, SAVES)
+        check(
             self.uncertainty or "samples" not in self.save,
             "--save samples and --no-uncertainty exclude each other",
         )
@@ -142,7 +151,7 @@ class RefinementConfig:
     is better in 3D too; with a detector's it is worse."""
 
     def __post_init__(self) -> None:
-        _check(
+        check(
             0.01 <= self.keypoint_error <= 100,
             f"--keypoint-error must lie between 0.01 and 100, got {self.keypoint_error}",
         )
@@ -177,18 +186,25 @@ class RunConfig:
     max_failed_ratio: float = 0.5
     """Share of failed items above which the exit code is 1."""
 
+    time_limit_per_item: float = 300.0
+    """Seconds after which a picture or frame becomes an error row, so that the others go on."""
+
     def __post_init__(self) -> None:
-        _check(bool(self.output), "--output must name a folder")
-        _check(
+        check(bool(self.output), "--output must name a folder")
+        check(
             self.shard_size is None or self.shard_size >= 1,
             f"--shard-size must be at least 1, got {self.shard_size}",
         )
-        _check(self.batch_size >= 1, f"--batch-size must be at least 1, got {self.batch_size}")
+        check(self.batch_size >= 1, f"--batch-size must be at least 1, got {self.batch_size}")
         for name in self.visualise:
-            _one_of("--visualise", name, PICTURES)
-        _check(
+            check_one_of("--visualise", name, PICTURES)
+        check(
             0 <= self.max_failed_ratio <= 1,
             f"--max-failed-ratio must lie between 0 and 1, got {self.max_failed_ratio}",
+        )
+        check(
+            0 < self.time_limit_per_item < math.inf,
+            f"--time-limit-per-item must be a number above 0, got {self.time_limit_per_item}",
         )
 
 
@@ -203,16 +219,7 @@ class PredictConfig:
     run: RunConfig
 
     def __post_init__(self) -> None:
-        _check(
+        check(
             "samples" not in self.run.visualise or self.sampling.uncertainty,
             "--visualise samples and --no-uncertainty exclude each other",
         )
-
-
-def _check(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message + ".")
-
-
-def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
-    _check(value in allowed, f"{option} must be one of {', '.join(allowed)}, got {value!r}")

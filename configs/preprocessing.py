@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-DEVICES = ("auto", "cpu", "cuda")
+from .checks import check, check_device, check_one_of
+
 KEYPOINTS = ("movenet", "hrnet")
 SPLITS = ("train", "validation", "test")
 
@@ -33,7 +34,7 @@ class PreprocessConfig:
     """HRNet's pose_hrnet_w48_384x288.pth."""
 
     device: str = "auto"
-    """auto (cuda where there is one), cpu or cuda; only keypoints use it."""
+    """auto (cuda where there is one), cpu, cuda or cuda:N; only keypoints use it."""
 
     shard_size: int = 64
     """Frames of one person per shard, the unit of work and of commit."""
@@ -51,23 +52,14 @@ class PreprocessConfig:
     """Share of failed frames above which the exit code is 1."""
 
     def __post_init__(self) -> None:
-        _one_of("--split", self.split, SPLITS)
-        _one_of("--device", self.device, DEVICES)
+        check_one_of("--split", self.split, SPLITS)
+        check_device(self.device)
         if self.keypoints is not None:
-            _one_of("--keypoints", self.keypoints, KEYPOINTS)
-        _check(
+            check_one_of("--keypoints", self.keypoints, KEYPOINTS)
+        check(
             self.keypoints != "hrnet" or self.keypoint_weights is not None,
             "--keypoints hrnet needs --keypoint-weights, the path of pose_hrnet_w48_384x288.pth",
         )
-        _check(self.shard_size >= 1, f"--shard-size must be at least 1, got {self.shard_size}")
-        _check(self.limit is None or self.limit >= 1, f"--limit must be at least 1: {self.limit}")
-        _check(0 <= self.max_failed_ratio <= 1, "--max-failed-ratio must lie between 0 and 1")
-
-
-def _check(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message + ".")
-
-
-def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
-    _check(value in allowed, f"{option} must be one of {', '.join(allowed)}, got {value!r}")
+        check(self.shard_size >= 1, f"--shard-size must be at least 1, got {self.shard_size}")
+        check(self.limit is None or self.limit >= 1, f"--limit must be at least 1: {self.limit}")
+        check(0 <= self.max_failed_ratio <= 1, "--max-failed-ratio must lie between 0 and 1")

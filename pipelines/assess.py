@@ -16,6 +16,7 @@ from hierprob3d.configs.prediction import RefinementConfig
 from hierprob3d.configs.training import DataConfig
 from hierprob3d.model.body.mesh_body import load_body
 from hierprob3d.model.network.checkpoints import load_distribution_net, sha256_of, weights_path
+from hierprob3d.model.network.device import resolve_device
 from hierprob3d.model.network.distribution_net import DistributionNet
 from hierprob3d.pipelines.command.usage import EXIT_DONE, UsageError
 from hierprob3d.pipelines.results.photo_figures import person_fits, photo_figures, photo_markdown
@@ -26,7 +27,6 @@ from hierprob3d.training.assessment.evaluation_set import HELDBACK_POSES
 from hierprob3d.training.people import rendered_set
 from hierprob3d.training.people.people_description import DESCRIPTION_FILE
 from hierprob3d.training.people.people_setup import PoseChoice
-from hierprob3d.transforms.batch.models import resolve_device
 
 RECORD_FILE, MARKDOWN_FILE = "assessment.json", "assessment.md"
 PICTURES = "pictures"

@@ -16,6 +16,7 @@ from typing import Any
 import apache_beam as beam
 
 from hierprob3d.configs.evaluation import PROTOCOLS, EvaluateConfig
+from hierprob3d.model.network.device import resolve_device
 from hierprob3d.pipelines.command.evaluation_options import add_evaluate_options, config_from_args
 from hierprob3d.pipelines.command.usage import EXIT_DONE, EXIT_FAILURES, UsageError
 from hierprob3d.pipelines.evaluation.comparison import METRICS_FILE, compare, comparison_table
@@ -32,7 +33,7 @@ from hierprob3d.pipelines.run.execution import attempt, new_pipeline
 from hierprob3d.pipelines.run.manifest import Manifest, new_run_id, read_outcome
 from hierprob3d.pipelines.run.progress import Progress, polling_interval, published_items
 from hierprob3d.pipelines.run.worker_plan import WorkerPlan, plan_workers
-from hierprob3d.transforms.batch.models import file_hashes, resolve_device
+from hierprob3d.transforms.batch.models import file_hashes
 from hierprob3d.transforms.evaluation.evaluation_models import (
     evaluation_files,
     load_evaluator,

@@ -12,6 +12,7 @@ from typing import Any
 import apache_beam as beam
 
 from hierprob3d.configs.prediction import PredictConfig
+from hierprob3d.model.network.device import resolve_device
 from hierprob3d.pipelines.command.predict_options import add_predict_options, config_from_args
 from hierprob3d.pipelines.command.usage import EXIT_DONE, EXIT_FAILURES, OneLineParser
 from hierprob3d.pipelines.run.earlier_rows import (
@@ -28,7 +29,7 @@ from hierprob3d.pipelines.run.manifest import Manifest, new_run_id, read_outcome
 from hierprob3d.pipelines.run.progress import Progress, polling_interval, published_items
 from hierprob3d.pipelines.run.summary import dry_run_text, summary_text
 from hierprob3d.pipelines.run.worker_plan import WorkerPlan, plan_workers
-from hierprob3d.transforms.batch.models import Models, load_models, model_hashes, resolve_device
+from hierprob3d.transforms.batch.models import Models, load_models, model_hashes
 from hierprob3d.transforms.inputs.items import Shard
 from hierprob3d.transforms.inputs.listing import Listing, list_inputs
 from hierprob3d.transforms.inputs.planning import (

@@ -18,14 +18,14 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
-from hierprob3d.configs.preprocessing import DEVICES, KEYPOINTS, SPLITS, PreprocessConfig
+from hierprob3d.configs.preprocessing import KEYPOINTS, SPLITS, PreprocessConfig
 from hierprob3d.model.body.skeleton import NUM_BETAS, NUM_JOINTS, NUM_KEYPOINTS
+from hierprob3d.model.network.device import resolve_device
 from hierprob3d.pipelines.command.usage import EXIT_DONE, EXIT_FAILURES, UsageError
 from hierprob3d.pipelines.run.execution import attempt, new_pipeline
 from hierprob3d.pipelines.run.manifest import Manifest, new_run_id, read_outcome
 from hierprob3d.pipelines.run.progress import Progress, polling_interval, published_items
 from hierprob3d.pipelines.run.worker_plan import WorkerPlan, plan_workers
-from hierprob3d.transforms.batch.models import resolve_device
 from hierprob3d.transforms.datasets.pw3d import keypoints_name, labels_name
 from hierprob3d.transforms.datasets.pw3d_plan import PreprocessShard, list_sequences, plan_shards
 from hierprob3d.transforms.datasets.pw3d_preprocess import (
@@ -49,7 +49,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "--split": {"choices": SPLITS, "help": "part of 3DPW (test)"},
     "--keypoints": {"choices": KEYPOINTS, "help": "also find COCO keypoints in every crop"},
     "--keypoint-weights": {"metavar": "PATH", "help": "weights of the keypoint model (HRNet)"},
-    "--device": {"choices": DEVICES, "help": "where the keypoint model computes (auto)"},
+    "--device": {"metavar": "NAME", "help": "auto, cpu, cuda or cuda:N, for keypoints (auto)"},
     "--shard-size": {"type": int, "metavar": "N", "help": "frames per unit of work (64)"},
     "--limit": {"type": int, "metavar": "N", "help": "at most N new frames in this run"},
     "--retry-failed": {"action": "store_true", "help": "do failed frames again"},

@@ -8,7 +8,6 @@ from typing import Any
 
 from hierprob3d.configs.evaluation import (
     DATASETS,
-    DEVICES,
     KEYPOINTS,
     METRIC_NAMES,
     PROTOCOLS,
@@ -34,7 +33,7 @@ _OPTIONS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         ("--keypoint-weights", {"metavar": "PATH", "help": "HRNet, to preprocess raw 3dpw"}),
         ("--keypoint-threshold", {"type": float, "metavar": "X", "help": "confidence of a visible "
                                   "limb keypoint (3dpw 0.6, movenet 0.3, ssp3d none)"}),
-        ("--device", {"choices": DEVICES, "help": "where networks compute (auto)"}),
+        ("--device", {"metavar": "NAME", "help": "auto, cpu, cuda or cuda:N (auto)"}),
     ],
     "metrics": [
         ("--protocol", {"choices": tuple(PROTOCOLS), "help": "how distances are taken (paper)"}),

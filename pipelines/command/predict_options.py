@@ -11,7 +11,6 @@ import yaml
 
 from hierprob3d.configs.prediction import (
     DETECTORS,
-    DEVICES,
     GENDERS,
     KEYPOINTS,
     PEOPLE,
@@ -58,6 +57,8 @@ _GROUPS: dict[str, list[tuple[tuple[str, ...], dict[str, Any]]]] = {
         (("--limit",), {"type": int, "metavar": "N", "help": "at most N new items in this run"}),
         (("--max-megapixels",), {"type": float, "metavar": "X",
          "help": "larger pictures become error rows, undecoded (100)"}),
+        (("--check-sources",), {"action": "store_true",
+         "help": "ask for the version of what lists name; what changed is done again"}),
     ],
     "models": [
         (("--body-model",), {"metavar": "open|PATH",
@@ -70,12 +71,14 @@ _GROUPS: dict[str, list[tuple[tuple[str, ...], dict[str, Any]]]] = {
         (("--cropped-images",), {"dest": "detector", "action": "store_const", "const": "none",
          "help": "the same as --detector none"}),
         (("--detector-weights",), {"metavar": "PATH", "help": "weights of the detector"}),
+        (("--detector-threshold",), {"type": float, "metavar": "X",
+         "help": "score of a person (0.2 movenet, 0.95 maskrcnn)"}),
         (("--keypoints",), {"choices": KEYPOINTS, "help": "keypoint model (movenet)"}),
         (("--keypoint-weights",), {"metavar": "PATH", "help": "its weights; hrnet needs them"}),
         (("--keypoint-threshold",), {"type": float, "metavar": "X",
          "help": "confidence of a visible limb keypoint (0.3 movenet, 0.75 hrnet)"}),
         (("--people",), {"choices": PEOPLE, "help": "everybody, or the centre-most person (all)"}),
-        (("--device",), {"choices": DEVICES, "help": "where networks compute (auto)"}),
+        (("--device",), {"metavar": "NAME", "help": "auto, cpu, cuda or cuda:N (auto)"}),
     ],
     "uncertainty": [
         (("--num-samples",), {"type": int, "metavar": "N", "help": "bodies per person (50)"}),
@@ -101,6 +104,8 @@ _GROUPS: dict[str, list[tuple[tuple[str, ...], dict[str, Any]]]] = {
         (("--dry-run",), {"action": "store_true", "help": "check everything, write nothing"}),
         (("--max-failed-ratio",), {"type": float, "metavar": "X",
          "help": "exit code 1 above this share of failures (0.5)"}),
+        (("--time-limit-per-item",), {"type": float, "metavar": "X",
+         "help": "seconds after which an item becomes an error row (300)"}),
     ],
 }  # fmt: skip
 """Option names and their argparse details, by the heading under which --help shows them."""
@@ -127,13 +132,14 @@ def config_from_args(args: argparse.Namespace, parser: argparse.ArgumentParser) 
     refuse_without(values, "keypoint_error", "refine")
     return PredictConfig(
         source=SourceConfig(
-            **_take(values, "frame_step", "fps", "limit", "max_megapixels"),
+            **_take(values, "frame_step", "fps", "limit", "max_megapixels", "check_sources"),
             inputs=tuple(values["inputs"]),
         ),
         models=ModelsConfig(
             **_take(
                 values, "body_model", "gender", "weights", "detector", "detector_weights",
-                "keypoints", "keypoint_weights", "keypoint_threshold", "people", "device",
+                "detector_threshold", "keypoints", "keypoint_weights", "keypoint_threshold",
+                "people", "device",
             )
         ),
         sampling=SamplingConfig(
@@ -146,7 +152,7 @@ def config_from_args(args: argparse.Namespace, parser: argparse.ArgumentParser) 
         run=RunConfig(
             **_take(
                 values, "output", "shard_size", "batch_size", "retry_failed", "overwrite",
-                "dry_run", "max_failed_ratio",
+                "dry_run", "max_failed_ratio", "time_limit_per_item",
             ),
             visualise=_as_set(values.get("visualise", "")),
         ),

@@ -18,7 +18,7 @@ class StageClock:
 
     def __init__(self, device: torch.device | None = None) -> None:
         self.seconds: dict[str, float] = {}
-        self._on_gpu = device is not None and device.type == "cuda"
+        self._device = device if device is not None and device.type == "cuda" else None
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -27,7 +27,7 @@ class StageClock:
         try:
             yield
         finally:
-            if self._on_gpu:
-                torch.cuda.synchronize()
+            if self._device is not None:
+                torch.cuda.synchronize(self._device)
             elapsed = time.perf_counter() - start
             self.seconds[name] = self.seconds.get(name, 0.0) + elapsed

@@ -17,6 +17,7 @@ from hierprob3d.model.body.keypoint_body import KeypointBody
 from hierprob3d.model.body.measurements import BodyMeasurer
 from hierprob3d.model.body.mesh_body import Body, load_body
 from hierprob3d.model.network.checkpoints import load_distribution_net, sha256_of, weights_path
+from hierprob3d.model.network.device import resolve_device
 from hierprob3d.model.network.distribution_net import DistributionNet
 from hierprob3d.model.people.keypoint_estimators import (
     HRNetKeypoints,
@@ -70,14 +71,6 @@ def use_threads(num_threads: int) -> None:
     """Limits the threads of torch and OpenCV in this process."""
     torch.set_num_threads(num_threads)
     cv2.setNumThreads(num_threads)
-
-
-def resolve_device(name: str) -> torch.device:
-    """The device behind auto, cpu or cuda."""
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("--device cuda: PyTorch finds no usable GPU here; use --device cpu.")
-    use_gpu = name == "cuda" or (name == "auto" and torch.cuda.is_available())
-    return torch.device("cuda" if use_gpu else "cpu")
 
 
 def model_files(config: ModelsConfig) -> dict[str, Path]:
@@ -155,6 +148,7 @@ def _load_models(config: ModelsConfig) -> Models:
 def _detector(config: ModelsConfig, device: torch.device) -> PersonDetector | None:
     if config.detector == "none":
         return None
-    if config.detector == "maskrcnn":
-        return MaskRCNNDetector(config.detector_weights, device)
-    return MoveNetDetector(config.detector_weights, device)
+    detector = MaskRCNNDetector if config.detector == "maskrcnn" else MoveNetDetector
+    if config.detector_threshold is None:
+        return detector(config.detector_weights, device)
+    return detector(config.detector_weights, device, min_score=config.detector_threshold)

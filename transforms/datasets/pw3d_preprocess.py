@@ -15,11 +15,12 @@ import pyarrow as pa
 
 from hierprob3d.configs.preprocessing import PreprocessConfig
 from hierprob3d.model.body.mesh_body import Body, load_body
+from hierprob3d.model.network.device import resolve_device
 from hierprob3d.model.people.keypoint_estimators import KeypointEstimator
 from hierprob3d.model.people.person_detectors import whole_picture
 from hierprob3d.model.picture.crops import BOX_SCALE_FACTOR
 from hierprob3d.transforms.batch.isolation import Failure, call_each, call_isolated, successes
-from hierprob3d.transforms.batch.models import keypoint_estimator, resolve_device, use_threads
+from hierprob3d.transforms.batch.models import keypoint_estimator, use_threads
 from hierprob3d.transforms.inputs.items import Item
 from hierprob3d.transforms.inputs.picture_files import read_picture
 from hierprob3d.transforms.inputs.uris import absolute

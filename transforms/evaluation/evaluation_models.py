@@ -10,8 +10,9 @@ from hierprob3d.configs.evaluation import EvaluateConfig
 from hierprob3d.model.body.mesh_body import load_body
 from hierprob3d.model.body.skeleton import ALWAYS_VISIBLE
 from hierprob3d.model.network.checkpoints import load_distribution_net, weights_path
+from hierprob3d.model.network.device import resolve_device
 from hierprob3d.model.people.keypoint_estimators import MoveNetKeypoints
-from hierprob3d.transforms.batch.models import check_same_body, resolve_device
+from hierprob3d.transforms.batch.models import check_same_body
 from hierprob3d.transforms.datasets.labels import EvalDataset, VisibilityRule
 from hierprob3d.transforms.datasets.pw3d import Pw3dDataset
 from hierprob3d.transforms.datasets.ssp3d import Ssp3dDataset

@@ -1,0 +1,58 @@
+"""What configurations refuse, each with one line that names the option or setting."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from typing import Any
+
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+
+
+def check(condition: bool, message: str) -> None:
+    """Raise ValueError with the message unless the condition holds."""
+    if not condition:
+        raise ValueError(message + ".")
+
+
+def check_at_least(config: Any, lowest: float, *names: str) -> None:
+    """Raise ValueError where a value, named as users write it, is lower; None passes."""
+    for name in names:
+        value = _value(config, name)
+        check(value is None or value >= lowest, f"{name} must be at least {lowest}, got {value}")
+
+
+def check_shares(config: Any, *names: str) -> None:
+    """Raise ValueError where a value, named as users write it, is no share; None passes."""
+    for name in names:
+        value = _value(config, name)
+        check(value is None or 0 <= value <= 1, f"{name} must lie in 0..1, got {value}")
+
+
+def check_one_of(name: str, value: Any, choices: Iterable[Any]) -> None:
+    """Raise ValueError where a value is none of the choices; names the nearest."""
+    known = [str(choice) for choice in choices]
+    check(
+        str(value) in known,
+        f"{name} must be one of {', '.join(known)}, got {value!r}.{nearest(str(value), known)}",
+    )
+
+
+def check_device(value: str) -> None:
+    """Raise ValueError where a text names no device."""
+    check(
+        _DEVICE.fullmatch(value) is not None,
+        f"--device must be auto, cpu, cuda or cuda:N, got {value!r}",
+    )
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint such as ` Did you mean --seed?`, empty when nothing is near."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f" Did you mean {near[0]}?" if near else ""
+
+
+def _value(config: Any, name: str) -> Any:
+    """The value behind `--some-name` or `section.some_name`."""
+    return getattr(config, name.rpartition(".")[2].lstrip("-").replace("-", "_"))
