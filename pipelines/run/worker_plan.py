@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from hierprob3d.pipelines.command.beam_options import (
     is_local_runner,
@@ -13,6 +12,7 @@ from hierprob3d.pipelines.command.beam_options import (
     pipeline_flags,
     runner_name,
 )
+from hierprob3d.transforms.batch.memory import memory_bytes
 
 IN_MEMORY = "in_memory"
 MULTI_PROCESSING = "multi_processing"
@@ -89,7 +89,7 @@ def plan_workers(beam_words: Sequence[str], num_items: int, on_gpu: bool) -> Wor
 
 def default_workers(cores: int, on_gpu: bool) -> int:
     """Processes that cores, memory and GPU allow."""
-    by_memory = int(memory_gib() // _GIB_PER_WORKER)
+    by_memory = int(memory_bytes() / 2**30 // _GIB_PER_WORKER)
     limit = _MAX_WORKERS_PER_GPU if on_gpu else cores
     return max(1, min(cores, by_memory, limit))
 
@@ -99,15 +99,6 @@ def num_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def memory_gib() -> float:
-    """Memory of the machine, or what a container leaves of it."""
-    sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    limit = Path("/sys/fs/cgroup/memory.max")
-    if limit.is_file() and (text := limit.read_text().strip()).isdigit():
-        sizes.append(int(text))
-    return min(sizes) / 2**30
 
 
 def _without(flags: Sequence[str], *names: str) -> list[str]:

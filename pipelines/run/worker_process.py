@@ -15,6 +15,13 @@ from hierprob3d.transforms.store.locking import leave_with
 STOP_FILE_VARIABLE = "HIERPROB3D_STOP_FILE"
 """Environment variable with the path of a file that tells workers to leave."""
 
+LOG_FOLDER_VARIABLE = "HIERPROB3D_WORKER_LOGS"
+"""Environment variable with the folder of the files that take the workers' stderr."""
+
+_CONTROL_VARIABLE = "CONTROL_API_SERVICE_DESCRIPTOR"
+_SECONDS_TO_CONNECT = 20.0
+"""Within one machine it takes milliseconds; Beam would try for two minutes."""
+
 
 def main() -> None:
     """Serves the runner that started this process until it is done."""
@@ -24,6 +31,7 @@ def main() -> None:
     # Imported late: Beam complains about missing cloud libraries while it is imported.
     from apache_beam.runners.worker import sdk_worker_main
 
+    _check_connection()
     sdk_worker_main.main(sys.argv)
 
 
@@ -34,5 +42,19 @@ def _hush() -> None:
     logging.getLogger().addHandler(handler)
 
 
-if __name__ == "__main__":
-    main()
+def _check_connection() -> None:
+    """Ends this process in one line if the runner cannot be reached."""
+    import grpc
+    from apache_beam.portability.api import endpoints_pb2
+    from google.protobuf import text_format
+
+    runner = endpoints_pb2.ApiServiceDescriptor()
+    text_format.Parse(os.environ[_CONTROL_VARIABLE], runner)
+    with grpc.insecure_channel(runner.url) as channel:
+        try:
+            grpc.channel_ready_future(channel).result(timeout=_SECONDS_TO_CONNECT)
+        except grpc.FutureTimeoutError:
+            sys.exit(
+                f"the run could not be reached at {runner.url} within {_SECONDS_TO_CONNECT:g} s; "
+                "is the name localhost known here, and the loopback device up?"
+            )

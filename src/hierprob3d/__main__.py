@@ -1,8 +1,29 @@
-"""`python -m hierprob3d`: the same as the command `hierprob3d`."""
+"""`python -m hierprob3d` and the command `hierprob3d`."""
 
 import sys
 
-from hierprob3d.pipelines.command.cli import main
+from hierprob3d.module_path import put_in_order
+
+TYPE_CHECKING = False  # as typing's; see the package's __init__
+if TYPE_CHECKING:
+    import logging
+
+
+def main() -> int:
+    """Exit code of the command in `sys.argv`; nothing of the current folder shadows a module."""
+    put_in_order()
+    import logging
+
+    from hierprob3d.pipelines.command.cli import main as run_command
+
+    logging.getLogger().addFilter(_is_no_beam_chatter)
+    return run_command()
+
+
+def _is_no_beam_chatter(record: "logging.LogRecord") -> bool:
+    """Drops what Beam says on import about Google Cloud libraries, which nobody here needs."""
+    return "apitools" not in str(record.msg)
+
 
 if __name__ == "__main__":
     sys.exit(main())

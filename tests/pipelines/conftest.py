@@ -69,7 +69,7 @@ def command(open_weights: Path) -> list[str]:
 @pytest.fixture(scope="session")
 def process_environment() -> dict[str, str]:
     """Environment in which the command line finds this code from any folder."""
-    return {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+    return {**os.environ, "PYTHONPATH": str(REPOSITORY / "src"), "OMP_NUM_THREADS": "1"}
 
 
 def read_rows(output: Path, table: str) -> pa.Table:

@@ -136,12 +136,16 @@ def test_option_values() -> None:
 
 def test_worker_plans(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hierprob3d.pipelines.run.worker_plan.num_cores", lambda: 8)
-    monkeypatch.setattr("hierprob3d.pipelines.run.worker_plan.memory_gib", lambda: 64.0)
+    monkeypatch.setattr(
+        "hierprob3d.pipelines.run.worker_plan.memory_bytes", lambda: int(64.0 * 2**30)
+    )
     few, many = plan_workers([], 3, on_gpu=False), plan_workers([], 1000, on_gpu=False)
     assert (few.starts_processes, few.num_workers, few.num_threads) == (False, 1, 4)
     assert (many.starts_processes, many.num_workers, many.num_threads) == (True, 8, 1)
     assert plan_workers([], 1000, on_gpu=True).num_workers == 4
-    monkeypatch.setattr("hierprob3d.pipelines.run.worker_plan.memory_gib", lambda: 7.0)
+    monkeypatch.setattr(
+        "hierprob3d.pipelines.run.worker_plan.memory_bytes", lambda: int(7.0 * 2**30)
+    )
     assert plan_workers([], 1000, on_gpu=False).num_workers == 2  # 3 GiB each
     asked = plan_workers(["--direct_num_workers", "3"], 3, on_gpu=False)
     assert (asked.starts_processes, asked.num_workers) == (True, 3)

@@ -1,0 +1,124 @@
+"""Looks after the worker processes of a local run: their environment and their end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+from hierprob3d.module_path import child_environment
+from hierprob3d.transforms.batch.memory import oom_kills
+
+from .lost_worker import LostWorker
+from .worker_process import LOG_FOLDER_VARIABLE, STOP_FILE_VARIABLE
+
+_BEAM_WORKER_THREAD = "run_worker"
+"""Name of the threads in which Beam's local runner waits for its worker processes."""
+
+_SECONDS_TO_LEAVE = 10.0
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_NO_GRPC_PROXY = "no_grpc_proxy"
+
+
+class WorkerWatch:
+    """Ends a run whose worker process died, and the workers of a run that ends early.
+
+    Beam would wait for ever for the answer of a lost worker: it learns of the loss in a thread
+    that nobody asks, where it raises. Here that wakes the main thread, by a real signal: the mere
+    note of one (`_thread.interrupt_main`) is not seen by a thread that waits for a lock.
+    """
+
+    def __init__(self) -> None:
+        self.loss: LostWorker | None = None
+        """How a worker process ended, None as long as all are well."""
+
+        self._folder = tempfile.TemporaryDirectory(prefix="hierprob3d-")
+        self._stop_file = Path(self._folder.name) / "stop"
+        self._oom_kills = oom_kills()
+        self._other_hook = threading.excepthook
+        self._handlers: dict[signal.Signals, Any] = {}
+        self._environment: dict[str, str | None] = {}
+
+    def __enter__(self) -> WorkerWatch:
+        self._environment = _exchange_environment(
+            child_environment()
+            | no_proxy_for_workers(os.environ)
+            | {STOP_FILE_VARIABLE: str(self._stop_file), LOG_FOLDER_VARIABLE: self._folder.name}
+        )
+        self._other_hook, threading.excepthook = threading.excepthook, self._notice
+        if threading.current_thread() is threading.main_thread():
+            self._handlers = {kind: signal.signal(kind, self._interrupt) for kind in _ENDING}
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            self._end_workers()
+            for thread in threading.enumerate():
+                if thread.name == _BEAM_WORKER_THREAD:
+                    thread.join(_SECONDS_TO_LEAVE)
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        threading.excepthook = self._other_hook
+        _exchange_environment(self._environment)
+        self._folder.cleanup()
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        """Lets the workers leave first: Beam waits for them before it lets an exception through."""
+        self._end_workers()
+        raise KeyboardInterrupt
+
+    def _end_workers(self) -> None:
+        self._stop_file.touch()
+        # What Beam has to say about connections that end is no news now.
+        logging.getLogger("apache_beam").setLevel(logging.CRITICAL + 1)
+
+    def _notice(self, failure: threading.ExceptHookArgs) -> None:
+        """Called by Python with what a thread raised."""
+        if self._stop_file.exists():
+            return  # threads of Beam whose worker was told to leave
+        if failure.thread is None or failure.thread.name != _BEAM_WORKER_THREAD:
+            self._other_hook(failure)
+            return
+        self.loss = LostWorker.of(
+            str(failure.exc_value), Path(self._folder.name), oom_kills() > self._oom_kills
+        )
+        sys.stderr.write(self.loss.traceback)
+        self._end_workers()
+        main_thread = threading.main_thread().ident
+        assert main_thread is not None  # it has been started
+        signal.pthread_kill(main_thread, signal.SIGINT)
+
+
+def no_proxy_for_workers(environment: Mapping[str, str]) -> dict[str, str]:
+    """Variables by which gRPC reaches this machine without a proxy.
+
+    gRPC asks the proxies of `http_proxy` and its like even for the runner on this machine. The
+    exceptions are made under the name that gRPC alone reads, and reads in place of `no_proxy`:
+    proxies serve the stores of inputs and outputs as before.
+    """
+    listed = environment.get(_NO_GRPC_PROXY) or environment.get("no_proxy") or ""
+    return {_NO_GRPC_PROXY: ",".join([*filter(None, listed.split(",")), *_LOOPBACK])}
+
+
+def _exchange_environment(variables: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Sets environment variables, or removes those that are None; what they were before."""
+    before = {name: os.environ.get(name) for name in variables}
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    return before
