@@ -11,7 +11,7 @@ GENDERS = ("neutral", "male", "female")
 DETECTORS = ("movenet", "maskrcnn", "none")
 KEYPOINTS = ("movenet", "hrnet")
 PEOPLE = ("all", "centre")
-SAVES = ("samples", "vertices")
+SAVES = ("samples", "vertices", "vertex_spread")
 PICTURES = ("crops", "uncropped", "samples")
 
 
@@ -114,7 +114,7 @@ class SamplingConfig:
     """Body samples per person; every spread in metres is computed from them."""
 
     uncertainty: bool = True
-    """False: no samples and no per-vertex spread. Closed-form columns stay."""
+    """False: no samples and no spread in metres. Closed-form columns stay."""
 
     paper_rule: bool = False
     """True: vertices of samples use the mean shape and the mode's global rotation, as the paper's
@@ -125,17 +125,18 @@ class SamplingConfig:
     """Seed of all draws. A person's draws depend on it, the item and the person's index alone."""
 
     save: frozenset[str] = field(default_factory=frozenset)
-    """Additional columns: samples, vertices."""
+    """Additional columns: samples, vertices, vertex_spread."""
 
     def __post_init__(self) -> None:
         check(self.num_samples >= 1, f"--num-samples must be at least 1, got {self.num_samples}")
         check(0 <= self.seed < 2**63, f"--seed must lie in 0 .. 2**63 - 1, got {self.seed}")
         for name in self.save:
             check_one_of("--save", name, SAVES)
-        check(
-            self.uncertainty or "samples" not in self.save,
-            "--save samples and --no-uncertainty exclude each other",
-        )
+        for name in ("samples", "vertex_spread"):
+            check(
+                self.uncertainty or name not in self.save,
+                f"--save {name} and --no-uncertainty exclude each other",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -154,10 +154,14 @@ def _parse_filter(text: str) -> tuple[str, str]:
 
 def _selected(folder: RunFolder, selection: Sequence[tuple[str, str]]) -> Iterator[_Selected]:
     """The people of each part that match all patterns; parts without any are left out."""
+    tracks = folder.track_ids()
     for part in folder.people_parts(_PARAMETER_COLUMNS):
-        rows = [row for row in part.table.to_pylist() if _matches(row, selection)]
-        if rows:
-            yield _Selected(part, rows)
+        rows = part.table.to_pylist()
+        for row in rows:
+            row["track_id"] = tracks.get((row["item_id"], row["person_index"]))
+        wanted = [row for row in rows if _matches(row, selection)]
+        if wanted:
+            yield _Selected(part, wanted)
 
 
 def _check_refined(folder: RunFolder) -> None:

@@ -6,6 +6,7 @@ Results are Parquet tables below --output. The same command again does only what
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import Any
 
@@ -186,7 +187,12 @@ def _context(config: PredictConfig, plan: WorkerPlan) -> RunContext:
         config=config,
         layout=layout_of(config, models),
         body_metadata=file_metadata(
-            family=body.family, gender=body.gender, body_sha256=body.sha256
+            family=body.family,
+            gender=body.gender,
+            body_sha256=body.sha256,
+            body_model="open" if config.models.body_model == "open" else os.path.abspath(body.path),
+            num_samples=config.sampling.num_samples,
+            paper_rule=config.sampling.paper_rule,
         ),
         num_threads=plan.num_threads,
     )

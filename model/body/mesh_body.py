@@ -152,8 +152,11 @@ class Body(nn.Module):
             ShapedBody of B people, to be posed any number of times.
         """
         vertices = self.v_template + (betas @ self.shapedirs).unflatten(-1, (-1, 3))
-        joints = self.joint_template + (betas @ self.joint_shapedirs).unflatten(-1, (-1, 3))
-        return ShapedBody(vertices, joints)
+        return ShapedBody(vertices, self.rest_joints(betas))
+
+    def rest_joints(self, betas: Tensor) -> Tensor:
+        """Joints (B, 24, 3) in T-pose of shapes (B, 10), metres; no mesh is made."""
+        return self.joint_template + (betas @ self.joint_shapedirs).unflatten(-1, (-1, 3))
 
     def pose(
         self, shaped: ShapedBody, pose_rotmats: Tensor, global_rotmat: Tensor

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hierprob3d.model.body.mesh_body import Body
+from hierprob3d.model.body.mesh_body import Body, joint_transforms
 from hierprob3d.model.body.skeleton import NUM_BETAS, NUM_BODY_JOINTS
 from hierprob3d.model.network.distribution_net import NetOutput
 from hierprob3d.model.picture.cameras import half_turn_x
@@ -229,6 +229,23 @@ def pose_samples(samples: Samples, body: Body) -> tuple[Tensor, Tensor]:
     pose, betas, global_rotmat = (values.flatten(0, 1) for values in samples)
     vertices, joints = body(betas, pose, global_rotmat)
     return vertices.unflatten(0, (-1, num_samples)), joints.unflatten(0, (-1, num_samples))
+
+
+def joints_of_samples(samples: Samples, body: Body) -> Tensor:
+    """SMPL joints (P, N, 24, 3) of drawn parameters, metres, body frame; no mesh is made."""
+    num_samples = samples.pose.shape[1]
+    pose, betas, global_rotmat = (values.flatten(0, 1) for values in samples)
+    _, joints = joint_transforms(body.rest_joints(betas), pose[:, None], global_rotmat)
+    return joints[:, 0].unflatten(0, (-1, num_samples))
+
+
+def with_paper_rule(samples: Samples, people: PersonParameters) -> Samples:
+    """The samples as the paper's code poses them: mean shape and the mode's global rotation."""
+    return Samples(
+        samples.pose,
+        people.shape_mean[:, None].expand_as(samples.betas),
+        people.global_rotmat[:, None].expand_as(samples.global_rotmat),
+    )
 
 
 def _draw_global(

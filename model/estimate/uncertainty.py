@@ -9,12 +9,12 @@ from torch import Tensor
 
 
 def vertex_spread(vertices: Tensor) -> Tensor:
-    """Mean distance of each vertex's samples from their mean, the paper's per-vertex uncertainty.
+    """Mean distance of each point's samples from their mean, the paper's per-vertex uncertainty.
 
     Whether the samples include shape is the caller's choice; the paper's pictures use one shape.
 
     Args:
-        vertices: (B, N, V, 3) N posed samples of each body, metres.
+        vertices: (B, N, V, 3) N posed samples of the vertices or joints of each body, metres.
 
     Returns:
         (B, V) metres; 0 for a single sample.

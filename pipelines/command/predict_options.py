@@ -82,9 +82,9 @@ _GROUPS: dict[str, list[tuple[tuple[str, ...], dict[str, Any]]]] = {
     ],
     "uncertainty": [
         (("--num-samples",), {"type": int, "metavar": "N", "help": "bodies per person (50)"}),
-        (("--no-uncertainty",), {"action": "store_true", "help": "no samples, no vertex spread"}),
+        (("--no-uncertainty",), {"action": "store_true", "help": "no samples, no spreads in m"}),
         (("--paper-uncertainty",), {"action": "store_true",
-         "help": "vertex spread with the mean shape, as the paper's code"}),
+         "help": "spreads with the mean shape, as the paper's code"}),
         (("--seed",), {"type": int, "metavar": "N", "help": "seed of all draws (0)"}),
         (("--save",), {"metavar": "LIST", "help": f"more columns: {','.join(SAVES)}"}),
     ],

@@ -19,6 +19,11 @@ from hierprob3d.pipelines.command.usage import UsageError
 from hierprob3d.transforms.store.output_folder import RUNS, TABLES, OutputFolder
 from hierprob3d.transforms.tables.schema import errors_schema, frames_schema
 
+TRACKS = "tracks"
+"""Folder of the table that names people of videos over time, where there is one."""
+
+_TRACK_COLUMNS = ("item_id", "person_index", "track_id")
+
 
 @dataclass(frozen=True)
 class PeoplePart:
@@ -109,6 +114,16 @@ class RunFolder:
         """Some columns of all people; None where no person was found."""
         tables = [part.table for part in self.people_parts(columns)]
         return _concatenate(tables) if tables else None
+
+    def track_ids(self) -> dict[tuple[str, int], int]:
+        """Track of each person by item id and person index; empty where nothing was tracked."""
+        tracks: dict[tuple[str, int], int] = {}
+        for name in self.store.names(TRACKS):
+            if name.endswith(".parquet") and not name.startswith("."):
+                rows = self.store.read_part(f"{TRACKS}/{name}", list(_TRACK_COLUMNS)).to_pydict()
+                keys = zip(rows["item_id"], rows["person_index"], strict=True)
+                tracks |= zip(keys, rows["track_id"], strict=True)
+        return tracks
 
     def _finished_parts(self, table: str) -> list[str]:
         return [name for name in self.store.parts(table) if _base(name) in self._finished]

@@ -19,10 +19,12 @@ from hierprob3d.model.estimate.reconstruction import (
     pose_samples,
     streams_of_rows,
 )
+from hierprob3d.model.estimate.uncertainty import vertex_spread
 from hierprob3d.model.picture.cameras import half_turn_x, project_body
 from hierprob3d.model.rotation.matrix_fisher import MatrixFisher
 from hierprob3d.model.rotation.rotations import rotvec_to_rotmat
 from hierprob3d.transforms.inputs.items import Item, frame_item, picture_item
+from hierprob3d.transforms.tables.rows import table_of
 from hierprob3d.transforms.tables.schema import (
     PeopleLayout,
     errors_schema,
@@ -46,7 +48,7 @@ def person_row(item: Item, index: int, body: Body, **changes: Any) -> dict[str, 
     pose = rotvec_to_rotmat(rotvec)
     row: dict[str, Any] = {
         "item_id": item.item_id, "uri": item.uri, "frame_index": item.frame_index,
-        "time_s": item.time_s, "person_index": index, "track_id": None,
+        "time_s": item.time_s, "person_index": index,
         "bbox": [100.0, 40.0, 400.0, 500.0], "bbox_score": 0.9,
         "crop": [220.0, 260.0, 480.0], "camera": [0.8, 0.05, 0.1],
         "pose_F": ((20 + 20 * index) * pose).flatten(), "pose_mode": pose.flatten(),
@@ -61,14 +63,16 @@ def person_row(item: Item, index: int, body: Body, **changes: Any) -> dict[str, 
     vertices, joints = body(people.shape_mean, people.pose_mode, people.global_rotmat)
     coco = project_body(body.coco_joints(vertices, joints), people.camera, people.crop)
     samples = draw_samples(people, streams_of_rows([row]), NUM_SAMPLES)
-    spread = pose_samples(samples, body)[0]
+    meshes, sampled_joints = pose_samples(samples, body)
+    from_pelvis = sampled_joints - sampled_joints[:, :, :1]
     camera_joints = half_turn_x(joints)[0]
     row |= {
         "keypoints": torch.cat([coco[0], torch.full((17, 1), 0.8)], dim=-1).flatten(),
         "joints2d": coco.flatten(), "pelvis": camera_joints[0],
         "joints3d": (camera_joints - camera_joints[0]).flatten(),
         "pose_spread_deg": MatrixFisher(people.pose_F[0]).angular_spread_deg(),
-        "vertex_spread_m": (spread - spread.mean(1, keepdim=True)).norm(dim=-1).mean(1)[0],
+        "joint_spread_m": vertex_spread(from_pelvis)[0],
+        "vertex_spread_m": vertex_spread(meshes)[0],
     }  # fmt: skip
     return {name: _plain(value) for name, value in row.items()}
 
@@ -78,19 +82,16 @@ def _plain(value: Any) -> Any:
 
 
 def people_table(rows: list[dict[str, Any]], body: Body) -> pa.Table:
-    """The rows under the schema, with float16 spreads and the body's identity."""
-    layout = PeopleLayout(num_vertices=body.num_vertices, num_samples=NUM_SAMPLES)
-    metadata = file_metadata(family=body.family, gender=body.gender, body_sha256=body.sha256)
-    schema = people_schema(layout, metadata)
-    columns = []
-    for field in schema:
-        values = [row[field.name] for row in rows]
-        if field.name == "vertex_spread_m":
-            flat = pa.array(np.asarray(values, np.float16).ravel())
-            columns.append(pa.FixedSizeListArray.from_arrays(flat, body.num_vertices))
-        else:
-            columns.append(pa.array(values, field.type))
-    return pa.Table.from_arrays(columns, schema=schema)
+    """The rows under the schema, with all spreads and the body's identity."""
+    layout = PeopleLayout(
+        num_vertices=body.num_vertices, num_samples=NUM_SAMPLES, save=frozenset({"vertex_spread"})
+    )
+    metadata = file_metadata(
+        family=body.family, gender=body.gender, body_sha256=body.sha256, body_model="open",
+        num_samples=NUM_SAMPLES,
+    )  # fmt: skip
+    columns = {name: [row[name] for row in rows] for name in people_schema(layout).names}
+    return table_of(columns, people_schema(layout, metadata), len(rows))
 
 
 def _frame(item: Item, status: str, num_people: int) -> dict[str, Any]:
@@ -98,14 +99,16 @@ def _frame(item: Item, status: str, num_people: int) -> dict[str, Any]:
     return {
         "item_id": item.item_id, "uri": item.uri, "frame_index": item.frame_index,
         "time_s": item.time_s, "width": size[0], "height": size[1], "status": status,
-        "num_people": num_people, "run_id": RUN, "seconds": 0.25,
+        "num_people": num_people, "run_id": RUN, "seconds": 0.25, "source_version": None,
+        "warning": None,
     }  # fmt: skip
 
 
 def _error(item: Item, stage: str, error: str, message: str) -> dict[str, Any]:
     return {
         "item_id": item.item_id, "uri": item.uri, "frame_index": item.frame_index,
-        "person_index": None, "stage": stage, "error": error, "message": message, "run_id": RUN,
+        "person_index": None, "stage": stage, "error": error, "message": message,
+        "traceback": None, "attempts": 1, "run_id": RUN,
     }  # fmt: skip
 
 
@@ -125,8 +128,8 @@ def write_example_run(folder: Path, moved: dict[str, str] | None = None) -> list
     on_clip = {"crop": [190.0, 350.0, 170.0]}
     rows = [
         person_row(astronaut, 0, body),
-        person_row(frames[0], 0, body, track_id=3, **on_clip),
-        person_row(frames[1], 0, body, track_id=3, **on_clip),
+        person_row(frames[0], 0, body, **on_clip),
+        person_row(frames[1], 0, body, **on_clip),
         person_row(frames[1], 1, body, crop=[560.0, 240.0, 120.0]),
     ]
     lost = person_row(picture_item("/photos/lost.png"), 0, body, run_id=KILLED_RUN)
@@ -140,6 +143,8 @@ def write_example_run(folder: Path, moved: dict[str, str] | None = None) -> list
         timing = {"stage_seconds": json.dumps({"decode": 1.0, "distribution": 3.0})}
         table = pa.Table.from_pylist(table, schema=frames_schema(timing))
         _write(folder, "frames", f"part-{RUN}-{name}.parquet", table)
+    tracked = {"item_id": [item.item_id for item in frames], "person_index": [0, 0]}
+    _write(folder, "tracks", "part-0.parquet", pa.table({**tracked, "track_id": [3, 3]}))
     errors = [_error(hostile, "decode", "UnreadablePicture", "<b>the file is empty</b>")]
     table = pa.Table.from_pylist(errors, schema=errors_schema())
     _write(folder, "errors", f"part-{RUN}-00000.parquet", table)

@@ -230,7 +230,7 @@ def test_a_person_does_not_depend_on_the_others_of_its_batch(
 def assert_same_people(a: pa.Table, b: pa.Table) -> None:
     """The same people with the same numbers, up to rounding (a network of random weights)."""
     assert a["item_id"].equals(b["item_id"]) and a["person_index"].equals(b["person_index"])
-    for name in ("bbox", "keypoints", "pose_F", "pose_mode", "joints3d", "vertex_spread_m"):
+    for name in ("bbox", "keypoints", "pose_F", "pose_mode", "joints3d", "joint_spread_m"):
         left, right = (np.stack(t[name].to_pylist()).astype(float) for t in (a, b))
         np.testing.assert_allclose(left, right, atol=5e-3 * np.abs(left).max(), err_msg=name)
 
@@ -310,7 +310,7 @@ def test_cropped_images_need_no_detector_and_any_size_passes(
     assert rows["person.png"]["bbox"] == [0, 0, 512, 512]
     # The paper enlarges a cropped picture all the same: 512 to 3:4 and by 1.2.
     assert rows["person.png"]["crop"] == pytest.approx([256, 256, 512 * 4 / 3 * 1.2])
-    assert "vertex_spread_m" not in rows["person.png"]
+    assert "joint_spread_m" not in rows["person.png"]
     assert "dot.png" in rows
 
 
@@ -327,7 +327,7 @@ def test_paper_uncertainty_is_smaller_than_with_sampled_shape_and_root(
     assert predict(PERSON, "--output", tmp_path / "a", *sure) == 0
     assert predict(PERSON, "--output", tmp_path / "b", *sure, "--paper-uncertainty") == 0
     sampled, mean = (
-        np.mean(read_rows(tmp_path / name, "people")["vertex_spread_m"].to_pylist()[0])
+        np.mean(read_rows(tmp_path / name, "people")["joint_spread_m"].to_pylist()[0])
         for name in "ab"
     )
     assert 0 < mean < sampled

@@ -78,7 +78,7 @@ def test_a_refused_command_has_changed_nothing(
     before = contents(output)
     options = ("--output", output, "--people", "centre", *dry)
     assert predict(inputs, *options, "--overwrite", "--limit", 1) == 2  # a row would stay
-    assert "other columns (vertex_spread_m)" in capsys.readouterr().err
+    assert "other columns (joint_spread_m)" in capsys.readouterr().err
     for bad in ("--runner=NoRunner", "--direct_running_mode=foo", "--direct_num_workers=-1"):
         assert predict(inputs, *options, "--overwrite", bad) == 2
         assert predict(inputs, *options, "--retry-failed", bad) == 2
@@ -93,7 +93,7 @@ def test_overwrite_of_everything_may_change_the_columns(
     inputs, output = three
     assert predict(inputs, "--output", output, "--people", "centre", "--overwrite") == 0
     rows = read_rows(output, "people")
-    assert rows.num_rows == 2 and "vertex_spread_m" in rows.column_names
+    assert rows.num_rows == 2 and "joint_spread_m" in rows.column_names
 
 
 def test_rows_of_other_models_are_not_mixed(

@@ -34,7 +34,7 @@ def rows(
         "--weights", golden_checkpoints / "poseMF_shapeGaussian_net_weights.tar",
         "--keypoints", "hrnet",
         "--keypoint-weights", golden_checkpoints / "pose_hrnet_w48_384x288.pth",
-        "--paper-uncertainty", "--num-samples", NUM_SAMPLES, "--save", "vertices",
+        "--paper-uncertainty", "--num-samples", NUM_SAMPLES, "--save", "vertices,vertex_spread",
     )  # fmt: skip
     assert code == 0
     return {Path(row["uri"]).name: row for row in read_rows(output, "people").to_pylist()}

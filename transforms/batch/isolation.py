@@ -39,6 +39,8 @@ class Failure:
 
     stage: str
     error: Exception
+    attempts: int = 1
+    """How often it was tried."""
 
 
 @dataclass

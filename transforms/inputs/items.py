@@ -19,6 +19,8 @@ class Item:
     uri: str
     frame_index: int | None = None
     time_s: float | None = None
+    source_version: str | None = None
+    """Etag, or size and time of change, of what the URI names; None if unknown."""
 
     @property
     def name(self) -> str:
@@ -82,6 +84,8 @@ class Frame:
     """(H, W, 3) uint8 RGB, upright."""
 
     error: Exception | None = None
+    warning: str | None = None
+    """What to know of a picture that could be used, such as a damaged end."""
 
     @property
     def num_pixels(self) -> int:

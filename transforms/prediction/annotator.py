@@ -17,7 +17,7 @@ from . import distributions as distribution
 from . import refined_bodies as refinement
 from . import sampled_bodies as sampling
 from .detection import DETECT, KEYPOINTS, detect_people, find_keypoints
-from .drawn_pictures import DRAW, NUM_DRAWN_SAMPLES, DrawnPicture, draw_frame
+from .drawn_pictures import COLOURED, DRAW, NUM_DRAWN_SAMPLES, DrawnPicture, draw_frame
 from .proxies import PROXY, make_proxies
 
 DECODE = "decode"
@@ -100,10 +100,13 @@ class Annotator:
                 *refinement.MAY_BE_NAN,
             )
         if config.sampling.uncertainty:
-            num_drawn = NUM_DRAWN_SAMPLES if "samples" in config.run.visualise else 0
+            drawn = sampling.ForDrawing(
+                num_meshes=NUM_DRAWN_SAMPLES if "samples" in config.run.visualise else 0,
+                vertex_spread=bool(COLOURED & config.run.visualise),
+            )
             run(
                 sampling.SAMPLE,
-                lambda some: sampling.sample_bodies(some, models, config.sampling, num_drawn),
+                lambda some: sampling.sample_bodies(some, models, config.sampling, drawn),
                 *sampling.MAY_BE_NAN,
             )
         return people

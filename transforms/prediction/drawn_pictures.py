@@ -27,6 +27,9 @@ from hierprob3d.transforms.tables.schema import refined_name
 
 DRAW = "draw"
 NUM_DRAWN_SAMPLES = 8
+COLOURED = frozenset({"crops", "uncropped"})
+"""Kinds of pictures in which colours show how far the vertices of the samples lie apart."""
+
 _CROP_SIZE = 512
 _MAX_UNCROPPED_SIDE = 2048
 """Larger photographs are drawn smaller: bodies cost by the pixel, 60 bytes of memory each."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -12,9 +13,11 @@ from hierprob3d.model.estimate.reconstruction import (
     PersonParameters,
     Samples,
     draw_samples,
+    joints_of_samples,
     pose_samples,
+    with_paper_rule,
 )
-from hierprob3d.model.estimate.uncertainty import fit_to_keypoints, order_by_fit
+from hierprob3d.model.estimate.uncertainty import fit_to_keypoints, order_by_fit, vertex_spread
 from hierprob3d.model.picture.cameras import half_turn_x, project_body
 from hierprob3d.model.rotation.random_streams import RandomStreams, person_keys
 from hierprob3d.transforms.batch.isolation import Columns, People
@@ -30,24 +33,36 @@ _BODIES_AT_ONCE = {"cpu": 100, "cuda": 3200}
 """Meshes posed together, by device: more need more memory (2 MB each) and are no faster."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class ForDrawing:
+    """What only pictures need of the samples."""
+
+    num_meshes: int = 0
+    """Meshes of that many best samples are kept, column `sample_vertices`."""
+    vertex_spread: bool = False
+    """Whether pictures show the spread of the vertices, column `vertex_spread_m`."""
+
+
 def sample_bodies(
-    people: People, models: Models, config: SamplingConfig, keep_meshes: int = 0
+    people: People, models: Models, config: SamplingConfig, drawing: ForDrawing | None = None
 ) -> Columns:
-    """Column vertex_spread_m and, where wanted, the samples in the order of their 2D fit.
+    """Column joint_spread_m and, where wanted, the vertices' spread and the samples by 2D fit.
+
+    The spread of joints needs no mesh: without more wishes none is made.
 
     Args:
         people: With the columns of the distribution.
         models: Body model and visibility threshold.
-        config: Number of samples, rule and seed.
-        keep_meshes: Meshes of that many best samples are kept, column `sample_vertices`.
+        config: Number of samples, rule, seed and what is saved.
+        drawing: What pictures need besides.
     """
+    drawing = drawing or ForDrawing()
     at_once = max(1, _BODIES_AT_ONCE[models.device.type] // config.num_samples)
-    ordered = bool(keep_meshes) or "samples" in config.save
     drawn = _draw(people, models.device, config)
     parts = [
         _describe_samples(
             drawn.select(range(start, min(start + at_once, len(drawn)))),
-            models, config, keep_meshes, ordered,
+            models, config, drawing,
         )
         for start in range(0, len(drawn), at_once)
     ]  # fmt: skip
@@ -64,13 +79,16 @@ def _draw(people: People, device: torch.device, config: SamplingConfig) -> Peopl
 
 
 def _describe_samples(
-    people: People, models: Models, config: SamplingConfig, keep_meshes: int, ordered: bool
+    people: People, models: Models, config: SamplingConfig, drawing: ForDrawing
 ) -> Columns:
     drawn = _Drawn(people, models, config.paper_rule)
-    columns = {"vertex_spread_m": drawn.spread()}
-    if not ordered:
+    joints = drawn.joints()
+    columns = {"joint_spread_m": vertex_spread(joints)}
+    if drawing.vertex_spread or "vertex_spread" in config.save:
+        columns["vertex_spread_m"] = drawn.spread()
+    if not (drawing.num_meshes or "samples" in config.save):
         return columns
-    fit, joints = drawn.fit_and_joints()
+    fit = drawn.fit()
     order = order_by_fit(fit)
     if "samples" in config.save:
         columns["samples_pose"] = _reorder(people.columns["drawn_pose"], order)
@@ -80,8 +98,8 @@ def _describe_samples(
         if "global_F" in people.columns:
             drawn_rotmat = people.columns["drawn_global_rotmat"]
             columns["samples_global_rotmat"] = _reorder(drawn_rotmat, order)
-    if keep_meshes:
-        columns["sample_vertices"] = drawn.meshes(order[:, :keep_meshes])
+    if drawing.num_meshes:
+        columns["sample_vertices"] = drawn.meshes(order[:, : drawing.num_meshes])
     return columns
 
 
@@ -103,7 +121,7 @@ class _Drawn:
         at_once = max(1, _BODIES_AT_ONCE[models.device.type] // max(1, len(people)))
         numbers = torch.arange(self._num_samples, device=models.device).expand(len(people), -1)
         self._parts = numbers.split(at_once, dim=1)
-        self._kept = [self._pose(part) for part in self._parts] if len(self._parts) == 1 else None
+        self._kept: list[tuple[Tensor, Tensor]] = []
 
     def spread(self) -> Tensor:
         """Mean distance (P, V) of each vertex's samples to their mean, m."""
@@ -115,22 +133,36 @@ class _Drawn:
             distances.append((x * x + y * y + z * z).sqrt().sum(1))
         return torch.stack(distances).sum(0) / self._num_samples
 
-    def fit_and_joints(self) -> tuple[Tensor, Tensor]:
-        """2D fit (P, N) in px, and joints (P, N, 24, 3) from the pelvis in the camera frame, m."""
-        fits, joints = [], []
-        for vertices, part_joints in self._posed():
-            fits.append(_fit(self._people, self._parameters, vertices, part_joints, self._models))
-            turned = half_turn_x(part_joints)
-            joints.append(turned - turned[:, :, :1])
-        return torch.cat(fits, 1), torch.cat(joints, 1)
+    def fit(self) -> Tensor:
+        """2D fit (P, N) of the samples in px."""
+        return torch.cat(
+            [
+                _fit(self._people, self._parameters, vertices, joints, self._models)
+                for vertices, joints in self._posed()
+            ],
+            dim=1,
+        )
+
+    def joints(self) -> Tensor:
+        """Joints (P, N, 24, 3) from the pelvis in the camera frame, m; no mesh is made."""
+        samples = Samples(*(self._people.columns[f"drawn_{name}"] for name in Samples._fields))
+        if self._paper_rule:
+            samples = with_paper_rule(samples, self._parameters)
+        joints = joints_of_samples(samples, self._models.body)
+        turned = half_turn_x(joints)
+        return turned - turned[:, :, :1]
 
     def meshes(self, numbers: Tensor) -> Tensor:
         """Meshes (P, M, V, 3) of the samples with these numbers (P, M)."""
         return self._pose(numbers)[0]
 
     def _posed(self) -> Iterable[tuple[Tensor, Tensor]]:
-        """Meshes (P, n, V, 3) and joints (P, n, 24, 3), part by part."""
-        return self._kept or (self._pose(part) for part in self._parts)
+        """Meshes (P, n, V, 3) and joints (P, n, 24, 3), part by part; one part alone is kept."""
+        if len(self._parts) > 1:
+            return (self._pose(part) for part in self._parts)
+        if not self._kept:
+            self._kept = [self._pose(self._parts[0])]
+        return self._kept
 
     def _pose(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
         body, parameters = self._models.body, self._parameters

@@ -40,7 +40,7 @@ class RunContext:
     config: PredictConfig
     layout: PeopleLayout
     body_metadata: dict[str, str]
-    """Names of joints and identity of the body model, for the files' metadata."""
+    """Of the people parts, see `schema.file_metadata`."""
 
     num_threads: int = 1
     """Threads of torch and OpenCV in each process."""

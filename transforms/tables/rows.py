@@ -1,9 +1,10 @@
-"""Results become Arrow tables, as `transforms.tables.schema` defines them."""
+"""Results become Arrow tables, as a schema defines them: `table_of`, and the tables of a run."""
 
 from __future__ import annotations
 
+import traceback
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -17,26 +18,65 @@ from .schema import STATUS_FAILED, STATUS_NO_PERSON, STATUS_OK
 _MAX_MESSAGE = 500
 """Characters of an error message that are kept; some libraries' fill pages."""
 
+_MAX_TRACEBACK = 2000
+"""Characters of a traceback that are kept, the last ones: they say where it happened."""
 
-def people_table(people: People, schema: pa.Schema, seed: int, run_id: str) -> pa.Table:
-    """One row per person; NaN of a scalar column becomes null."""
-    count = len(people)
-    if not count:
-        return schema.empty_table()
-    given = {
-        **_item_columns(people.items),
-        "person_index": people.person_indices,
-        "track_id": [None] * count,
-        "seed": [seed] * count,
-        "run_id": [run_id] * count,
-    }
+Values = Tensor | np.ndarray | Sequence[object]
+"""A column of P values, or of P rows of numbers."""
+
+
+def table_of(columns: Mapping[str, Values], schema: pa.Schema, num_rows: int) -> pa.Table:
+    """The table of a schema, from columns by name.
+
+    Args:
+        columns: NaN of a scalar column becomes null. Those that the schema lacks are left out,
+            those that are missing become nulls.
+        schema: Columns, their types and the metadata.
+        num_rows: P.
+    """
     arrays = [
-        pa.array(given[field.name], field.type)
-        if field.name in given
-        else _to_arrow(people.columns[field.name], field.type)
+        to_arrow(columns[field.name], field.type)
+        if field.name in columns
+        else no_values(num_rows, field.type)
         for field in schema
     ]
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def to_arrow(values: Values, kind: pa.DataType) -> pa.Array:
+    """A column in a type of the schemas."""
+    if isinstance(values, Tensor):
+        values = values.detach().cpu().numpy()
+    if pa.types.is_fixed_size_list(kind):
+        numbers = np.asarray(values, dtype=kind.value_type.to_pandas_dtype())
+        return pa.FixedSizeListArray.from_arrays(pa.array(numbers.reshape(-1)), type=kind)
+    if isinstance(values, np.ndarray):
+        return pa.array(values, kind, from_pandas=True)
+    return pa.array(values, kind)
+
+
+def no_values(count: int, kind: pa.DataType) -> pa.Array:
+    """Nulls; of lists, lists of nulls, since pyarrow writes null lists but cannot read them."""
+    if not pa.types.is_fixed_size_list(kind):
+        return pa.nulls(count, kind)
+    elements = pa.nulls(count * kind.list_size, kind.value_type)
+    return pa.FixedSizeListArray.from_arrays(elements, type=kind)
+
+
+def people_table(people: People, schema: pa.Schema, seed: int, run_id: str) -> pa.Table:
+    """One row per person."""
+    count = len(people)
+    if not count:
+        return schema.empty_table()
+    given: dict[str, Values] = {
+        **item_columns(people.items),
+        "person_index": people.person_indices,
+        "seed": [seed] * count,
+        "run_id": [run_id] * count,
+    }
+    # A column that no stage made is a defect, not a null.
+    found = {name: people.columns[name] for name in schema.names if name not in given}
+    return table_of({**given, **found}, schema, count)
 
 
 def frames_table(
@@ -55,28 +95,42 @@ def frames_table(
     failed = {failure.item.item_id for failure in failures}
     ids = [frame.item.item_id for frame in frames]
     columns = {
-        **_item_columns([frame.item for frame in frames]),
+        **item_columns([frame.item for frame in frames]),
         "width": [None if f.image is None else f.image.shape[1] for f in frames],
         "height": [None if f.image is None else f.image.shape[0] for f in frames],
         "status": [_status(num_people[item_id], item_id in failed) for item_id in ids],
         "num_people": [num_people[item_id] for item_id in ids],
         "run_id": [run_id] * len(frames),
         "seconds": [seconds / max(1, len(frames))] * len(frames),
+        "source_version": [frame.item.source_version for frame in frames],
+        "warning": [frame.warning for frame in frames],
     }
-    return pa.table(columns, schema=schema)
+    return table_of(columns, schema, len(frames))
 
 
 def errors_table(failures: Sequence[Failure], schema: pa.Schema, run_id: str) -> pa.Table:
     """One row per failure."""
     columns = {
-        **_item_columns([failure.item for failure in failures]),
+        **item_columns([failure.item for failure in failures]),
         "person_index": [failure.person_index for failure in failures],
         "stage": [failure.stage for failure in failures],
         "error": [type(failure.error).__name__ for failure in failures],
         "message": [_message(failure.error) for failure in failures],
+        "traceback": [last_lines(failure.error) for failure in failures],
+        "attempts": [failure.attempts for failure in failures],
         "run_id": [run_id] * len(failures),
     }
-    return pa.table(columns, schema=schema)
+    return table_of(columns, schema, len(failures))
+
+
+def item_columns(items: Sequence[Item]) -> dict[str, list]:
+    """The columns that say which picture or frame a row is about."""
+    return {
+        "item_id": [item.item_id for item in items],
+        "uri": [item.name for item in items],
+        "frame_index": [item.frame_index for item in items],
+        "time_s": [item.time_s for item in items],
+    }
 
 
 def concatenate(tables: Iterable[pa.Table], schema: pa.Schema) -> pa.Table:
@@ -86,22 +140,15 @@ def concatenate(tables: Iterable[pa.Table], schema: pa.Schema) -> pa.Table:
     )
 
 
-def _item_columns(items: Sequence[Item]) -> dict[str, list]:
-    return {
-        "item_id": [item.item_id for item in items],
-        "uri": [item.name for item in items],
-        "frame_index": [item.frame_index for item in items],
-        "time_s": [item.time_s for item in items],
-    }
-
-
-def _to_arrow(column: Tensor, kind: pa.DataType) -> pa.Array:
-    """A column of P values, or of P rows of numbers, in the type of the schema."""
-    values = column.detach().cpu().numpy()
-    if not isinstance(kind, pa.FixedSizeListType):
-        return pa.array(values, kind, from_pandas=True)
-    flat = np.ascontiguousarray(values).reshape(-1).astype(kind.value_type.to_pandas_dtype())
-    return pa.FixedSizeListArray.from_arrays(pa.array(flat), type=kind)
+def last_lines(error: BaseException) -> str | None:
+    """The end of an error's traceback, at most 2,000 characters; None if it was never raised."""
+    if error.__traceback__ is None:
+        return None
+    text = _printable("".join(traceback.format_exception(error)).rstrip())
+    if len(text) <= _MAX_TRACEBACK:
+        return text
+    _, _, whole_lines = text[-_MAX_TRACEBACK:].partition("\n")
+    return whole_lines or text[-_MAX_TRACEBACK:]
 
 
 def _status(num_people: int, any_failed: bool) -> str:
@@ -112,5 +159,9 @@ def _status(num_people: int, any_failed: bool) -> str:
 
 def _message(error: Exception) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
-    # Names of files may hold bytes that are no text.
-    return text.encode("utf-8", errors="replace").decode()[:_MAX_MESSAGE]
+    return _printable(text)[:_MAX_MESSAGE]
+
+
+def _printable(text: str) -> str:
+    """The text as Arrow takes it: names of files may hold bytes that are no text."""
+    return text.encode("utf-8", errors="replace").decode()

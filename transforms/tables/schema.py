@@ -2,7 +2,8 @@
 
 `people_schema`, `frames_schema` and `errors_schema` are what the sinks write and readers may rely
 on. Every field carries `unit`, `axes` and `meaning` in its metadata; the file metadata carries the
-schema version, the names of joints and keypoints and the identity of the body model.
+schema version, the names of joints and keypoints, the identity of the body model and how samples
+were drawn. All types are ones that Spark, DuckDB, polars and pandas read: no float16.
 `python -m hierprob3d.transforms.tables.schema` prints the tables of the README.
 """
 
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
+from hierprob3d.configs.prediction import SAVES
 from hierprob3d.model.body.measurements import MEASUREMENT_NAMES
 from hierprob3d.model.body.skeleton import (
     BODY_JOINT_NAMES,
@@ -24,15 +26,13 @@ from hierprob3d.model.body.skeleton import (
     SMPL_JOINT_NAMES,
 )
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
+"""What this code writes; `transforms.tables.upgrade` reads earlier ones as this one."""
 
 STATUS_OK = "ok"
 STATUS_NO_PERSON = "no_person"
 STATUS_FAILED = "failed"
 STATUSES = (STATUS_OK, STATUS_NO_PERSON, STATUS_FAILED)
-
-SAVEABLE = ("samples", "vertices")
-"""What `--save` can add to the people table."""
 
 STAGE_SECONDS = "stage_seconds"
 """Key of a frames part's file metadata: seconds per stage of the shard, as JSON."""
@@ -67,10 +67,10 @@ class PeopleLayout:
     """Body samples per person."""
 
     uncertainty: bool = True
-    """Whether samples are drawn, hence whether `vertex_spread_m` exists."""
+    """Whether samples are drawn, hence whether `joint_spread_m` exists."""
 
     save: frozenset[str] = field(default_factory=frozenset)
-    """Members of SAVEABLE."""
+    """Of `configs.prediction.SAVES`."""
 
     global_spread: bool = False
     """Whether the weights give the global rotation a distribution."""
@@ -79,8 +79,8 @@ class PeopleLayout:
     """Whether bodies are moved onto the keypoints."""
 
 
-def _floats(count: int, kind: pa.DataType | None = None) -> pa.DataType:
-    return pa.list_(kind or pa.float32(), count)
+def _floats(count: int) -> pa.DataType:
+    return pa.list_(pa.float32(), count)
 
 
 _ITEM = (
@@ -93,7 +93,6 @@ _RUN = Column("run_id", pa.string(), "the run that wrote the row, runs/<run_id>.
 
 _PERSON = (
     Column("person_index", pa.int32(), "person of the picture from 0, best box first"),
-    Column("track_id", pa.int32(), "one number per person of a video; null where not tracked"),
     Column("bbox", _floats(4), "box of the person", "px", "x0 y0 x1 y1"),
     Column("bbox_score", pa.float32(), "confidence of the person detector, 0 to 1"),
     Column(
@@ -208,9 +207,16 @@ def _refined_columns() -> tuple[Column, ...]:
     return tuple(replace(c, name=refined_name(c.name)) for c in (*parameters, *of_body))
 
 
+JOINT_SPREAD = Column(
+    "joint_spread_m", _floats(NUM_JOINTS),
+    "mean distance of each joint's samples to their mean, the joints taken from the pelvis as "
+    "joints3d", "m", "24 joints",
+)  # fmt: skip
+
+
 def _spread_column(num_vertices: int) -> Column:
     return Column(
-        "vertex_spread_m", _floats(num_vertices, pa.float16()),
+        "vertex_spread_m", _floats(num_vertices),
         "mean distance of each vertex's samples to their mean", "m", f"{num_vertices} vertices",
     )  # fmt: skip
 
@@ -268,6 +274,8 @@ def people_columns(layout: PeopleLayout) -> tuple[Column, ...]:
     if layout.refined:
         columns.extend(_refined_columns())
     if layout.uncertainty:
+        columns.append(JOINT_SPREAD)
+    if "vertex_spread" in layout.save:
         columns.append(_spread_column(layout.num_vertices))
     if "samples" in layout.save:
         columns.extend(_sample_columns(layout.num_samples))
@@ -276,6 +284,18 @@ def people_columns(layout: PeopleLayout) -> tuple[Column, ...]:
     if "vertices" in layout.save:
         columns.extend(_vertex_columns(layout.num_vertices, layout.refined))
     return (*columns, _SEED, _RUN)
+
+
+SOURCE_VERSION = Column(
+    "source_version", pa.string(),
+    "which state of the source was read: its etag, or size and time of change; null if unknown",
+)  # fmt: skip
+WARNING = Column(
+    "warning", pa.string(),
+    "what to know of a frame that could be used, such as a damaged end; null if nothing",
+)  # fmt: skip
+TRACEBACK = Column("traceback", pa.string(), "last lines of the traceback; null if there is none")
+ATTEMPTS = Column("attempts", pa.int32(), "how often it was tried")
 
 
 def frames_columns() -> tuple[Column, ...]:
@@ -289,6 +309,8 @@ def frames_columns() -> tuple[Column, ...]:
         Column("num_people", pa.int32(), "rows of this item in the people table"),
         _RUN,
         Column("seconds", pa.float32(), "time spent, an equal share of its batch's time", "s"),
+        SOURCE_VERSION,
+        WARNING,
     )
 
 
@@ -300,6 +322,8 @@ def errors_columns() -> tuple[Column, ...]:
         Column("stage", pa.string(), "stage that failed, such as decode or distribution"),
         Column("error", pa.string(), "class of the exception"),
         Column("message", pa.string(), "its message"),
+        TRACEBACK,
+        ATTEMPTS,
         _RUN,
     )
 
@@ -324,8 +348,25 @@ def _schema(columns: tuple[Column, ...], metadata: dict[str, str] | None) -> pa.
     return pa.schema([c.field() for c in columns], metadata={**version, **(metadata or {})})
 
 
-def file_metadata(*, family: str, gender: str, body_sha256: str) -> dict[str, str]:
-    """File metadata of a people part: joint names and the identity of the body model."""
+def file_metadata(
+    *,
+    family: str,
+    gender: str,
+    body_sha256: str,
+    body_model: str,
+    num_samples: int,
+    paper_rule: bool = False,
+) -> dict[str, str]:
+    """File metadata of a people part: all that makes bodies and samples of its rows again.
+
+    Args:
+        family: Of the body model, openbody or smpl.
+        gender: Of the body model.
+        body_sha256: Of the body model's arrays.
+        body_model: Where it lay: `open` or a path.
+        num_samples: Samples per person.
+        paper_rule: Whether samples were posed by the paper's rule.
+    """
     return {
         "joint_names": json.dumps(SMPL_JOINT_NAMES),
         "body_joint_names": json.dumps(BODY_JOINT_NAMES),
@@ -333,6 +374,9 @@ def file_metadata(*, family: str, gender: str, body_sha256: str) -> dict[str, st
         "body_family": family,
         "body_gender": gender,
         "body_sha256": body_sha256,
+        "body_model": body_model,
+        "num_samples": str(num_samples),
+        "paper_rule": json.dumps(paper_rule),
     }
 
 
@@ -340,7 +384,7 @@ def type_name(kind: pa.DataType) -> str:
     """Type as a reader of the README says it: `float32 x 207`, `string`."""
     if isinstance(kind, pa.FixedSizeListType):
         return f"{type_name(kind.value_type)} x {kind.list_size}"
-    names = {"halffloat": "float16", "float": "float32", "double": "float64"}
+    names = {"float": "float32", "double": "float64"}
     return names.get(str(kind), str(kind))
 
 
@@ -357,7 +401,7 @@ def markdown_table(columns: tuple[Column, ...]) -> str:
 def markdown() -> str:
     """The three tables of the README with all columns, OpenBody's sizes and 50 samples."""
     layout = PeopleLayout(
-        num_vertices=6880, num_samples=50, save=frozenset(SAVEABLE), global_spread=True,
+        num_vertices=6880, num_samples=50, save=frozenset(SAVES), global_spread=True,
         refined=True,
     )  # fmt: skip
     tables = {

@@ -13,6 +13,9 @@ from hierprob3d.transforms.batch.isolation import Columns, People
 from hierprob3d.transforms.batch.models import Models
 from hierprob3d.transforms.inputs.items import picture_item
 from hierprob3d.transforms.prediction import sampled_bodies as sampling
+from hierprob3d.transforms.prediction.sampled_bodies import ForDrawing
+
+THREE_MESHES = ForDrawing(num_meshes=3)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +28,13 @@ def models() -> Models:
     )  # fmt: skip
 
 
-def draw(models: Models, paper_rule: bool, global_spread: bool = True) -> Columns:
+def draw(
+    models: Models,
+    paper_rule: bool,
+    global_spread: bool = True,
+    save: frozenset[str] = frozenset({"samples", "vertex_spread"}),
+    drawing: ForDrawing | None = THREE_MESHES,
+) -> Columns:
     generator = torch.Generator().manual_seed(0)
     columns = {
         "pose_F": 20 * torch.eye(3).repeat(2, 23, 1, 1),
@@ -40,9 +49,9 @@ def draw(models: Models, paper_rule: bool, global_spread: bool = True) -> Column
     if global_spread:
         columns["global_F"] = 10 * columns["global_rotmat"]
     people = People([picture_item("/a.png"), picture_item("/b.png")], [0, 0], columns)
-    config = SamplingConfig(num_samples=7, paper_rule=paper_rule, save=frozenset({"samples"}))
+    config = SamplingConfig(num_samples=7, paper_rule=paper_rule, save=save)
     with torch.inference_mode():
-        return sampling.sample_bodies(people, models, config, keep_meshes=3)
+        return sampling.sample_bodies(people, models, config, drawing)
 
 
 @pytest.mark.parametrize("paper_rule", [False, True])
@@ -73,3 +82,33 @@ def test_papers_rule_keeps_the_global_rotation(models: Models) -> None:
     sampled, plain = (draw(models, True, global_spread) for global_spread in (True, False))
     assert torch.equal(sampled["vertex_spread_m"], plain["vertex_spread_m"])
     assert "samples_global_rotmat" not in plain
+
+
+@pytest.mark.parametrize("paper_rule", [False, True])
+def test_spread_of_joints_is_that_of_the_saved_samples_and_of_the_meshes(
+    models: Models, paper_rule: bool
+) -> None:
+    sampled = draw(models, paper_rule)
+    joints = sampled["samples_joints3d"]
+    distances = (joints - joints.mean(1, keepdim=True)).norm(dim=-1)
+    spread = sampled["joint_spread_m"]
+    torch.testing.assert_close(spread, distances.mean(1), atol=1e-6, rtol=0)
+    assert spread.shape == (2, 24) and not spread[:, 0].any()
+    assert spread[:, 20:].min() > spread[:, 1:3].max()  # wrists and hands more than hips
+
+
+def test_only_spreads_that_are_asked_for_cost_meshes(
+    models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = draw(models, paper_rule=False)
+    drawn = draw(models, False, save=frozenset(), drawing=ForDrawing(vertex_spread=True))
+    assert set(drawn) == {"joint_spread_m", "vertex_spread_m"}
+    assert torch.equal(drawn["vertex_spread_m"], full["vertex_spread_m"])
+
+    def no_mesh(*_: object) -> None:
+        raise AssertionError("a mesh was made")
+
+    monkeypatch.setattr(type(models.body), "pose", no_mesh)
+    alone = draw(models, False, save=frozenset(), drawing=None)
+    assert set(alone) == {"joint_spread_m"}
+    assert torch.equal(alone["joint_spread_m"], full["joint_spread_m"])

@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from hierprob3d.configs.prediction import SAVES
 from hierprob3d.transforms.tables.schema import (
     PeopleLayout,
     errors_schema,
@@ -30,7 +31,7 @@ def test_readme_shows_the_schema() -> None:
 
 
 def test_every_field_says_what_it_means() -> None:
-    layout = PeopleLayout(num_vertices=6, save=frozenset({"samples", "vertices"}))
+    layout = PeopleLayout(num_vertices=6, save=frozenset(SAVES))
     for schema in (people_schema(layout), frames_schema(), errors_schema()):
         for field in schema:
             assert field.metadata[b"meaning"], field.name
@@ -40,11 +41,9 @@ def test_every_field_says_what_it_means() -> None:
 
 def test_layout_decides_columns_and_widths() -> None:
     plain = people_schema(PeopleLayout(num_vertices=6, uncertainty=False))
-    assert "vertex_spread_m" not in plain.names
-    full = people_schema(
-        PeopleLayout(num_vertices=6, num_samples=3, save=frozenset({"samples", "vertices"}))
-    )
-    assert full.field("vertex_spread_m").type == pa.list_(pa.float16(), 6)
+    assert not {"joint_spread_m", "vertex_spread_m"} & set(plain.names)
+    full = people_schema(PeopleLayout(num_vertices=6, num_samples=3, save=frozenset(SAVES)))
+    assert full.field("vertex_spread_m").type == pa.list_(pa.float32(), 6)
     assert full.field("samples_pose").type.list_size == 3 * 23 * 9
     assert full.field("vertices").type.list_size == 6 * 3
     assert not {"global_F", "samples_global_rotmat"} & set(full.names)
@@ -59,22 +58,32 @@ def test_contract_columns_have_their_sizes() -> None:
     # The widths of the design's output table.
     widths = {"bbox": 4, "keypoints": 51, "crop": 3, "pose_F": 207, "pose_mode": 207,
               "shape_mean": 10, "shape_std": 10, "global_rotmat": 9, "camera": 3,
-              "pose_spread_deg": 23, "joints3d": 72, "joints2d": 34}  # fmt: skip
+              "pose_spread_deg": 23, "joints3d": 72, "pelvis": 3, "joints2d": 34,
+              "joint_spread_m": 24}  # fmt: skip
     schema = people_schema(PeopleLayout(num_vertices=6880))
     for name, width in widths.items():
         assert schema.field(name).type == pa.list_(pa.float32(), width), name
-    assert schema.names[:6] == [
-        "item_id", "uri", "frame_index", "time_s", "person_index", "track_id"
-    ]  # fmt: skip
+    assert schema.names[:5] == ["item_id", "uri", "frame_index", "time_s", "person_index"]
+    assert not {"track_id", "vertex_spread_m"} & set(schema.names)
     assert frames_schema().names == [
         "item_id", "uri", "frame_index", "time_s", "width", "height", "status", "num_people",
-        "run_id", "seconds",
+        "run_id", "seconds", "source_version", "warning",
     ]  # fmt: skip
     assert errors_schema().names == [
-        "item_id", "uri", "frame_index", "person_index", "stage", "error", "message", "run_id"
+        "item_id", "uri", "frame_index", "person_index", "stage", "error", "message", "traceback",
+        "attempts", "run_id",
     ]  # fmt: skip
 
 
 def test_names() -> None:
     assert std_name("height_m") == "height_std_m"
-    assert type_name(pa.list_(pa.float16(), 5)) == "float16 x 5"
+    assert type_name(pa.list_(pa.float32(), 5)) == "float32 x 5"
+
+
+def test_only_types_that_every_reader_has() -> None:
+    layout = PeopleLayout(num_vertices=6, save=frozenset(SAVES), global_spread=True, refined=True)
+    allowed = {pa.string(), pa.int32(), pa.int64(), pa.float32(), pa.float64()}
+    for schema in (people_schema(layout), frames_schema(), errors_schema()):
+        for field in schema:
+            is_list = pa.types.is_fixed_size_list(field.type)
+            assert (field.type.value_type if is_list else field.type) in allowed, field.name
