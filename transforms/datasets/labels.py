@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import fsspec
 import numpy as np
 import torch
 
 from hierprob3d.configs.evaluation import DatasetRules
 from hierprob3d.model.body.skeleton import NUM_BETAS, NUM_JOINTS, NUM_KEYPOINTS
 from hierprob3d.model.picture.proxy import visible_mask
-from hierprob3d.transforms.inputs.uris import absolute
+from hierprob3d.transforms.inputs.uris import absolute, filesystem, open_uri
 
 from .eval_item import EvalItem
 
@@ -67,7 +66,7 @@ def row_id(dataset: str, split: str, name: str) -> str:
 
 def exists(path: str) -> bool:
     """Whether there is a file or folder of that path, on any file system."""
-    fs, inner = fsspec.core.url_to_fs(absolute(path))
+    fs, inner = filesystem(absolute(path))
     return bool(fs.exists(inner))
 
 
@@ -80,7 +79,7 @@ def load_arrays(path: str, names: Sequence[str]) -> dict[str, np.ndarray]:
     """
     try:
         with (
-            fsspec.open(absolute(path), "rb") as file,
+            open_uri(absolute(path)) as file,
             np.load(io.BytesIO(file.read()), allow_pickle=False) as stored,
         ):
             missing = [name for name in names if name not in stored.files]

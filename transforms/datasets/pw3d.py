@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 
 import cv2
-import fsspec
 import numpy as np
 
 from hierprob3d.configs.evaluation import DatasetRules
@@ -13,7 +12,7 @@ from hierprob3d.model.body.skeleton import NUM_KEYPOINTS
 from hierprob3d.model.files.inner_paths import path_below
 from hierprob3d.model.picture.proxy import PROXY_SIZE
 from hierprob3d.transforms.inputs.picture_files import read_picture
-from hierprob3d.transforms.inputs.uris import absolute
+from hierprob3d.transforms.inputs.uris import absolute, open_uri
 
 from .eval_item import EvalItem
 from .labels import (
@@ -132,7 +131,7 @@ def load_keypoints(path: str) -> np.ndarray:
             "--keypoints hrnet` or take the file that the paper's authors offer."
         )
     try:
-        with fsspec.open(path, "rb") as file:
+        with open_uri(absolute(path)) as file:
             keypoints = np.load(io.BytesIO(file.read()), allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise ValueError(f"the keypoints {path} cannot be read: {error}.") from error

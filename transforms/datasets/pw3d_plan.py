@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
-import fsspec
 import numpy as np
 
 from hierprob3d.configs.preprocessing import PreprocessConfig
 from hierprob3d.transforms.inputs.items import Item
-from hierprob3d.transforms.inputs.uris import absolute
+from hierprob3d.transforms.inputs.uris import absolute, filesystem
 
 from .labels import row_id
 from .pw3d_sequences import crop_name, picture_name, read_sequence
@@ -40,7 +39,7 @@ def list_sequences(data: str, split: str) -> list[str]:
         FileNotFoundError: there are none.
     """
     folder = f"{absolute(data).rstrip('/')}/sequenceFiles/{split}"
-    fs, path = fsspec.core.url_to_fs(folder)
+    fs, path = filesystem(folder)
     found = sorted(name for name in fs.glob(f"{path}/*.pkl"))
     if not found:
         raise FileNotFoundError(f"there is no sequence file (*.pkl) in {folder}.")

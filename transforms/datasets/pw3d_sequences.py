@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import cv2
-import fsspec
 import numpy as np
 import torch
 
@@ -19,6 +18,7 @@ from hierprob3d.model.picture.cameras import project_perspective
 from hierprob3d.model.picture.crops import BOX_SCALE_FACTOR, solved_opencv_matrix
 from hierprob3d.model.picture.fixed_point_warp import warp_fixed_point
 from hierprob3d.model.rotation.rotations import rotvec_to_rotmat
+from hierprob3d.transforms.inputs.uris import open_uri
 
 CROP_SIZE = 512
 SPLITS = ("train", "validation", "test")
@@ -91,7 +91,7 @@ def read_sequence(uri: str) -> Pw3dSequence:
         BadSequence: unreadable, or arrays missing or at odds with each other.
     """
     try:
-        with fsspec.open(uri, "rb") as file:
+        with open_uri(uri) as file:
             data = load_pickle(file)
     except FileNotFoundError:
         raise

@@ -7,7 +7,13 @@ import io
 from collections.abc import Sequence
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+
+from hierprob3d.transforms.store.parquet_files import (
+    DamagedParquet,
+    file_of,
+    open_parquet,
+    read_columns,
+)
 
 LIST_SUFFIXES = (".txt", ".csv", ".parquet")
 URI_COLUMN = "uri"
@@ -46,10 +52,10 @@ def _csv_column(data: bytes, uri: str) -> list[str]:
 
 def _parquet_column(data: bytes, uri: str) -> list[str]:
     try:
-        file = pq.ParquetFile(io.BytesIO(data))
-        _require_column(file.schema_arrow.names, uri)
-        column = file.read(columns=[URI_COLUMN]).column(URI_COLUMN)
-    except (pa.ArrowException, OSError) as error:
+        with open_parquet(file_of(data)) as file:
+            _require_column(file.schema_arrow.names, uri)
+            column = read_columns(file, [URI_COLUMN]).column(URI_COLUMN)
+    except DamagedParquet as error:
         raise ValueError(f"the list {uri} is not a whole Parquet file: {error}") from error
     if not _is_text(column.type):
         raise ValueError(f"the column '{URI_COLUMN}' of the list {uri} is {column.type}, not text")

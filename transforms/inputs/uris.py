@@ -17,6 +17,8 @@ from typing import BinaryIO
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from hierprob3d.transforms.store.retries import RetryingFileSystem, retried
+
 _CHAIN = "::"
 
 
@@ -47,9 +49,12 @@ def open_uri(uri: str) -> Iterator[BinaryIO]:
     """The file opened for reading; local names are taken literally, whatever they contain."""
     if not is_remote(uri):
         check_regular(uri)
-    # The opener lives as long as the file: an archive around the file is closed with it.
-    opener = fsspec.open(uri, "rb") if is_remote(uri) else open(uri, "rb")
-    with opener as file:
+        with open(uri, "rb") as file:
+            yield file
+        return
+    # The file keeps its file system alive: an archive around the file is closed with it.
+    fs, path = filesystem(uri)
+    with fs.open(path, "rb") as file:
         yield file
 
 
@@ -60,7 +65,7 @@ def check_regular(path: str) -> None:
 
 
 def filesystem(uri: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    """The file system of an absolute URI, and the path there.
+    """The file system of an absolute URI, and the path there; stores are asked until they answer.
 
     Raises:
         ValueError: As `absolute`, or a damaged archive.
@@ -68,11 +73,12 @@ def filesystem(uri: str) -> tuple[fsspec.AbstractFileSystem, str]:
     if not is_remote(uri):
         return LocalFileSystem(), uri
     try:
-        return fsspec.core.url_to_fs(uri)
+        fs, path = retried(fsspec.core.url_to_fs, uri)
     except OSError:
         raise
     except Exception as error:  # archives raise what their formats' readers do
         raise _cannot_open(uri, error) from error
+    return RetryingFileSystem(fs), path
 
 
 def suffix(uri: str) -> str:

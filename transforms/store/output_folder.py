@@ -11,29 +11,42 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from hierprob3d.transforms.inputs.uris import absolute, filesystem, is_remote
 from hierprob3d.transforms.tables.schema import STATUS_FAILED
 
 from .file_names import is_picture_of, short_id
 from .locking import FileLock, lock_for_run, lock_for_worker
+from .parquet_files import (
+    DamagedParquet,
+    ParquetFile,
+    file_at,
+    file_of,
+    open_parquet,
+    read_columns,
+    table_bytes,
+)
 
 TABLES = ("people", "errors", "frames")
 """In the order in which a shard publishes them."""
 
 RUNS = "runs"
 PICTURES = "pictures"
+MARKS = f"{RUNS}/marks"
 _DROP_JOURNAL = f"{RUNS}/.dropping.json"
 _PART_NAME = re.compile(r"part-(?P<run>.+)-(?P<shard>\d+)\.parquet")
 _TEMPORARY_PREFIX = ".tmp-"
+_MARK_KEY = re.compile(r"\w[\w.-]*")
+_MARKS_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -45,6 +58,9 @@ class FinishedItem:
     """The URI, as `Item.name` writes it."""
 
     status: str
+
+    source_version: str | None = None
+    """Of the file when it was read; None where the run did not note it."""
 
 
 class DamagedPart(ValueError):
@@ -83,8 +99,14 @@ class OutputFolder:
         """Whether there is such a sub-folder, or this folder itself."""
         return self._fs.isdir(self._full(name) if name else self._path)
 
-    def write(self, name: str, data: bytes) -> None:
-        """Publishes a file whole: a reader sees the old one, none, or all of the new one."""
+    def write(self, name: str, data: bytes, *, durable: bool = True) -> None:
+        """Publishes a file whole: a reader sees the old one, none, or all of the new one.
+
+        Args:
+            name: Where.
+            data: What it holds.
+            durable: Whether it must outlive a loss of power, for which disks take their time.
+        """
         path = self._full(name)
         if not self.is_local:
             self._fs.pipe_file(path, data)
@@ -94,8 +116,9 @@ class OutputFolder:
         temporary = os.path.join(folder, f"{_TEMPORARY_PREFIX}{os.getpid()}-{base}")
         with open(temporary, "wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(temporary, path)
 
     def read(self, name: str) -> bytes:
@@ -114,15 +137,12 @@ class OutputFolder:
         if table.num_rows == 0:
             self.remove(name)
             return
-        sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression="zstd")
-        self.write(name, sink.getvalue().to_pybytes())
+        self.write(name, table_bytes(table))
 
     def read_part(self, name: str, columns: list[str] | None = None) -> pa.Table:
         """A part's table, or some of its columns; DamagedPart if it is not whole."""
         with self._open_part(name) as file:
-            # Threads of Arrow that still end when a short command does may abort its process.
-            return file.read(columns=columns, use_threads=False)
+            return read_columns(file, columns)
 
     def read_schema(self, name: str) -> pa.Schema:
         """Schema of a part with its file metadata; DamagedPart if it is not whole."""
@@ -130,15 +150,17 @@ class OutputFolder:
             return file.schema_arrow
 
     @contextmanager
-    def _open_part(self, name: str) -> Iterator[pq.ParquetFile]:
-        with self._fs.open(self._full(name), "rb") as file:
-            try:
-                yield pq.ParquetFile(file)
-            except (pa.ArrowException, OSError) as error:
-                raise DamagedPart(
-                    f"{self.root}/{name} is no whole Parquet file ({error}); remove it, and the "
-                    "same predict command makes its rows again"
-                ) from error
+    def _open_part(self, name: str) -> Iterator[ParquetFile]:
+        path = self._full(name)
+        source = file_at(path) if self.is_local else file_of(self._fs.cat_file(path))
+        try:
+            with open_parquet(source) as file:
+                yield file
+        except DamagedParquet as error:
+            raise DamagedPart(
+                f"{self.root}/{name} is no whole Parquet file ({error}); remove it, and the "
+                "same predict command makes its rows again"
+            ) from error
 
     def parts(self, table: str, run_id: str | None = None) -> list[str]:
         """Names `table/part-<run>-<shard>.parquet`, sorted; of one run or of all."""
@@ -149,8 +171,12 @@ class OutputFolder:
     def finished_items(self) -> Iterator[FinishedItem]:
         """Every item that a row of frames/ names."""
         for name in self.parts("frames"):
-            columns = self.read_part(name, ["item_id", "uri", "status"]).to_pydict()
-            yield from map(FinishedItem, columns["item_id"], columns["uri"], columns["status"])
+            table = self.read_part(name, ["item_id", "uri", "status", "source_version"])
+            columns = table.to_pydict()
+            versions = columns.get("source_version", [None] * len(table))
+            yield from map(
+                FinishedItem, columns["item_id"], columns["uri"], columns["status"], versions
+            )
 
     def failed_items(self) -> set[str]:
         """Ids of items of which anything failed, the whole or a single person."""
@@ -171,7 +197,7 @@ class OutputFolder:
         ]
         leftovers += [
             f"{table}/{name}"
-            for table in (*TABLES, RUNS, PICTURES)
+            for table in (*TABLES, RUNS, MARKS, PICTURES)
             for name in self.names(table)
             if name.startswith(_TEMPORARY_PREFIX)
         ]
@@ -204,6 +230,37 @@ class OutputFolder:
                 self.remove(f"{PICTURES}/{name}")
         self.remove(_DROP_JOURNAL)
 
+    def write_mark(self, key: str, content: Mapping[str, Any]) -> None:
+        """Leaves a note that something was begun; an older one of that key is replaced.
+
+        Args:
+            key: Of a shard or an item: letters, digits, `_`, `.` and `-`.
+            content: Plain values.
+        """
+        self.write(_mark_name(key), json.dumps(content).encode(), durable=False)
+
+    def read_marks(self) -> dict[str, dict[str, Any]]:
+        """Contents of all marks by their keys; empty where a loss of power left a mark empty."""
+        names = [name for name in self.names(MARKS) if not name.startswith(_TEMPORARY_PREFIX)]
+        with ThreadPoolExecutor(_MARKS_AT_ONCE) as pool:
+            contents = list(pool.map(self._read_mark, names))
+        pairs = zip(names, contents, strict=True)
+        return {n.removesuffix(".json"): content for n, content in pairs if content is not None}
+
+    def _read_mark(self, name: str) -> dict[str, Any] | None:
+        """What a mark holds; None if it was removed meanwhile."""
+        try:
+            content = json.loads(self.read(f"{MARKS}/{name}"))
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    def remove_mark(self, key: str) -> None:
+        """Removes a mark if it is there."""
+        self.remove(_mark_name(key))
+
     def names(self, folder: str) -> list[str]:
         """Base names in a sub-folder, sorted."""
         try:
@@ -214,6 +271,12 @@ class OutputFolder:
 
     def _full(self, name: str) -> str:
         return f"{self._path}/{name}"
+
+
+def _mark_name(key: str) -> str:
+    if not _MARK_KEY.fullmatch(key):
+        raise ValueError(f"{key!r} cannot be the key of a mark: it is no plain file name")
+    return f"{MARKS}/{key}.json"
 
 
 def part_name(table: str, run_id: str, shard_name: str) -> str:

@@ -119,6 +119,36 @@ def test_unfinished_pictures_are_swept(tmp_path: Path) -> None:
     assert store.sweep() == 1 and store.names("pictures") == ["a.jpg"]
 
 
+def test_marks_are_written_read_and_removed(store: OutputFolder) -> None:
+    assert store.read_marks() == {}
+    store.write_mark("00003", {"attempts": 1})
+    store.write_mark("00003", {"attempts": 2, "item": "a"})
+    store.write_mark("run-00004.b", {})
+    assert store.read_marks() == {"00003": {"attempts": 2, "item": "a"}, "run-00004.b": {}}
+    store.write("runs/marks/00005.json", b"")  # as after a loss of power
+    assert store.read_marks()["00005"] == {}
+    for key in ("00003", "00003", "00005"):
+        store.remove_mark(key)
+    assert store.read_marks() == {"run-00004.b": {}}
+    assert store.sweep() == 0
+    for key in ("", "../x", "a/b", ".hidden"):
+        with pytest.raises(ValueError, match="key of a mark"):
+            store.write_mark(key, {})
+
+
+def test_finished_items_have_the_version_of_their_source(store: OutputFolder) -> None:
+    publish(store, "00000", ["a"])
+    (old,) = store.finished_items()
+    assert old.source_version is None
+    name = part_name("frames", "run", "00000")
+    table = store.read_part(name)
+    if "source_version" in table.column_names:
+        table = table.drop_columns(["source_version"])
+    store.write_table(name, table.append_column("source_version", pa.array(["12-34"])))
+    (new,) = store.finished_items()
+    assert new.source_version == "12-34"
+
+
 def test_a_damaged_part_is_named(store: OutputFolder) -> None:
     publish(store, "00000", ["a"])
     store.write("frames/part-run-00000.parquet", b"PAR1 but not really")

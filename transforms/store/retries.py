@@ -1,0 +1,318 @@
+"""Calls to a store, tried again with growing pauses where the trouble may pass by itself.
+
+Connections break, servers are busy, answers come too late: over the thousands of requests of a run
+that is the rule. What cannot pass (no such file, no permission, a full disk) is raised at once.
+The kernel sees to local disks, so their calls are not repeated here.
+"""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import io
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO, TypeVar
+
+from fsspec import AbstractFileSystem
+from fsspec.asyn import AsyncFileSystem
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_exponential_jitter,
+)
+
+PAUSE_VARIABLE = "HIERPROB3D_STORE_PAUSE"
+"""Environment variable with the seconds before the second attempt; each later pause is twice as
+long."""
+
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 30.0
+_ATTEMPTS = 7
+"""With the pauses between them half a minute."""
+
+_PAUSE_TOLD = 4.0
+"""Shorter pauses are nobody's business; longer ones are told, with their reason."""
+
+_ERRNOS = frozenset({
+    errno.EAGAIN, errno.EBUSY, errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EPIPE,
+    errno.ECONNRESET, errno.ECONNABORTED, errno.ECONNREFUSED, errno.ENOTCONN, errno.ENETDOWN,
+    errno.ENETUNREACH, errno.ENETRESET, errno.EHOSTUNREACH, errno.EHOSTDOWN, socket.EAI_AGAIN,
+})  # fmt: skip
+
+_CLASS_NAMES = frozenset({
+    "ClientConnectionError", "ClientPayloadError",  # aiohttp: HTTP, Google, S3
+    "HTTPClientError", "ConnectionError", "ConnectTimeoutError", "ReadTimeoutError",  # botocore
+    "Timeout", "ChunkedEncodingError", "ProtocolError",  # requests, urllib3
+    "ServiceRequestError", "ServiceResponseError",  # Azure
+    "TransportError", "ServiceUnavailable", "TooManyRequests",  # Google
+})  # fmt: skip
+"""Of errors of packages that need not be installed."""
+
+_LASTING_CLASS_NAMES = frozenset({"SSLError", "ClientSSLError", "SSLCertVerificationError"})
+"""Connections that are refused for their certificates stay so."""
+
+_CODES = frozenset({
+    "RequestTimeout", "RequestTimeoutException", "SlowDown", "Throttling", "ThrottlingException",
+    "TooManyRequests", "InternalError", "ServiceUnavailable", "OperationAborted",
+})  # fmt: skip
+"""Of S3, some of which come with an HTTP status that says otherwise."""
+
+_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+_Result = TypeVar("_Result")
+_log = logging.getLogger(__name__)
+
+
+def retried(call: Callable[..., _Result], *args: Any, **kwargs: Any) -> _Result:
+    """What the call returns, after as many attempts as it needs; its error if none helps."""
+    first = float(os.environ.get(PAUSE_VARIABLE, _FIRST_PAUSE))
+    attempts = Retrying(
+        stop=stop_after_attempt(_ATTEMPTS),
+        wait=wait_exponential_jitter(initial=first, max=_LONGEST_PAUSE, jitter=first),
+        retry=retry_if_exception(is_transient),
+        before_sleep=_tell,
+        reraise=True,
+    )
+    return attempts(call, *args, **kwargs)
+
+
+def _tell(state: RetryCallState) -> None:
+    pause = state.upcoming_sleep
+    if state.outcome is not None and pause >= _PAUSE_TOLD:
+        error = state.outcome.exception()
+        _log.warning("the store does not answer (%r); next attempt in %.0f s", error, pause)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same call may succeed a little later.
+
+    Back-ends hide what they were told behind errors of Python's: so an error's declared causes
+    count too. An answer of the server counts most.
+    """
+    errors = list(_causes(error))
+    for one in errors:
+        verdict = _by_answer(one)
+        if verdict is not None:
+            return verdict
+    return any(_is_transient_kind(one) for one in errors)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    seen = set[int]()
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        yield cause
+        cause = cause.__cause__
+
+
+def _by_answer(error: BaseException) -> bool | None:
+    """Whether the server's answer in an error lets hope; None where there is none."""
+    response = getattr(error, "response", None)
+    if isinstance(response, dict):  # botocore's
+        if response.get("Error", {}).get("Code") in _CODES:
+            return True
+        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        return status in _STATUSES if status else None
+    candidates = (getattr(error, name, None) for name in ("status", "status_code", "code"))
+    for status in (getattr(response, "status_code", None), *candidates):
+        number = int(str(status)) if str(status).isdigit() else 0
+        if 400 <= number < 600:
+            return number in _STATUSES
+    return None
+
+
+def _is_transient_kind(error: BaseException) -> bool:
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if names & _LASTING_CLASS_NAMES:
+        return False
+    if isinstance(error, (TimeoutError, ConnectionError, http.client.IncompleteRead)):
+        return True
+    return bool(names & _CLASS_NAMES) or getattr(error, "errno", None) in _ERRNOS
+
+
+class RetryingFileSystem(AbstractFileSystem):
+    """Another file system, every call of which is made by `retried`.
+
+    Files are opened for reading only, and read on where a connection broke; `pipe_file` writes.
+    A call that was repeated may have been done the first time: creating and removing bear that.
+    Where a back-end takes any error for an answer (nothing is there, the folder is empty), it is
+    asked again in a way that shows the error.
+
+    Args:
+        fs: of a store behind a network.
+    """
+
+    cachable = False
+
+    def __init__(self, fs: AbstractFileSystem) -> None:
+        super().__init__()
+        self.fs = fs
+        self.protocol, self.sep, self.root_marker = fs.protocol, fs.sep, fs.root_marker
+
+    def _strip_protocol(self, path: str) -> str:
+        return self.fs._strip_protocol(path)
+
+    def _parent(self, path: str) -> str:
+        return self.fs._parent(path)
+
+    def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list:
+        """Entries of a folder."""
+        return retried(self.fs.ls, path, detail=detail, **kwargs)
+
+    def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
+        """What is known of an entry; FileNotFoundError where there is none."""
+        return retried(self.fs.info, path, **kwargs)
+
+    def exists(self, path: str, **kwargs: Any) -> bool:
+        """Whether there is such an entry."""
+        return retried(self.fs.exists, path, **kwargs) or self._kind(path) is not None
+
+    def isdir(self, path: str) -> bool:
+        """Whether it is a folder."""
+        return retried(self.fs.isdir, path) or self._kind(path) == "directory"
+
+    def isfile(self, path: str) -> bool:
+        """Whether it is a file."""
+        return self._kind(path) == "file"
+
+    def _kind(self, path: str) -> str | None:
+        try:
+            return self.info(path)["type"]
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def find(self, path: str, *args: Any, **kwargs: Any) -> Any:
+        """All files below a folder; by the store's own search where it has one."""
+        if _has_own(self.fs, "find"):
+            return retried(self.fs.find, path, *args, **kwargs)
+        return super().find(path, *args, **{"on_error": _refuse, **kwargs})
+
+    def glob(self, path: str, **kwargs: Any) -> Any:
+        """Entries that a pattern matches; by the store's own search where it has one."""
+        if _has_own(self.fs, "glob") and _has_own(self.fs, "find"):
+            return retried(self.fs.glob, path, **kwargs)
+        return super().glob(path, **kwargs)
+
+    def cat_file(self, path: str, *args: Any, **kwargs: Any) -> bytes:
+        """Contents of a file."""
+        return retried(self.fs.cat_file, path, *args, **kwargs)
+
+    def pipe_file(self, path: str, value: bytes, **kwargs: Any) -> None:
+        """Writes a file."""
+        retried(self.fs.pipe_file, path, value, **kwargs)
+
+    def rm_file(self, path: str) -> None:
+        """Removes a file; FileNotFoundError where the first attempt finds none."""
+        attempts = 0
+
+        def remove() -> None:
+            nonlocal attempts
+            attempts += 1
+            try:
+                self.fs.rm_file(path)
+            except FileNotFoundError:
+                if attempts == 1:
+                    raise
+
+        retried(remove)
+
+    def makedirs(self, path: str, exist_ok: bool = False) -> None:
+        """Makes a folder where the store knows folders."""
+        retried(self.fs.makedirs, path, exist_ok=exist_ok)
+
+    def open(self, path: str, mode: str = "rb", **kwargs: Any) -> BinaryIO:
+        """The file opened for reading; `mode` must be "rb"."""
+        if mode != "rb":
+            raise ValueError(f"{path} cannot be opened for {mode!r}: files of stores are read here")
+        return io.BufferedReader(_RetryingReader(self.fs, path, kwargs))
+
+
+def _has_own(fs: AbstractFileSystem, name: str) -> bool:
+    """Whether a file system searches its own way, not folder by folder, passing over errors."""
+    if isinstance(fs, AsyncFileSystem) and hasattr(AsyncFileSystem, f"_{name}"):
+        return getattr(type(fs), f"_{name}") is not getattr(AsyncFileSystem, f"_{name}")
+    return getattr(type(fs), name) is not getattr(AbstractFileSystem, name)
+
+
+def _refuse(error: Exception) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
+class _RetryingReader(io.RawIOBase):
+    """A file of a store that is opened anew where it was, when a read fails."""
+
+    def __init__(self, fs: AbstractFileSystem, path: str, options: dict[str, Any]) -> None:
+        self._fs, self._path, self._options = fs, path, options
+        self._file: Any = None
+        self._position = 0
+        retried(self._opened)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return bool(self._opened().seekable())
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position}
+        if whence == os.SEEK_END:
+            start[whence] = retried(self._seek_end)
+        self._position = max(0, start[whence] + offset)
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        data = retried(self._read, len(buffer))
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def readall(self) -> bytes:
+        data = retried(self._read, -1)
+        self._position += len(data)
+        return data
+
+    def close(self) -> None:
+        if not self.closed:
+            self._drop()
+        super().close()
+
+    def _opened(self) -> Any:
+        if self._file is None:
+            self._file = self._fs.open(self._path, "rb", **self._options)
+        return self._file
+
+    def _seek_end(self) -> int:
+        try:
+            return int(self._opened().seek(0, os.SEEK_END))
+        except Exception:
+            self._drop()
+            raise
+
+    def _read(self, size: int) -> bytes:
+        try:
+            file = self._opened()
+            if file.tell() != self._position:
+                file.seek(self._position)
+            return file.read(size)
+        except Exception:
+            self._drop()
+            raise
+
+    def _drop(self) -> None:
+        """Forgets a file that may be in any state."""
+        file, self._file = self._file, None
+        if file is not None:
+            try:
+                file.close()
+            except Exception as error:
+                _log.debug("closing %s: %r", self._path, error)
