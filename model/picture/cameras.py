@@ -85,6 +85,20 @@ def pixels_to_normalised(points: Tensor, size: float) -> Tensor:
     return points * (2 / size) - 1
 
 
+def project_to_crop(points: Tensor, camera: Tensor, size: float = 256) -> Tensor:
+    """Pixels of the crop of points in the *body frame*.
+
+    Args:
+        points: (..., N, 3) metres, body frame (before the half turn).
+        camera: (..., 3) weak-perspective camera of the crop.
+        size: side of the crop in its own pixels.
+
+    Returns:
+        (..., N, 2) px of the crop.
+    """
+    return normalised_to_pixels(project_weak_perspective(half_turn_x(points), camera), size)
+
+
 def project_body(points: Tensor, camera: Tensor, crop: Tensor) -> Tensor:
     """Full-image pixels of points in the *body frame*: the full-frame formula of this module.
 
@@ -96,8 +110,7 @@ def project_body(points: Tensor, camera: Tensor, crop: Tensor) -> Tensor:
     Returns:
         (..., N, 2) px of the full image.
     """
-    normalised = project_weak_perspective(half_turn_x(points), camera)
-    return crop_to_image(normalised_to_pixels(normalised, 1.0), crop.unsqueeze(-2), 1.0)
+    return crop_to_image(project_to_crop(points, camera, 1.0), crop.unsqueeze(-2), 1.0)
 
 
 def intrinsics(focal: float, width: float, height: float) -> Tensor:

@@ -23,15 +23,8 @@ from hierprob3d.training.people.people_setup import PoseChoice, pose_sampler
 from hierprob3d.training.people.rendered_people import RenderedSet
 from hierprob3d.training.random.draws import Draws
 
-from .person_metrics import (
-    ALIGNED_METRICS,
-    NUM_DRAWS,
-    REGIONS,
-    Columns,
-    PersonMetrics,
-    headline,
-    inside_shares,
-)
+from .headline import REGIONS, headline, inside_shares
+from .person_metrics import ALIGNED_METRICS, NUM_DRAWS, Columns, PersonMetrics
 from .validation import MEAN_POSE, mean_rotmats
 
 BEST_OF = (1, 10, 50, 100)

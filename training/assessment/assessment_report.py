@@ -8,13 +8,8 @@ from typing import Any
 from hierprob3d.model.body.skeleton import BODY_JOINT_NAMES
 
 from .assessment import BEST_OF, CONDITIONS, JOINT_GROUPS, MOST_HIDDEN
-from .person_metrics import (
-    ALIGNED_METRICS,
-    METRICS,
-    NUM_DRAWS,
-    REGIONS,
-    of_refined,
-)
+from .headline import REGIONS
+from .person_metrics import ALIGNED_METRICS, METRICS, NUM_DRAWS, of_refined
 
 _ACCURACY = {
     **{name: f"{name}, mm" for name in METRICS},

@@ -8,7 +8,6 @@ NaN.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -24,16 +23,17 @@ from hierprob3d.model.estimate.distribution_metrics import (
     shape_central_probability,
     shape_nll,
 )
+from hierprob3d.model.estimate.hypotheses import (
+    PosedBodies,
+    before_draws,
+    compared_points,
+    pose_bodies,
+)
 from hierprob3d.model.estimate.metrics import BodyPoints, body_errors, joints2d_errors
-from hierprob3d.model.estimate.reconstruction import Samples, draw_samples
+from hierprob3d.model.estimate.reconstruction import Samples, draw_samples, mode_of
 from hierprob3d.model.estimate.refinement import refine_bodies
 from hierprob3d.model.network.distribution_net import DistributionNet, NetOutput
-from hierprob3d.model.picture.cameras import (
-    half_turn_x,
-    normalised_to_pixels,
-    pixels_to_normalised,
-    project_weak_perspective,
-)
+from hierprob3d.model.picture.cameras import pixels_to_normalised, project_to_crop
 from hierprob3d.model.picture.proxy import PROXY_SIZE
 from hierprob3d.model.rotation.random_streams import RandomStreams, person_keys
 from hierprob3d.model.rotation.rotations import rotvec_to_rotmat
@@ -44,7 +44,6 @@ METRICS = ("MPJPE", "MPJPE-PA", "PVE", "PVE-SC", "PVE-T-SC")
 ALIGNED_METRICS = ("MPJPE-PA", "PVE-T-SC")
 """Metrics that the global rotation does not enter: taken of the naive predictor, which has none,
 and of every hypothesis."""
-REGIONS = (0.5, 0.8, 0.95)
 NUM_DRAWS = 99
 """Draws among which the truth is ranked: of 100 ranks, so that regions of whole percents are met
 exactly."""
@@ -54,19 +53,6 @@ _BODIES_AT_ONCE = 800
 _MM = 1000.0
 
 Columns = dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class PosedBodies:
-    """N bodies of each of B people.
-
-    Attributes:
-        points: (B, N, P, 3) each, metres.
-        keypoints: (B, N, 17, 3) metres.
-    """
-
-    points: BodyPoints
-    keypoints: Tensor
 
 
 class PersonMetrics:
@@ -96,7 +82,7 @@ class PersonMetrics:
         naive = mean_pose.to(self.device)[None, None]
         identity = torch.eye(3, device=self.device).expand(1, 1, 3, 3)
         betas = torch.zeros(1, 1, NUM_BETAS, device=self.device)
-        self.naive = self._posed(betas, naive, identity).points
+        self.naive = self._points(pose_bodies(Samples(naive, betas, identity), body))
 
     @torch.no_grad()
     def of_people(
@@ -171,12 +157,13 @@ class PersonMetrics:
         """
         rotmats = rotvec_to_rotmat(people.rotvecs)
         draws = draw_samples(output, streams, NUM_DRAWS)
-        truth = self._posed(people.betas[:, None], rotmats[:, None, 1:], rotmats[:, :1]).points
-        target = _each(truth, lambda points: points[:, 0])
-        bodies = self._hypotheses(output, draws)
+        truth = Samples(rotmats[:, None, 1:], people.betas[:, None], rotmats[:, :1])
+        true_points = self._points(pose_bodies(truth, self.body))
+        target = _each(true_points, lambda points: points[:, 0])
+        bodies = pose_bodies(before_draws(mode_of(output), draws, self.num_bodies), self.body)
         return {
-            **self._error_columns(bodies.points, target),
-            **_keypoint_columns(bodies.keypoints, output.camera, people),
+            **self._error_columns(self._points(bodies), target),
+            **_keypoint_columns(self._keypoints(bodies), output.camera, people),
             **_distribution_columns(output, draws, rotmats, people.betas),
             **self._refined_columns(output, people, target, given),
         }
@@ -194,36 +181,19 @@ class PersonMetrics:
         refined = refine_bodies(
             output, keypoints, given[1], self.keypoint_body, self.keypoint_error
         )
-        parameters = (refined.betas, refined.pose, refined.global_rotmat)
-        bodies = self._posed(*(values[:, None] for values in parameters))
-        errors = body_errors(bodies.points, target, METRICS)
+        parameters = (refined.pose, refined.betas, refined.global_rotmat)
+        bodies = pose_bodies(Samples(*(values[:, None] for values in parameters)), self.body)
+        errors = body_errors(self._points(bodies), target, METRICS)
         return {
             **{of_refined(name): _MM * values[:, 0] for name, values in errors.items()},
-            "refined_px": _distances(bodies.keypoints, refined.camera, people)[:, 0],
+            "refined_px": _distances(self._keypoints(bodies), refined.camera, people)[:, 0],
         }
 
-    def _hypotheses(self, output: NetOutput, draws: Samples) -> PosedBodies:
-        """The mode and the first draws."""
-        mode = output.shape_mean, output.pose_mode, output.global_rotmat
-        drawn = draws.betas, draws.pose, draws.global_rotmat
-        return self._posed(
-            *(
-                torch.cat([best[:, None], some[:, : self.num_bodies]], 1)
-                for best, some in zip(mode, drawn, strict=True)
-            )
-        )
+    def _points(self, bodies: PosedBodies) -> BodyPoints:
+        return compared_points(bodies, self.body)
 
-    def _posed(self, betas: Tensor, pose_rotmats: Tensor, global_rotmats: Tensor) -> PosedBodies:
-        """Bodies of betas (B, N, 10), rotations (B, N, 23, 3, 3) and (B, N, 3, 3)."""
-        sizes = betas.shape[:2]
-        shaped = self.body.shape(betas.flatten(0, 1))
-        vertices, joints = self.body.pose(
-            shaped, pose_rotmats.flatten(0, 1)[:, None], global_rotmats.flatten(0, 1)
-        )
-        vertices, joints = vertices[:, 0].unflatten(0, sizes), joints[:, 0].unflatten(0, sizes)
-        reposed = shaped.vertices.unflatten(0, sizes)
-        points = BodyPoints(vertices, reposed, self.body.h36m_joints14(vertices))
-        return PosedBodies(points, self.body.coco_joints(vertices, joints))
+    def _keypoints(self, bodies: PosedBodies) -> Tensor:
+        return self.body.coco_joints(bodies.vertices, bodies.joints)
 
     def _error_columns(self, hypotheses: BodyPoints, target: BodyPoints) -> Columns:
         num = len(target.vertices)
@@ -239,40 +209,9 @@ class PersonMetrics:
         }
 
 
-def headline(columns: Columns) -> dict[str, float]:
-    """Means over people: mm, px of the 256 crop, nats per joint or shape coefficient, or shares.
-
-    joints2D-L2E is of the mode's keypoints and those in the picture, joints2Dsamples-L2E of the
-    draws' and of those seen, as in the paper's training code; inside-P is the share of true
-    rotations within the region of highest density that holds P.
-    """
-    outside, hidden = columns["outside"], columns["hidden"]
-    names = (*METRICS, *(f"naive-{name}" for name in ALIGNED_METRICS))
-    metrics = {name: columns[name].mean() for name in names}
-    metrics["joints2D-L2E"] = columns["mode_px"][~outside].mean()
-    metrics["joints2Dsamples-L2E"] = columns["sample_px"][~(outside | hidden)].mean()
-    if "refined_px" in columns:
-        names = tuple(map(of_refined, METRICS))
-        metrics |= {name: columns[name].mean() for name in names}
-        metrics[of_refined("joints2D-L2E")] = columns["refined_px"][~outside].mean()
-    metrics["shape-NLL"] = columns["shape_nll"].mean()
-    for prefix, part in (("", "pose"), ("global-", "global")):
-        if f"{part}_nll" in columns:
-            metrics[f"{part}-NLL"] = columns[f"{part}_nll"].mean()
-            shares = inside_shares(columns[f"{part}_mass"].flatten())
-            for region, share in zip(REGIONS, shares, strict=True):
-                metrics[f"{prefix}inside-{region:.0%}"] = share
-    return {name: round(float(value), 4) for name, value in metrics.items()}
-
-
 def of_refined(metric: str) -> str:
     """Name of a metric of the bodies moved onto the keypoints."""
     return f"refined-{metric}"
-
-
-def inside_shares(mass: Tensor) -> Tensor:
-    """Share (..., 3) of N truths inside each of REGIONS, of their mass (N, ...)."""
-    return torch.stack([(mass <= region).float().mean(0) for region in REGIONS], -1)
 
 
 def _each(points: BodyPoints, change: Callable[[Tensor], Tensor]) -> BodyPoints:
@@ -293,8 +232,7 @@ def _keypoint_columns(keypoints: Tensor, camera: Tensor, people: RenderedSet) ->
 
 def _distances(keypoints: Tensor, camera: Tensor, people: RenderedSet) -> Tensor:
     """Distances (B, N, 17) of projected keypoints (B, N, 17, 3) from the true ones, px."""
-    projected = project_weak_perspective(half_turn_x(keypoints), camera[:, None])
-    return joints2d_errors(normalised_to_pixels(projected, PROXY_SIZE), people.joints2d)
+    return joints2d_errors(project_to_crop(keypoints, camera[:, None]), people.joints2d)
 
 
 def _distribution_columns(

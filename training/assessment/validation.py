@@ -10,7 +10,8 @@ from hierprob3d.model.network.distribution_net import DistributionNet
 from hierprob3d.model.rotation.rotations import rotvec_to_rotmat, special_procrustes
 from hierprob3d.training.people.rendered_people import RenderedSet
 
-from .person_metrics import PersonMetrics, headline
+from .headline import headline
+from .person_metrics import PersonMetrics
 
 MEAN_POSE = "mean_pose"
 """Key in the weights' provenance of the mean training pose, 23 rotation vectors, flat."""
@@ -35,7 +36,7 @@ class Validator:
     def validate(
         self, net: DistributionNet, people: RenderedSet, stride: int, noise: bool = True
     ) -> dict[str, float]:
-        """Means over people, see `person_metrics.headline`.
+        """Means over people, see `headline.headline`.
 
         Args:
             net: network to judge.

@@ -26,6 +26,12 @@ from hierprob3d.model.estimate.distribution_metrics import (
     shape_central_probability,
     shape_nll,
 )
+from hierprob3d.model.estimate.hypotheses import (
+    PosedBodies,
+    before_draws,
+    compared_points,
+    pose_bodies,
+)
 from hierprob3d.model.estimate.metrics import (
     POINT_METRICS,
     BodyPoints,
@@ -41,9 +47,8 @@ from hierprob3d.model.estimate.refinement import refine_bodies
 from hierprob3d.model.network.distribution_net import DistributionNet, NetOutput
 from hierprob3d.model.picture.cameras import (
     half_turn_x,
-    normalised_to_pixels,
     pixels_to_normalised,
-    project_weak_perspective,
+    project_to_crop,
 )
 from hierprob3d.model.picture.proxy import PROXY_SIZE, make_proxy
 from hierprob3d.model.picture.rasterizer import rasterize
@@ -59,14 +64,14 @@ PEOPLE_AT_ONCE = 8
 class Hypotheses:
     """Bodies of B people: slot 0 the mode or refined body, then one for each draw."""
 
+    posed: PosedBodies
+    """(B, 1 + N, ...)."""
+
     points: BodyPoints
     """(B, 1 + N, ...); with the protocol's root subtracted."""
 
     keypoints: Tensor
     """(B, 1 + N, 17, 3) COCO joints in the body frame."""
-
-    vertices: Tensor
-    """(B, 1 + N, V, 3) in the body frame, nothing subtracted."""
 
     cameras: Tensor
     """(B, 1 + N, 3) weak perspective of the crop."""
@@ -161,18 +166,10 @@ class Evaluator:
     ) -> Hypotheses:
         body = self.bodies["neutral"]
         cameras = output.camera[:, None].expand(-1, samples.betas.shape[1], -1)
-        rotmats, betas, global_rotmats, cameras = (
-            torch.cat([best[:, None], drawn], 1)
-            for best, drawn in zip(estimates, (*samples, cameras), strict=True)
-        )
-        sizes = betas.shape[:2]
-        shaped = body.shape(betas.flatten(0, 1))
-        vertices, joints = body.pose(
-            shaped, rotmats.flatten(0, 1)[:, None], global_rotmats.flatten(0, 1)
-        )
-        vertices, joints = vertices[:, 0].unflatten(0, sizes), joints[:, 0].unflatten(0, sizes)
-        points = self._points(body, vertices, shaped.vertices.unflatten(0, sizes))
-        return Hypotheses(points, body.coco_joints(vertices, joints), vertices, cameras)
+        cameras = torch.cat([estimates.camera[:, None], cameras], 1)
+        posed = pose_bodies(before_draws(estimates, samples), body)
+        keypoints = body.coco_joints(posed.vertices, posed.joints)
+        return Hypotheses(posed, self._points(posed, body), keypoints, cameras)
 
     def _target(self, items: Sequence[EvalItem], rotmats: Tensor, betas: Tensor) -> BodyPoints:
         """Upright true bodies, each with the body model of its gender."""
@@ -183,25 +180,20 @@ class Evaluator:
                 :, 0
             ]
             body = self.bodies[gender]
-            shaped = body.shape(betas[chosen])
-            vertices, _ = body.pose(shaped, rotmats[chosen, None, 1:], upright[chosen])
-            parts.append((chosen, self._points(body, vertices[:, 0], shaped.vertices)))
+            truth = Samples(rotmats[:, None, 1:], betas[:, None], upright[:, None])
+            posed = pose_bodies(Samples(*(values[chosen] for values in truth)), body)
+            parts.append((chosen, self._points(posed, body)))
         order = torch.cat([chosen for chosen, _ in parts]).argsort()
         return BodyPoints(
             *(
-                torch.cat([getattr(points, name) for _, points in parts])[order]
+                torch.cat([getattr(points, name)[:, 0] for _, points in parts])[order]
                 for name in ("vertices", "reposed", "joints")
             )
         )
 
-    def _points(self, body: Body, vertices: Tensor, reposed: Tensor) -> BodyPoints:
-        if not self.config.needs_joints:
-            return BodyPoints(vertices, reposed, joints=vertices[..., :0, :])
-        joints = body.h36m_joints14(vertices)
-        if self.protocol.root == "pelvis":
-            pelvis = body.h36m_joints(vertices)[..., :1, :]
-            vertices, joints = vertices - pelvis, joints - pelvis
-        return BodyPoints(vertices, reposed, joints)
+    def _points(self, posed: PosedBodies, body: Body) -> BodyPoints:
+        from_pelvis = self.protocol.root == "pelvis"
+        return compared_points(posed, body, self.config.needs_joints, from_pelvis)
 
     def _among(self, values: Tensor) -> Tensor:
         """(B, N, ...) hypotheses of the sample metrics of (B, 1 + N, ...): see the protocol."""
@@ -249,7 +241,7 @@ class Evaluator:
         true = self._stack([item.silhouette for item in items])
         bodies, cameras = (
             torch.cat([values[:, :1], self._among(values)[:, : self.config.num_samples]], 1)
-            for values in (hypotheses.vertices, hypotheses.cameras)
+            for values in (hypotheses.posed.vertices, hypotheses.cameras)
         )
         masks = silhouettes(self.bodies["neutral"].faces, bodies, cameras)
         counts = silhouette_counts(masks, true)
@@ -275,11 +267,6 @@ class Evaluator:
 
     def _stack(self, arrays: Sequence[Any]) -> Tensor:
         return torch.from_numpy(np.stack(arrays)).to(self.device)
-
-
-def project_to_crop(points: Tensor, camera: Tensor) -> Tensor:
-    """(..., P, 2) pixels of the 256 crop of upright (..., P, 3) points under (..., 3) cameras."""
-    return normalised_to_pixels(project_weak_perspective(half_turn_x(points), camera), PROXY_SIZE)
 
 
 def silhouettes(faces: Tensor, vertices: Tensor, cameras: Tensor) -> Tensor:

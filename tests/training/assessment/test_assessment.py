@@ -34,7 +34,8 @@ from hierprob3d.training.assessment.assessment import (
     weights_mean_pose,
 )
 from hierprob3d.training.assessment.assessment_report import markdown
-from hierprob3d.training.assessment.person_metrics import PersonMetrics, headline, inside_shares
+from hierprob3d.training.assessment.headline import headline, inside_shares
+from hierprob3d.training.assessment.person_metrics import PersonMetrics
 from hierprob3d.training.assessment.validation import MEAN_POSE, mean_rotmats
 from hierprob3d.training.people.rendered_people import RenderedSet
 from hierprob3d.transforms.datasets.eval_item import EvalItem
