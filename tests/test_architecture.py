@@ -108,20 +108,6 @@ def test_no_file_imports_itself_through_others() -> None:
     assert len(order) >= len(modules()) > 150
 
 
-def test_no_two_sub_packages_import_each_other() -> None:
-    def folder(name: str) -> str:
-        parts = modules()[name].relative_to(REPOSITORY).parent.parts
-        return ".".join(parts)
-
-    pairs = {
-        (folder(name), folder(found.target))
-        for name in modules()
-        for found in imports_of(name)
-        if found.target in modules() and folder(name) != folder(found.target)
-    }
-    assert not [pair for pair in pairs if pair[::-1] in pairs]
-
-
 def test_no_file_name_twice() -> None:
     names = Counter(path.name for path in modules().values() if path.name != "__init__.py")
     assert not [name for name, count in names.items() if count > 1]
