@@ -17,7 +17,7 @@ from benchmarks.timing import seconds
 from torch import Tensor
 
 from hierprob3d.model.picture.canny import CannyEdgeDetector, gaussian_weights
-from hierprob3d.model.picture.heatmaps import joints2d_to_heatmaps
+from hierprob3d.model.picture.heatmaps import gaussian_profiles
 from hierprob3d.model.picture.proxy import make_proxy
 
 SOBEL = torch.tensor([[1.0, 0.0, -1.0], [2.0, 0.0, -2.0], [1.0, 0.0, -1.0]])
@@ -113,12 +113,12 @@ def main() -> None:
         return torch.cat([plain_heatmaps(joints[None], args.size) for joints in joints2d])
 
     compare("edges", lambda: detector.edges(rgb), plain_edges_one_by_one, args)
-    compare(
-        "heatmaps",
-        lambda: joints2d_to_heatmaps(joints2d, args.size),
-        plain_heatmaps_one_by_one,
-        args,
-    )
+
+    def heatmaps() -> Tensor:
+        rows, columns = gaussian_profiles(joints2d, args.size, std=4.0)
+        return rows * columns
+
+    compare("heatmaps", heatmaps, plain_heatmaps_one_by_one, args)
     compare(
         "proxy",
         lambda: make_proxy(rgb, joints2d, visible),

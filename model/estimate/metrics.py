@@ -90,7 +90,7 @@ def point_errors(source: Tensor, target: Tensor, alignments: Sequence[str]) -> T
     """
     source_mean, target_mean = source.mean(-2, keepdim=True), target.mean(-2, keepdim=True)
     source, target = source - source_mean, target - target_mean
-    maps = torch.stack([_linear_map(source, target, alignment) for alignment in alignments], -3)
+    maps = torch.stack([alignment_map(source, target, alignment) for alignment in alignments], -3)
     moved = (maps.flatten(-3, -2) @ source.mT).unflatten(-2, (len(alignments), 3))
     difference = moved.sub_(target.mT.contiguous().unsqueeze(-3))
     if "none" in alignments:  # the only alignment that leaves the means apart
@@ -100,28 +100,12 @@ def point_errors(source: Tensor, target: Tensor, alignments: Sequence[str]) -> T
     return difference.square_().sum(-2).sqrt_()
 
 
-def scale_align(source: Tensor, target: Tensor) -> Tensor:
-    """(..., P, 3) source points moved and scaled to the mean and RMS size of the target's."""
-    return _align(source, target, "scale")
+def alignment_map(source: Tensor, target: Tensor, alignment: str) -> Tensor:
+    """(..., 3, 3) matrix that brings (..., P, 3) points, both about their mean, onto the target.
 
-
-def similarity_align(source: Tensor, target: Tensor) -> Tensor:
-    """(..., P, 3) source points after the rotation, scale and shift that bring them nearest.
-
-    Nearest in the sum of squared distances to the (..., P, 3) targets, mirroring excluded
-    (orthogonal Procrustes; Umeyama 1991). A set with a NaN comes back as NaN, alone.
+    Of "similarity" the one that leaves the least sum of squared distances, mirroring excluded
+    (orthogonal Procrustes; Umeyama 1991). A set with a NaN gives NaN, alone.
     """
-    return _align(source, target, "similarity")
-
-
-def _align(source: Tensor, target: Tensor, alignment: str) -> Tensor:
-    source_mean, target_mean = source.mean(-2, keepdim=True), target.mean(-2, keepdim=True)
-    source, target = source - source_mean, target - target_mean
-    return source @ _linear_map(source, target, alignment).mT + target_mean
-
-
-def _linear_map(source: Tensor, target: Tensor, alignment: str) -> Tensor:
-    """(..., 3, 3) matrix that `alignment` applies to centred (..., P, 3) source points."""
     if alignment == "similarity":
         return _similarity_map(source, target)
     identity = torch.eye(3, dtype=source.dtype, device=source.device)

@@ -4,7 +4,7 @@ Conventions, from the body to the picture:
 
 1. Body frame: metres, y up, x to the body's left, z forward. The network's global rotation turns
    the body about its origin.
-2. The paper then turns everything by pi about x (`HALF_TURN_X`): (x, y, z) -> (x, -y, -z). After
+2. The paper then turns everything by pi about x (`half_turn_x`): (x, y, z) -> (x, -y, -z). After
    it y points down the picture and z away from the viewer.
 3. Weak perspective camera (s, tx, ty): u = s (x + tx), v = s (y + ty), normalised to -1..1 across
    the square crop, x to the right and y down.
@@ -18,19 +18,13 @@ Steps 3 to 5 together, the *full-frame formula* of a body point after step 2:
     y_image = cy + side / 2 * s * (y + ty)
 
 A perspective camera of focal length f (pixels of the full image) with its axis through the crop's
-centre sees nearly the same from depth 2 f / (side s), see `weak_perspective_to_translation`.
+centre sees nearly the same from depth 2 f / (side s).
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-
-HALF_TURN_X = ((1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, -1.0))
-"""Rows of the rotation by pi about x that the paper applies before any projection."""
-
-_MIN_DEPTH_DENOMINATOR = 1e-9
-"""As the paper's code: keeps the depth of a camera of zero scale finite."""
 
 
 def half_turn_x(points: Tensor) -> Tensor:
@@ -136,23 +130,6 @@ def project_perspective(
         points = points @ rotation.mT
     homogeneous = (points + translation.unsqueeze(-2)) @ camera_matrix.mT
     return homogeneous[..., :2] / homogeneous[..., 2:]
-
-
-def weak_perspective_to_translation(camera: Tensor, focal: float, size: float) -> Tensor:
-    """Translation with which a pinhole camera sees the body about as the weak-perspective one.
-
-    tz = 2 f / (size s): at this depth one metre covers s size / 2 pixels in both.
-
-    Args:
-        camera: (..., 3) scale, x and y translation.
-        focal: focal length in pixels of the picture.
-        size: side of the picture in pixels.
-
-    Returns:
-        (..., 3) translation in metres.
-    """
-    depth = 2 * focal / (size * camera[..., :1] + _MIN_DEPTH_DENOMINATOR)
-    return torch.cat([camera[..., 1:], depth], dim=-1)
 
 
 def crop_to_image(points: Tensor, crop: Tensor, size: float = 256) -> Tensor:

@@ -155,11 +155,6 @@ def visible_mask(
     return visible
 
 
-def inside_mask(joints2d: Tensor, size: float) -> Tensor:
-    """Which joints (..., 2), px, lie in a square picture; the border at `size` counts as inside."""
-    return ((joints2d >= 0) & (joints2d <= size)).all(dim=-1)
-
-
 def unoccluded_mask(part_labels: Tensor, visible: Tensor, min_pixels: int = 50) -> Tensor:
     """Which visible keypoints are not hidden behind the body itself, by the paper's training rule.
 
@@ -167,7 +162,7 @@ def unoccluded_mask(part_labels: Tensor, visible: Tensor, min_pixels: int = 50) 
 
     Args:
         part_labels: (B, H, W) integer rendering of DensePose's parts 1..24, 0 elsewhere.
-        visible: (B, 17) bool, e.g. `inside_mask`; it is not changed.
+        visible: (B, 17) bool, e.g. those inside the picture; it is not changed.
         min_pixels: Pixels that must be exceeded, for a 256 px picture.
 
     Returns:

@@ -130,11 +130,6 @@ def rot6d_to_rotmat(rot6d: Tensor) -> Tensor:
     return torch.stack([x, y, torch.linalg.cross(x, y, dim=-1)], dim=-1)
 
 
-def rotmat_to_rot6d(rotmat: Tensor) -> Tensor:
-    """First two columns of (..., 3, 3) rotation matrices as (..., 6), undoing rot6d_to_rotmat."""
-    return rotmat[..., :2].flatten(-2)
-
-
 def rotmat_geodesic_distance(first: Tensor, second: Tensor) -> Tensor:
     """Angle in radians, in [0, pi], of the rotation between two (..., 3, 3) rotation matrices."""
     quat = rotmat_to_unitquat(first.mT @ second)

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tests.model.network.test_distribution_net import assert_near
 from torch.nn.functional import avg_pool2d
 
 from hierprob3d.model.network.distribution_net import DistributionNet
 from hierprob3d.model.network.keypoint_lift import KeypointLift, places_of_heatmaps
 from hierprob3d.model.network.network_config import NetworkConfig
-from hierprob3d.model.picture.heatmaps import joints2d_to_heatmaps
+from tests.model.network.test_distribution_net import assert_near
+from tests.oracles.heatmaps import joints2d_to_heatmaps
 
 
 @pytest.mark.parametrize("stride", [1, 2, 4])

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from hierprob3d.model.picture.cameras import (
-    HALF_TURN_X,
     crop_to_image,
     half_turn_x,
     image_to_crop,
@@ -20,8 +19,8 @@ from hierprob3d.model.picture.cameras import (
     project_body,
     project_perspective,
     project_weak_perspective,
-    weak_perspective_to_translation,
 )
+from tests.oracles.paper_cameras import HALF_TURN_X, weak_perspective_to_translation
 
 
 @pytest.fixture(scope="module")

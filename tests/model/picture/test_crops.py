@@ -11,14 +11,16 @@ from torch import Tensor
 
 from hierprob3d.model.picture.crops import (
     CropFrames,
-    crop_opencv,
     crop_torch,
     fit_aspect,
+    opencv_matrix,
+    solved_opencv_matrix,
+)
+from tests.oracles.paper_crops import (
+    crop_opencv,
     jitter_frames,
     joints_boxes,
     mask_boxes,
-    opencv_matrix,
-    solved_opencv_matrix,
     uncrop_matrix,
 )
 

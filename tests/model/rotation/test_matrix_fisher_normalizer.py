@@ -13,9 +13,9 @@ from hierprob3d.model.rotation.matrix_fisher_normalizer import (
     log_normalizer_and_gradient,
     log_normalizer_gradient,
     log_normalizer_of_s,
-    paper_log_normalizer,
 )
 from hierprob3d.model.rotation.rotations import proper_svd
+from tests.oracles.paper_log_normalizer import paper_log_normalizer
 
 
 @pytest.fixture(scope="module")

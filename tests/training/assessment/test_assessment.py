@@ -14,7 +14,6 @@ from hierprob3d.configs.evaluation import EvaluateConfig
 from hierprob3d.configs.training import KeypointNoiseConfig
 from hierprob3d.model.body.mesh_body import Body, load_body
 from hierprob3d.model.body.skeleton import BODY_JOINT_NAMES
-from hierprob3d.model.estimate.metrics import similarity_align
 from hierprob3d.model.network.checkpoints import default_weights_path, load_distribution_net
 from hierprob3d.model.network.distribution_net import NetOutput
 from hierprob3d.model.network.network_config import WeightsMetadata
@@ -40,6 +39,7 @@ from hierprob3d.training.assessment.validation import MEAN_POSE, mean_rotmats
 from hierprob3d.training.people.rendered_people import RenderedSet
 from hierprob3d.transforms.datasets.eval_item import EvalItem
 from hierprob3d.transforms.evaluation.evaluator import Evaluator
+from tests.oracles.alignments import similarity_align
 
 CAMERA = torch.tensor([0.9, 0.0, 0.0])
 IDENTITIES = torch.eye(3).expand(23, 3, 3)

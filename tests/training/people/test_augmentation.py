@@ -16,7 +16,6 @@ from hierprob3d.configs.training import (
 )
 from hierprob3d.model.body.skeleton import COCO_FLIP
 from hierprob3d.model.network.keypoint_lift import places_of_heatmaps
-from hierprob3d.model.picture.heatmaps import joints2d_to_heatmaps
 from hierprob3d.model.rotation.rotations import rotvec_to_rotmat
 from hierprob3d.training.people.augmentation import (
     detected_keypoints,
@@ -25,6 +24,7 @@ from hierprob3d.training.people.augmentation import (
     places_of_keypoints,
 )
 from hierprob3d.training.people.rendered_people import EDGE_STEP, RenderedSet
+from tests.oracles.heatmaps import joints2d_to_heatmaps
 
 PAPER_TRAINING = Path(__file__).resolve().parents[3] / "configs" / "paper_training.yaml"
 NO_NOISE = KeypointNoiseConfig(

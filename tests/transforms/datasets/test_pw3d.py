@@ -12,7 +12,6 @@ import torch
 from hierprob3d.configs.evaluation import DATASETS
 from hierprob3d.model.body.mesh_body import load_body
 from hierprob3d.model.body.skeleton import ALWAYS_VISIBLE
-from hierprob3d.model.picture.heatmaps import joints2d_to_heatmaps
 from hierprob3d.transforms.datasets.labels import VisibilityRule
 from hierprob3d.transforms.datasets.pw3d import Pw3dDataset, load_keypoints
 from hierprob3d.transforms.datasets.pw3d_sequences import (
@@ -26,6 +25,7 @@ from hierprob3d.transforms.datasets.pw3d_sequences import (
     read_sequence,
     sequence_of,
 )
+from tests.oracles.heatmaps import joints2d_to_heatmaps
 
 RULES = DATASETS["3dpw"]
 VISIBILITY = VisibilityRule(RULES.keypoint_threshold, ALWAYS_VISIBLE)

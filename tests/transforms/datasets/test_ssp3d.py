@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 from hierprob3d.configs.evaluation import DATASETS
-from hierprob3d.model.picture.heatmaps import joints2d_to_heatmaps
 from hierprob3d.transforms.datasets.labels import VisibilityRule
 from hierprob3d.transforms.datasets.ssp3d import Ssp3dDataset
+from tests.oracles.heatmaps import joints2d_to_heatmaps
 
 RULES = DATASETS["ssp3d"]
 VISIBILITY = VisibilityRule(RULES.keypoint_threshold, ())
