@@ -91,7 +91,7 @@ def people_table(rows: list[dict[str, Any]], body: Body) -> pa.Table:
         num_samples=NUM_SAMPLES,
     )  # fmt: skip
     columns = {name: [row[name] for row in rows] for name in people_schema(layout).names}
-    return table_of(columns, people_schema(layout, metadata), len(rows))
+    return table_of(columns, people_schema(layout, metadata))
 
 
 def _frame(item: Item, status: str, num_people: int) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from hierprob3d.transforms.inputs.items import Item
 from hierprob3d.transforms.inputs.picture_files import read_picture
 from hierprob3d.transforms.inputs.uris import absolute
 from hierprob3d.transforms.store.output_folder import OutputFolder, part_name
-from hierprob3d.transforms.tables.rows import errors_table
+from hierprob3d.transforms.tables.rows import errors_table, item_columns, table_of
 from hierprob3d.transforms.tables.schema import (
     STATUS_FAILED,
     STATUS_OK,
@@ -113,8 +113,9 @@ class Preprocess(beam.DoFn):
         yield tables["frames"].num_rows
 
     def _label_table(self, frames: Sequence[FinishedFrame]) -> pa.Table:
+        schema = label_schema(self.estimator is not None)
         labels = [{**frame.labels, "run_id": self.context.run_id} for frame in frames]
-        return pa.Table.from_pylist(labels, label_schema(self.estimator is not None))
+        return table_of({name: [label[name] for label in labels] for name in schema.names}, schema)
 
 
 def preprocess_shard(
@@ -243,10 +244,7 @@ def _frames_table(
     items = [frame.item for frame in frames] + [failure.item for failure in failures]
     found = [item.item_id in sizes for item in items]
     columns = {
-        "item_id": [item.item_id for item in items],
-        "uri": [item.uri for item in items],
-        "frame_index": [item.frame_index for item in items],
-        "time_s": [None] * len(items),
+        **item_columns(items),
         "width": [sizes.get(item.item_id, (None, None))[1] for item in items],
         "height": [sizes.get(item.item_id, (None, None))[0] for item in items],
         "status": [STATUS_OK if ok else STATUS_FAILED for ok in found],
@@ -254,4 +252,4 @@ def _frames_table(
         "run_id": [run_id] * len(items),
         "seconds": [seconds / max(1, len(items))] * len(items),
     }
-    return pa.table(columns, schema=frames_schema())
+    return table_of(columns, frames_schema(), nulls_for=len(items))

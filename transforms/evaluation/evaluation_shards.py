@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import cast
@@ -27,7 +27,7 @@ from hierprob3d.transforms.datasets.labels import EvalDataset, row_id
 from hierprob3d.transforms.inputs.items import Item
 from hierprob3d.transforms.store.output_folder import OutputFolder, part_name
 from hierprob3d.transforms.tables.evaluation_schema import evaluation_schema
-from hierprob3d.transforms.tables.rows import errors_table
+from hierprob3d.transforms.tables.rows import Values, errors_table, item_columns, table_of
 from hierprob3d.transforms.tables.schema import STATUS_FAILED, STATUS_OK, errors_schema
 
 from .evaluation_models import load_evaluator, open_dataset
@@ -142,9 +142,12 @@ def evaluate_shard(
     for _, batch in groupby(shard.items, lambda row: row // config.batch_size):
         items = [row_item(config, dataset, row) for row in batch]
         done, given = _evaluate(rows_of, dataset, items, failures)
-        tables.append(_ok_rows(schema, done, given, context.run_id))
         failed = [item for item in items if item not in done.items]
-        tables.append(_failed_rows(schema, failed, context))
+        tables.append(_rows(failed, STATUS_FAILED, context.run_id, schema, None))
+        if len(done):
+            genders = [item.gender for item in given]
+            metrics: dict[str, Values] = {**done.columns, "gender": genders}
+            tables.append(_rows(done.items, STATUS_OK, context.run_id, schema, metrics))
     frames = (
         pa.concat_tables(tables).sort_by("frame_index").replace_schema_metadata(schema.metadata)
     )
@@ -172,57 +175,19 @@ def _evaluate(
     return done, [given[place] for place in places if items[place] in done.items]
 
 
-def _ok_rows(
-    schema: pa.Schema,
-    done: People,
-    given: Sequence[EvalItem],
+def _rows(
+    items: Sequence[Item],
+    status: str,
     run_id: str,
+    schema: pa.Schema,
+    metrics: Mapping[str, Values] | None,
 ) -> pa.Table:
-    if not len(done):
-        return schema.empty_table()
-    texts = {**_names(done.items, run_id, STATUS_OK), "gender": [item.gender for item in given]}
-    arrays = [
-        pa.array(texts[field.name], field.type)
-        if field.name in texts
-        else _arrow_column(done.columns[field.name].numpy(), field.type)
-        for field in schema
-    ]
-    return pa.Table.from_arrays(arrays, schema=schema)
-
-
-def _failed_rows(schema: pa.Schema, items: Sequence[Item], context: EvaluationContext) -> pa.Table:
-    texts = _names(items, context.run_id, STATUS_FAILED)
-    arrays = [
-        pa.array(texts[field.name], field.type)
-        if field.name in texts
-        else _no_numbers(len(items), field.type)
-        for field in schema
-    ]
-    return pa.Table.from_arrays(arrays, schema=schema)
-
-
-def _no_numbers(count: int, kind: pa.DataType) -> pa.Array:
-    """Nulls; of lists, lists of nulls, since pyarrow writes null lists but cannot read them."""
-    if not pa.types.is_fixed_size_list(kind):
-        return pa.nulls(count, kind)
-    elements = pa.nulls(count * kind.list_size, kind.value_type)
-    return pa.FixedSizeListArray.from_arrays(elements, type=kind)
-
-
-def _names(items: Sequence[Item], run_id: str, status: str) -> dict[str, list]:
-    return {
-        "item_id": [item.item_id for item in items],
-        "uri": [item.name for item in items],
-        "frame_index": [item.frame_index for item in items],
+    """Rows that came through with their metrics, or rows of nulls."""
+    columns: dict[str, Values] = {
+        **item_columns(items),
         "status": [status] * len(items),
         "num_people": [int(status == STATUS_OK)] * len(items),
         "run_id": [run_id] * len(items),
+        **(metrics or {}),
     }
-
-
-def _arrow_column(values: np.ndarray, kind: pa.DataType) -> pa.Array:
-    """A column of numbers (NaN: null) or of equally long lists, in the schema's type."""
-    if not pa.types.is_fixed_size_list(kind):
-        return pa.array(values.astype(kind.to_pandas_dtype()), from_pandas=True)
-    flat = values.reshape(-1).astype(kind.value_type.to_pandas_dtype())
-    return pa.FixedSizeListArray.from_arrays(pa.array(flat), type=kind)
+    return table_of(columns, schema, nulls_for=len(items) if metrics is None else None)

@@ -25,19 +25,23 @@ Values = Tensor | np.ndarray | Sequence[object]
 """A column of P values, or of P rows of numbers."""
 
 
-def table_of(columns: Mapping[str, Values], schema: pa.Schema, num_rows: int) -> pa.Table:
+def table_of(
+    columns: Mapping[str, Values], schema: pa.Schema, nulls_for: int | None = None
+) -> pa.Table:
     """The table of a schema, from columns by name.
 
     Args:
-        columns: NaN of a scalar column becomes null. Those that the schema lacks are left out,
-            those that are missing become nulls.
+        columns: NaN of a scalar column becomes null. Those that the schema lacks are left out.
         schema: Columns, their types and the metadata.
-        num_rows: P.
+        nulls_for: Number of rows P; missing columns are nulls. Without it they are a defect.
+
+    Raises:
+        KeyError: A column is missing.
     """
     arrays = [
         to_arrow(columns[field.name], field.type)
-        if field.name in columns
-        else no_values(num_rows, field.type)
+        if nulls_for is None or field.name in columns
+        else no_values(nulls_for, field.type)
         for field in schema
     ]
     return pa.Table.from_arrays(arrays, schema=schema)
@@ -68,15 +72,14 @@ def people_table(people: People, schema: pa.Schema, seed: int, run_id: str) -> p
     count = len(people)
     if not count:
         return schema.empty_table()
-    given: dict[str, Values] = {
+    columns: dict[str, Values] = {
+        **people.columns,
         **item_columns(people.items),
         "person_index": people.person_indices,
         "seed": [seed] * count,
         "run_id": [run_id] * count,
     }
-    # A column that no stage made is a defect, not a null.
-    found = {name: people.columns[name] for name in schema.names if name not in given}
-    return table_of({**given, **found}, schema, count)
+    return table_of(columns, schema)
 
 
 def frames_table(
@@ -105,7 +108,7 @@ def frames_table(
         "source_version": [frame.item.source_version for frame in frames],
         "warning": [frame.warning for frame in frames],
     }
-    return table_of(columns, schema, len(frames))
+    return table_of(columns, schema)
 
 
 def errors_table(failures: Sequence[Failure], schema: pa.Schema, run_id: str) -> pa.Table:
@@ -120,7 +123,7 @@ def errors_table(failures: Sequence[Failure], schema: pa.Schema, run_id: str) ->
         "attempts": [failure.attempts for failure in failures],
         "run_id": [run_id] * len(failures),
     }
-    return table_of(columns, schema, len(failures))
+    return table_of(columns, schema)
 
 
 def item_columns(items: Sequence[Item]) -> dict[str, list]:

@@ -48,7 +48,7 @@ def test_tensors_arrays_and_lists_give_the_same_table(kind: type) -> None:
         "seen": kind([[True, False], [False, True]]),
         "of no column": kind([0, 0]),
     }
-    table = table_of(columns, SCHEMA, 2)
+    table = table_of(columns, SCHEMA)
     assert table.schema.equals(SCHEMA, check_metadata=True)
     assert table.to_pylist() == [
         {"name": "a", "count": 1, "score": 0.5, "point": [1, 2], "seen": [True, False]},
@@ -59,18 +59,18 @@ def test_tensors_arrays_and_lists_give_the_same_table(kind: type) -> None:
 def test_double_numbers_and_matrices_take_the_schemas_type_and_width() -> None:
     schema = pa.schema({"matrix": pa.list_(pa.float32(), 4), "score": pa.float32()})
     columns = {"matrix": [np.eye(2), np.ones((2, 2))], "score": np.array([0.1, np.nan])}
-    table = table_of(columns, schema, 2)
+    table = table_of(columns, schema)
     assert table["matrix"].to_pylist() == [[1, 0, 0, 1], [1, 1, 1, 1]]
     assert table["score"].to_pylist() == [pytest.approx(0.1), None]  # NaN of a scalar is null
 
 
 def test_missing_columns_are_nulls_that_parquet_gives_back(tmp_path: Path) -> None:
-    table = table_of({"name": ["a", "b"]}, SCHEMA, 2)
+    table = table_of({"name": ["a", "b"]}, SCHEMA, nulls_for=2)
     pq.write_table(table, tmp_path / "t.parquet")
     back = pq.read_table(tmp_path / "t.parquet")
     assert back["count"].null_count == back["score"].null_count == 2
     assert back["point"].to_pylist() == [[None, None], [None, None]]
-    assert not table_of({}, SCHEMA, 0).num_rows
+    assert not table_of({}, SCHEMA, nulls_for=0).num_rows
 
 
 def test_a_column_that_no_stage_made_is_a_defect() -> None:
