@@ -25,7 +25,8 @@ from hierprob3d.transforms.inputs.uris import absolute, filesystem, is_remote
 from hierprob3d.transforms.tables.schema import STATUS_FAILED
 
 from .file_names import is_picture_of, short_id
-from .locking import FileLock, lock_for_run, lock_for_worker
+from .locking import FileLock, RunLock, is_locked_by, lock_for_run, lock_for_worker
+from .object_lock import ObjectLock, holds_lock
 from .parquet_files import (
     DamagedParquet,
     ParquetFile,
@@ -87,9 +88,28 @@ class OutputFolder:
         self.write(f"{RUNS}/.writable", b"")
         self.remove(f"{RUNS}/.writable")
 
-    def lock_for_run(self) -> FileLock | None:
-        """This folder for one run alone, see `store.locking`; None if it is not local."""
-        return lock_for_run(Path(self._full(RUNS))) if self.is_local else None
+    def lock_for_run(self, run_id: str = "") -> RunLock:
+        """This folder for one run alone, see `store.locking` and `store.object_lock`.
+
+        Args:
+            run_id: Of the run, for `is_current_run` and for the message to another.
+
+        Raises:
+            FolderInUse: Another run is writing into it.
+        """
+        if self.is_local:
+            return lock_for_run(Path(self._full(RUNS)), run_id)
+        return ObjectLock(self._fs, self._full(RUNS), run_id)
+
+    def is_current_run(self, run_id: str) -> bool:
+        """Whether the folder is locked for this run still.
+
+        A worker asks before it publishes: its run may have been given up, and another begun. Costs
+        the reading of one small file, and of a store's listing.
+        """
+        if self.is_local:
+            return is_locked_by(Path(self._full(RUNS)), run_id)
+        return holds_lock(self._fs, self._full(RUNS), run_id)
 
     def lock_for_worker(self) -> FileLock | None:
         """Notes that this process may publish; None if the folder is not local."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import http.client
+import inspect
 import io
 import logging
 import os
@@ -64,6 +65,9 @@ _CODES = frozenset({
 
 _STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 
+_EXISTING = frozenset({409, 412})
+"""Statuses of a conditional write whose condition does not hold."""
+
 _Result = TypeVar("_Result")
 _log = logging.getLogger(__name__)
 
@@ -114,16 +118,22 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def _by_answer(error: BaseException) -> bool | None:
     """Whether the server's answer in an error lets hope; None where there is none."""
     response = getattr(error, "response", None)
+    if isinstance(response, dict) and response.get("Error", {}).get("Code") in _CODES:
+        return True
+    status = _answer(error)
+    return None if status is None else status in _STATUSES
+
+
+def _answer(error: BaseException) -> int | None:
+    """HTTP status that a server gave, wherever its library keeps it."""
+    response = getattr(error, "response", None)
     if isinstance(response, dict):  # botocore's
-        if response.get("Error", {}).get("Code") in _CODES:
-            return True
-        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-        return status in _STATUSES if status else None
+        return response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     candidates = (getattr(error, name, None) for name in ("status", "status_code", "code"))
     for status in (getattr(response, "status_code", None), *candidates):
         number = int(str(status)) if str(status).isdigit() else 0
         if 400 <= number < 600:
-            return number in _STATUSES
+            return number
     return None
 
 
@@ -231,6 +241,52 @@ class RetryingFileSystem(AbstractFileSystem):
         if mode != "rb":
             raise ValueError(f"{path} cannot be opened for {mode!r}: files of stores are read here")
         return io.BufferedReader(_RetryingReader(self.fs, path, kwargs))
+
+
+def create_file(fs: AbstractFileSystem, path: str, data: bytes) -> tuple[bool, bool]:
+    """Writes a file only if there is none: whether this call did, and whether that is certain.
+
+    Not certain where the back-end knows no conditional writing: of two calls at the same time both
+    may believe so, and the later one's data stay.
+    """
+    condition = _condition_to_create(fs)
+    if condition is None:
+        created = not fs.exists(path)
+        if created:
+            fs.pipe_file(path, data)
+        return created, False
+    try:
+        fs.pipe_file(path, data, **condition)
+        return True, True
+    except Exception as error:
+        if not _tells_of_existing(error):
+            raise
+    try:
+        return fs.cat_file(path) == data, True  # the first attempt, of which no answer came
+    except FileNotFoundError:
+        return False, True
+
+
+def _condition_to_create(fs: AbstractFileSystem) -> dict[str, Any] | None:
+    """Arguments with which a back-end's `pipe_file` creates only; None where it cannot."""
+    kind = type(fs.fs if isinstance(fs, RetryingFileSystem) else fs)
+    name = "_pipe_file" if issubclass(kind, AsyncFileSystem) else "pipe_file"
+    own = getattr(kind, name)
+    if own in (AsyncFileSystem._pipe_file, AbstractFileSystem.pipe_file):
+        return None
+    known = inspect.signature(own).parameters
+    if "mode" in known:
+        return {"mode": "create"}
+    return {"overwrite": False} if "overwrite" in known else None
+
+
+def _tells_of_existing(error: BaseException) -> bool:
+    return any(
+        isinstance(one, FileExistsError)
+        or type(one).__name__ == "ResourceExistsError"
+        or _answer(one) in _EXISTING
+        for one in _causes(error)
+    )
 
 
 def _has_own(fs: AbstractFileSystem, name: str) -> bool:
