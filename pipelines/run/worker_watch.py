@@ -8,10 +8,13 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
+
+import grpc
 
 from hierprob3d.module_path import child_environment
 from hierprob3d.transforms.batch.memory import oom_kills
@@ -21,6 +24,9 @@ from .worker_process import LOG_FOLDER_VARIABLE, STOP_FILE_VARIABLE
 
 _BEAM_WORKER_THREAD = "run_worker"
 """Name of the threads in which Beam's local runner waits for its worker processes."""
+
+_BEAM_READING_THREAD = "read_grpc_client_inputs"
+"""Name of the threads that read what workers send; with a lost worker they end in an error."""
 
 _SECONDS_TO_LEAVE = 10.0
 _ENDING = (signal.SIGINT, signal.SIGTERM)
@@ -66,9 +72,7 @@ class WorkerWatch:
     ) -> None:
         if error is not None:
             self._end_workers()
-            for thread in threading.enumerate():
-                if thread.name == _BEAM_WORKER_THREAD:
-                    thread.join(_SECONDS_TO_LEAVE)
+            _wait_for_threads(_BEAM_WORKER_THREAD, _BEAM_READING_THREAD)
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         threading.excepthook = self._other_hook
@@ -89,7 +93,10 @@ class WorkerWatch:
         """Called by Python with what a thread raised."""
         if self._stop_file.exists():
             return  # threads of Beam whose worker was told to leave
-        if failure.thread is None or failure.thread.name != _BEAM_WORKER_THREAD:
+        thread = failure.thread.name if failure.thread else ""
+        if thread == _BEAM_READING_THREAD and isinstance(failure.exc_value, grpc.RpcError):
+            return  # the loss itself is told below, by the thread that waits for the worker
+        if thread != _BEAM_WORKER_THREAD:
             self._other_hook(failure)
             return
         self.loss = LostWorker.of(
@@ -100,6 +107,14 @@ class WorkerWatch:
         main_thread = threading.main_thread().ident
         assert main_thread is not None  # it has been started
         signal.pthread_kill(main_thread, signal.SIGINT)
+
+
+def _wait_for_threads(*names: str) -> None:
+    """Waits until the threads of these names have ended, for a while."""
+    deadline = time.monotonic() + _SECONDS_TO_LEAVE
+    for thread in threading.enumerate():
+        if thread.name in names:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def no_proxy_for_workers(environment: Mapping[str, str]) -> dict[str, str]:

@@ -1,0 +1,115 @@
+"""Worker processes of a local run: reached behind any proxy, heard when they end."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+
+import apache_beam as beam
+import pytest
+
+from hierprob3d.pipelines.run import execution, worker_process
+from hierprob3d.pipelines.run.execution import RunStopped, attempt, new_pipeline
+from hierprob3d.pipelines.run.worker_plan import plan_workers
+from hierprob3d.pipelines.run.worker_watch import WorkerWatch, no_proxy_for_workers
+
+DEAD = "http://127.0.0.1:9"
+PROXIES = ("http_proxy", "https_proxy", "grpc_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY")
+WORKERS = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
+
+
+def run_in_workers(act: beam.DoFn | None, folder: Path) -> BaseException | None:
+    """Runs a pipeline of some elements with two worker processes; what stopped it."""
+
+    def run() -> None:
+        with new_pipeline(plan_workers(WORKERS, 100, on_gpu=False)) as pipeline:
+            elements = pipeline | beam.Create(range(8), reshuffle=False) | beam.Reshuffle()
+            _ = elements | beam.ParDo(act or Touch(folder))
+
+    return attempt(run, num_threads=1)
+
+
+class Touch(beam.DoFn):
+    """Leaves a file per element, which says in which process it was."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def process(self, element: int) -> None:
+        """One file."""
+        (self.folder / str(element)).write_text(str(os.getpid()))
+
+
+class Abort(beam.DoFn):
+    """Ends its process as native code does."""
+
+    def process(self, element: int) -> None:
+        """Says something and aborts."""
+        sys.stderr.write("native code is not amused\n")
+        sys.stderr.flush()
+        os.abort()
+
+
+def test_workers_reach_their_run_behind_dead_proxies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in PROXIES:
+        monkeypatch.setenv(name, DEAD)
+    monkeypatch.setenv("no_proxy", "example.org")
+    before = dict(os.environ)
+    assert run_in_workers(None, tmp_path) is None
+    pids = {int(path.read_text()) for path in tmp_path.iterdir()}
+    assert len(list(tmp_path.iterdir())) == 8
+    assert os.getpid() not in pids
+    assert dict(os.environ) == before | {"OMP_NUM_THREADS": "1"}
+
+
+def test_a_worker_that_aborts_is_quoted(tmp_path: Path) -> None:
+    problem = run_in_workers(Abort(), tmp_path)
+    assert isinstance(problem, RunStopped)
+    assert str(problem) == "a worker process ended (signal SIGABRT): native code is not amused"
+
+
+def test_a_worker_that_cannot_start_says_why_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution, "_WORKER_MODULE", "hierprob3d.no_such_worker")
+    start = time.monotonic()
+    problem = run_in_workers(None, tmp_path)
+    assert time.monotonic() - start < 20
+    assert "exit code 1" in str(problem)
+    assert "No module named 'hierprob3d.no_such_worker'" in str(problem)
+    assert "memory" not in str(problem)
+
+
+def test_a_worker_that_cannot_connect_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{unused.getsockname()[1]}"
+    monkeypatch.setenv("CONTROL_API_SERVICE_DESCRIPTOR", f'url: "{address}"')
+    monkeypatch.setattr(worker_process, "_SECONDS_TO_CONNECT", 0.5)
+    with pytest.raises(SystemExit, match=f"could not be reached at {address}"):
+        worker_process._check_connection()
+
+
+def test_exceptions_of_proxies_are_added_to_the_users() -> None:
+    assert no_proxy_for_workers({}) == {"no_grpc_proxy": "localhost,127.0.0.1,::1"}
+    listed = {"no_proxy": "a.org,b.org"}
+    assert no_proxy_for_workers(listed)["no_grpc_proxy"].startswith("a.org,b.org,localhost")
+    for_grpc = {"no_proxy": "a.org", "no_grpc_proxy": "c.org"}
+    assert no_proxy_for_workers(for_grpc)["no_grpc_proxy"].startswith("c.org,localhost")
+
+
+def test_a_watch_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", "somewhere")
+    before = dict(os.environ)
+    hook = threading.excepthook
+    with WorkerWatch():
+        assert "PYTHONPATH" not in os.environ
+        assert threading.excepthook != hook
+    assert dict(os.environ) == before
+    assert threading.excepthook == hook
