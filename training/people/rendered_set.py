@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as functional
 
 from hierprob3d.configs.training import DataConfig
+from hierprob3d.model.files.npz_files import read_arrays
 from hierprob3d.model.files.weight_files import whole_files
 from hierprob3d.model.picture.proxy import paper_edge_detector
 from hierprob3d.training.random.draws import seeded_generator
@@ -109,7 +110,7 @@ def load_rendered_set(folder: str | Path, limit: int | None = None) -> RenderedS
             f"no shard_*.npz in {folder}; run `hierprob3d train --experiment DIR` with train_poses "
             "set, which renders them first"
         )
-    shards = [dict(np.load(path)) for path in paths]
+    shards = [read_arrays(path) for path in paths]
     merged = {name: np.concatenate([shard[name] for shard in shards]) for name in shards[0]}
     return RenderedSet(**{name: torch.from_numpy(value) for name, value in merged.items()})
 

@@ -13,6 +13,8 @@ import torch
 
 from hierprob3d.configs.evaluation import DatasetRules
 from hierprob3d.model.body.skeleton import NUM_BETAS, NUM_JOINTS, NUM_KEYPOINTS
+from hierprob3d.model.files.file_errors import one_line_errors
+from hierprob3d.model.files.npz_files import ArrayFileError, arrays_of_npz, names_in_npz
 from hierprob3d.model.picture.proxy import visible_mask
 from hierprob3d.transforms.inputs.uris import absolute, filesystem, open_uri
 
@@ -24,6 +26,8 @@ LABEL_SHAPES = {
     "pose": (3 * NUM_JOINTS,),
     "betas": (NUM_BETAS,),
     "keypoints": (NUM_KEYPOINTS, 3),
+    "box centres": (2,),
+    "box sides": (),
 }
 
 
@@ -75,33 +79,46 @@ def load_arrays(path: str, names: Sequence[str]) -> dict[str, np.ndarray]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not an .npz, an array missing, pickled objects, or lengths that differ.
+        ArrayFileError: not an .npz, an array missing, pickled objects, or lengths that differ.
     """
     try:
         with (
+            one_line_errors(ArrayFileError, f"the labels {path}", "cannot be read"),
             open_uri(absolute(path)) as file,
-            np.load(io.BytesIO(file.read()), allow_pickle=False) as stored,
         ):
-            missing = [name for name in names if name not in stored.files]
-            if missing:
-                raise ValueError(f"it has no array '{missing[0]}', only {', '.join(stored.files)}")
-            arrays = {name: stored[name] for name in names}
+            arrays = _arrays(io.BytesIO(file.read()), names)
     except FileNotFoundError:
         raise FileNotFoundError(f"the labels {path} do not exist.") from None
-    except (ValueError, OSError, EOFError) as error:
-        raise ValueError(f"the labels {path} cannot be read: {error}.") from error
     lengths = {name: len(array) for name, array in arrays.items()}
     if len(set(lengths.values())) > 1:
         said = ", ".join(f"{name} {length}" for name, length in lengths.items())
-        raise ValueError(f"the labels {path} disagree on the number of rows: {said}.")
+        raise ArrayFileError(f"the labels {path} disagree on the number of rows: {said}.")
+    return arrays
+
+
+def _arrays(file: io.BytesIO, names: Sequence[str]) -> dict[str, np.ndarray]:
+    stored = names_in_npz(file)
+    missing = [name for name in names if name not in stored]
+    if missing:
+        raise ValueError(f"it has no array '{missing[0]}', only {', '.join(stored)}")
+    arrays = arrays_of_npz(file, names)
+    single = [name for name, array in arrays.items() if not array.ndim]
+    if single:
+        raise ValueError(f"its array '{single[0]}' has no rows")
     return arrays
 
 
 def check_row_shapes(path: str, arrays: dict[str, np.ndarray]) -> None:
-    """ValueError where an array of labels has rows of another shape than `LABEL_SHAPES` says."""
+    """ArrayFileError where an array has rows of another shape than `LABEL_SHAPES` says."""
     for name, shape in LABEL_SHAPES.items():
-        if name in arrays and arrays[name].shape[1:] != shape:
-            raise ValueError(f"{path}: {name} has rows of {arrays[name].shape[1:]}, not {shape}.")
+        if name not in arrays:
+            continue
+        if arrays[name].shape[1:] != shape:
+            raise ArrayFileError(
+                f"{path}: {name} has rows of {arrays[name].shape[1:]}, not {shape}."
+            )
+        if arrays[name].dtype.kind not in "fiu":
+            raise ArrayFileError(f"{path}: {name} holds {arrays[name].dtype}, not numbers.")
 
 
 def texts(names: np.ndarray) -> list[str]:

@@ -9,7 +9,9 @@ import numpy as np
 
 from hierprob3d.configs.evaluation import DatasetRules
 from hierprob3d.model.body.skeleton import NUM_KEYPOINTS
+from hierprob3d.model.files.file_errors import one_line_errors
 from hierprob3d.model.files.inner_paths import path_below
+from hierprob3d.model.files.npz_files import ArrayFileError, array_of_npy
 from hierprob3d.model.picture.proxy import PROXY_SIZE
 from hierprob3d.transforms.inputs.picture_files import read_picture
 from hierprob3d.transforms.inputs.uris import absolute, open_uri
@@ -123,18 +125,19 @@ def load_keypoints(path: str) -> np.ndarray:
 
     Raises:
         FileNotFoundError: no such file; the message says how to make it.
-        ValueError: not a .npy of that shape.
+        ArrayFileError: not a .npy of that shape.
     """
     if not exists(path):
         raise FileNotFoundError(
             f"the keypoints {path} do not exist; make them with `hierprob3d preprocess-3dpw "
             "--keypoints hrnet` or take the file that the paper's authors offer."
         )
-    try:
-        with open_uri(absolute(path)) as file:
-            keypoints = np.load(io.BytesIO(file.read()), allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise ValueError(f"the keypoints {path} cannot be read: {error}.") from error
+    with (
+        one_line_errors(ArrayFileError, f"the keypoints {path}", "cannot be read"),
+        open_uri(absolute(path)) as file,
+    ):
+        data = file.read()
+        keypoints = array_of_npy(io.BytesIO(data), len(data))
     if keypoints.ndim != 3 or keypoints.shape[1:] != (NUM_KEYPOINTS, 3):
-        raise ValueError(f"{path} has shape {keypoints.shape}, not (rows, {NUM_KEYPOINTS}, 3).")
+        raise ArrayFileError(f"{path} has shape {keypoints.shape}, not (rows, {NUM_KEYPOINTS}, 3).")
     return keypoints

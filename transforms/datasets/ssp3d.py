@@ -49,9 +49,9 @@ class Ssp3dDataset:
         self._pose, self._betas, self._keypoints = (
             labels[name] for name in ("poses", "shapes", "joints2D")
         )
-        check_row_shapes(
-            path, {"pose": self._pose, "betas": self._betas, "keypoints": self._keypoints}
-        )
+        rows = {"pose": self._pose, "betas": self._betas, "keypoints": self._keypoints}
+        boxes = {"box centres": labels["bbox_centres"], "box sides": labels["bbox_whs"]}
+        check_row_shapes(path, rows | boxes)
         self._names, self._genders = texts(labels["fnames"]), texts(labels["genders"])
         self._centres, self._sides = labels["bbox_centres"][:, ::-1], labels["bbox_whs"]
 

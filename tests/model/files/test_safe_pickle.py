@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import io
 import os
 import pickle
@@ -16,7 +17,12 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from hierprob3d.model.files.safe_pickle import UnreadableChumpy, UnsafePickleError, load_pickle
+from hierprob3d.model.files.safe_pickle import (
+    PickleError,
+    UnreadableChumpy,
+    UnsafePickleError,
+    load_pickle,
+)
 
 ARRAYS = {
     "float32": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -75,7 +81,9 @@ def test_containers_scalars_and_object_arrays_come_back_equal(protocol: int) -> 
     assert loaded["objects"][1:].tolist() == ["name", None]
 
 
-@pytest.mark.parametrize("layout", ["csc_matrix", "csr_matrix", "coo_matrix", "csc_array"])
+@pytest.mark.parametrize(
+    "layout", ["csc_matrix", "csr_matrix", "coo_matrix", "csc_array", "lil_matrix", "lil_array"]
+)
 def test_sparse_matrices_come_back_equal(layout: str) -> None:
     dense = np.array([[0.0, 2.0, 0.0], [1.0, 0.0, 3.0]])
     loaded = loads(pickle.dumps(getattr(scipy.sparse, layout)(dense), 2))
@@ -225,3 +233,106 @@ def test_3dpw_sequences_load(golden: Path) -> None:
     sequence = load_pickle(files[0])
     assert {"poses", "betas", "genders", "cam_intrinsics"} <= set(sequence)
     assert sequence["poses"][0].shape[1] == 72
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 5])
+def test_dictionaries_of_every_kind_and_sets_are_plain(protocol: int) -> None:
+    counted = collections.defaultdict(list, {"a": [1], np.int64(3): (2, np.float32(0.5))})
+    ordered = collections.OrderedDict([("z", 1), ("a", {"x", "y"})])
+    loaded = loads(pickle.dumps({"d": counted, "o": ordered, "f": frozenset({1, 2})}, protocol))
+    assert loaded == {"d": {"a": [1], 3: (2, 0.5)}, "o": {"z": 1, "a": {"x", "y"}}, "f": {1, 2}}
+    assert type(loaded["d"]) is dict and list(loaded["o"]) == ["z", "a"]
+
+
+def test_object_arrays_of_arrays_of_one_shape_come_back() -> None:
+    objects = np.empty(2, dtype=object)
+    objects[0], objects[1] = np.zeros(3), np.ones(3)
+    loaded = loads(pickle.dumps(objects, 2))
+    assert loaded.shape == (2,) and loaded[1].tolist() == [1, 1, 1]
+
+
+def test_shared_arrays_stay_shared() -> None:
+    array = np.arange(3.0)
+    first, second = loads(pickle.dumps([array, array], 2))
+    assert first is second
+
+
+def length(num: int, num_bytes: int = 8) -> bytes:
+    return num.to_bytes(num_bytes, "little")
+
+
+def shared_lists() -> bytes:
+    nested: list[Any] = [0]
+    for _ in range(7):
+        nested = [nested] * 10
+    return pickle.dumps({"poses": nested}, 2)
+
+
+MERSENNE = 2**61 - 1  # python's hash of any multiple is 0
+HOSTILE = {
+    "memo of 4 GB": b"Nr\xff\xff\xff\x0f.",
+    "shared lists": shared_lists(),
+    "shared arrays": pickle.dumps([np.zeros(1 << 14)] * 10_000, 2),
+    "shared texts": pickle.dumps(["a" * 100_000] * 10_000, 4),
+    "tuples that hash for ever": b"\x80\x02)q\x00" + b"h\x00h\x00\x86q\x00" * 60 + b"}h\x00K\x01s.",
+    "sets of such": b"\x80\x04()" + b"2\x86" * 60 + b"\x91.",
+    "keys of one hash": b"\x80\x04}("
+    + b"".join(pickle.dumps(k * MERSENNE, 2)[2:-1] + b"N" for k in range(1, 5000))
+    + b"u.",
+    "many sets": b"\x80\x04(" + b"\x8f" * 600_000 + b"l.",
+    "many names": b"".join(b"cchumpy.ch\nA%d\n" % i for i in range(30_000)) + b".",
+    "encoded again and again": b"\x80\x02c_codecs\nencode\nq\x00X" + length(1 << 20, 4)
+    + b"a" * (1 << 20) + b"q\x01X\x06\x00\x00\x00latin1q\x02" + b"h\x00h\x01h\x02\x86R" * 999
+    + b".",
+    "deeply nested": b"\x80\x04)" + b"\x85" * 100_000 + b".",
+    "long text of a number": b"L" + b"9" * 2_000_000 + b"L\n.",
+    "bytearray of 1 TB": b"\x80\x05\x96" + length(1 << 40) + b".",
+    "frame of 1 TB": b"\x80\x05\x95" + length(1 << 40) + b".",
+    "bytes of 8 GB": b"\x80\x04\x8e" + length(1 << 33) + b".",
+    "integer of 1 GB": b"\x80\x02\x8b" + length(1 << 30, 4) + b".",
+    "array of too many numbers": pickle.dumps(np.zeros(7, "i1"), 2).replace(b"K\x07", b"M\xff\xff"),
+    "letters that are none": pickle.dumps(np.array(["abc"]), 2).replace(b"a\0\0\0", b"a\0\0\x7f"),
+    "state for a class": b"ccollections\nOrderedDict\n}b.",
+    "items of a list": b"](K\x00K\x01u.",
+    "extension": b"\x80\x02\x82\x01.",
+    "out-of-band buffer": b"\x80\x05\x97.",
+    "persistent name": b"Pname\n.",
+}  # fmt: skip
+
+
+def test_hostile_pickles_are_refused_within_a_second_and_300_megabytes(
+    tmp_path: Path, costs_of: Any
+) -> None:
+    paths = []
+    for number, content in enumerate(HOSTILE.values()):
+        paths.append(tmp_path / f"{number}.pkl")
+        paths[-1].write_bytes(content)
+    read = "from hierprob3d.model.files.safe_pickle import load_pickle as read"
+    costs = costs_of(read, paths)
+    assert len(costs) == len(HOSTILE)
+    for name, path, cost in zip(HOSTILE, paths, costs, strict=True):
+        assert re.match(rf"(Unsafe)?PickleError: {path.name} (is not|was refused)", cost.error), (
+            name
+        )
+        assert "\n" not in cost.error and len(cost.error) < 400
+        assert cost.seconds < 1 and cost.megabytes < 200, (name, cost)
+
+
+def test_a_mutated_pickle_is_data_or_one_clear_error(chumpy: Any) -> None:
+    plain = chumpy.Ch()
+    plain.__dict__ = {"x": np.arange(4.0), "dterms": ("x",)}
+    value = {
+        "v": plain, "J": scipy.sparse.csc_matrix(np.eye(3)), "names": np.array(["left", "right"]),
+        "list": [np.float32(1.5), {"s"}], "objects": np.array([None, "a"], dtype=object),
+    }  # fmt: skip
+    rng = np.random.default_rng(0)
+    wholes = [pickle.dumps(value, protocol) for protocol in (0, 2, 4)] + [dumps_like_python2(value)]
+    for number in range(400):
+        content = bytearray(wholes[number % len(wholes)])
+        for place in rng.integers(0, len(content), rng.integers(1, 5)):
+            content[place] = rng.integers(0, 256)
+        content = content[: rng.integers(1, len(content))] if number % 5 == 0 else content
+        try:
+            str(loads(bytes(content)))
+        except PickleError as error:
+            assert "\n" not in str(error) and len(str(error)) < 400
