@@ -1,4 +1,4 @@
-"""Pictures of results: bodies on the photograph, spread in colour, samples, keypoint skeletons.
+"""Pictures of bodies: on the photograph, from the side, with their spread in colour.
 
 All functions take and return (H, W, 3) uint8 RGB pictures.  Bodies come in the body frame (metres,
 y up) and are placed by the paper's camera of their crop (see `picture.cameras`), so a body drawn
@@ -15,8 +15,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-
-from hierprob3d.model.body.skeleton import COCO_EDGES, COCO_KEYPOINT_NAMES
 
 from .cameras import half_turn_x, project_body
 from .rasterizer import interpolate, rasterize
@@ -46,9 +44,6 @@ LIGHT = (-0.35, -0.55, -0.76)
 
 AMBIENT = 0.4
 """Share of the colour that a face turned away from the light keeps."""
-
-_SIDE_COLOURS = {"left": (255, 120, 40), "right": (40, 170, 255)}
-_MIDDLE_COLOUR = (240, 240, 240)
 
 
 def spread_colours(spread: Tensor, full_spread: float = FULL_SPREAD_M) -> Tensor:
@@ -232,37 +227,6 @@ def _soft_mask(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     return np.where(mask, soft, 0).astype(np.float32)
 
 
-def draw_keypoints(
-    image: Picture, keypoints: NDArray[np.floating], threshold: float = 0.0
-) -> Picture:
-    """The photograph with COCO skeletons: left side orange, right side blue, middle white.
-
-    Args:
-        image: photograph.
-        keypoints: (P, 17, 3) x, y (px of the photograph), confidence.
-        threshold: keypoints at or below this confidence, and their limbs, are left out.
-    """
-    drawn = image.copy()
-    thickness = max(1, round(max(image.shape[:2]) / 256))
-    for person in keypoints:
-        seen = np.isfinite(person).all(-1) & (person[:, 2] > threshold)
-        points = np.rint(np.clip(np.nan_to_num(person[:, :2]), -1e6, 1e6)).astype(int).tolist()
-        for start, end in COCO_EDGES:
-            if seen[start] and seen[end]:
-                colour = _side_colour(start, end)
-                cv2.line(drawn, points[start], points[end], colour, thickness, cv2.LINE_AA)
-        for index in np.flatnonzero(seen).tolist():
-            colour = _side_colour(index)
-            cv2.circle(drawn, points[index], 2 * thickness, colour, -1, cv2.LINE_AA)
-    return drawn
-
-
-def _side_colour(*keypoints: int) -> tuple[int, int, int]:
-    """Colour of a keypoint or limb: of its body side if it lies on one."""
-    sides = {COCO_KEYPOINT_NAMES[index].split("_")[0] for index in keypoints}
-    return _SIDE_COLOURS.get(sides.pop(), _MIDDLE_COLOUR) if len(sides) == 1 else _MIDDLE_COLOUR
-
-
 def shrink_to(image: Picture, max_side: int) -> tuple[Picture, float]:
     """The picture with its longer side at most `max_side`, and its size over the old one."""
     height, width = image.shape[:2]
@@ -290,30 +254,3 @@ def cut_out_crop(image: Picture, crop: Sequence[float], size: int = 256) -> Pict
     matrix[:, 2] += (scale - 1) / 2  # pixel centres lie at +0.5, OpenCV's at whole numbers
     flags = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     return cv2.warpAffine(image, matrix, (size, size), flags=flags).astype(np.uint8, copy=False)
-
-
-def add_spread_legend(picture: Picture, full_spread: float = FULL_SPREAD_M) -> Picture:
-    """The picture with a colour bar below it that reads the spread in centimetres."""
-    width = picture.shape[1]
-    height = max(28, round(width * 0.07))
-    strip = np.full((height, width, 3), 255, np.uint8)
-    left, right = round(width * 0.3), round(width * 0.84)
-    top, bottom = round(height * 0.3), round(height * 0.7)
-    values = torch.linspace(0, full_spread, right - left)
-    strip[top:bottom, left:right] = (spread_colours(values, full_spread) * 255).byte().numpy()
-    scale, baseline = height / 62, round(height * 0.63)
-    _write(strip, "spread 0 cm", (left, baseline), scale, align_right=True)
-    _write(strip, f"{full_spread * 100:.0f}+ cm", (right, baseline), scale, align_right=False)
-    return np.concatenate([picture, strip], axis=0)
-
-
-def _write(
-    picture: Picture, text: str, anchor: tuple[int, int], scale: float, *, align_right: bool
-) -> None:
-    """Small black text that ends or starts a little beside `anchor` (x, baseline)."""
-    (width, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
-    gap = round(8 * scale)
-    x = anchor[0] - width - gap if align_right else anchor[0] + gap
-    cv2.putText(
-        picture, text, (x, anchor[1]), cv2.FONT_HERSHEY_SIMPLEX, scale, (0, 0, 0), 1, cv2.LINE_AA
-    )

@@ -10,6 +10,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from hierprob3d.model.picture.overlays import write_text
+
 from .evaluation_summary import printed
 
 CALIBRATION_PICTURE = "calibration.png"
@@ -31,6 +33,7 @@ PUBLISHED: dict[str, dict[str, tuple[float, str]]] = {
 not measured here, and their protocol may differ from the one above the table."""
 
 _SIDE, _MARGIN = 420, 60
+_TEXT_SCALE = 0.45
 _WHITE, _GREY, _BLACK = (255, 255, 255), (190, 190, 190), (30, 30, 30)
 _COLOURS = {"pose": (180, 90, 20), "shape": (40, 120, 230)}
 
@@ -118,8 +121,8 @@ def calibration_picture(calibration: dict[str, Any]) -> bytes:
         (x, y) = _pixel(share, share)
         cv2.line(canvas, (x, _MARGIN), (x, _MARGIN + _SIDE), _GREY, 1)
         cv2.line(canvas, (_MARGIN, y), (_MARGIN + _SIDE, y), _GREY, 1)
-        _write(canvas, f"{share:.2f}", (x - 15, _MARGIN + _SIDE + 20))
-        _write(canvas, f"{share:.2f}", (12, y + 5))
+        write_text(canvas, f"{share:.2f}", (x - 15, _MARGIN + _SIDE + 20), _TEXT_SCALE, _BLACK)
+        write_text(canvas, f"{share:.2f}", (12, y + 5), _TEXT_SCALE, _BLACK)
     cv2.line(canvas, _pixel(0, 0), _pixel(1, 1), _GREY, 2, cv2.LINE_AA)
     for place, (name, colour) in enumerate(_COLOURS.items()):
         curve = calibration[name]
@@ -128,9 +131,12 @@ def calibration_picture(calibration: dict[str, Any]) -> bytes:
         )
         cv2.polylines(canvas, [points.astype(np.int32)], False, colour, 2, cv2.LINE_AA)
         label = f"{name}: mean gap {curve['error']:.3f}"
-        _write(canvas, label, (_MARGIN + 12, _MARGIN + 22 + 20 * place), colour)
-    _write(canvas, "expected share", (_MARGIN + _SIDE // 2 - 50, size - 12))
-    _write(canvas, "observed share", (_MARGIN, _MARGIN - 15))
+        place_of_label = (_MARGIN + 12, _MARGIN + 22 + 20 * place)
+        write_text(canvas, label, place_of_label, _TEXT_SCALE, colour)
+    write_text(
+        canvas, "expected share", (_MARGIN + _SIDE // 2 - 50, size - 12), _TEXT_SCALE, _BLACK
+    )
+    write_text(canvas, "observed share", (_MARGIN, _MARGIN - 15), _TEXT_SCALE, _BLACK)
     return bytes(cv2.imencode(".png", canvas)[1])
 
 
@@ -169,9 +175,3 @@ def _html_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _pixel(expected: float, observed: float) -> tuple[int, int]:
     return round(_MARGIN + expected * _SIDE), round(_MARGIN + (1 - observed) * _SIDE)
-
-
-def _write(
-    canvas: np.ndarray, text: str, place: tuple[int, int], colour: tuple[int, int, int] = _BLACK
-) -> None:
-    cv2.putText(canvas, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.45, colour, 1, cv2.LINE_AA)

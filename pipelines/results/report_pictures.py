@@ -22,11 +22,11 @@ from hierprob3d.model.picture.drawing import (
     Picture,
     cut_out_crop,
     draw_bodies,
-    draw_keypoints,
     draw_views,
     plain_colours,
     spread_colours,
 )
+from hierprob3d.model.picture.overlays import draw_keypoints
 from hierprob3d.transforms.inputs.items import VideoRange
 from hierprob3d.transforms.inputs.picture_files import UnreadablePicture, read_picture
 from hierprob3d.transforms.inputs.videos import UnreadableVideo, read_frames

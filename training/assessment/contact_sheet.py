@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -11,7 +10,8 @@ from torch.nn import functional
 from hierprob3d.model.body.mesh_body import Body
 from hierprob3d.model.network.distribution_net import DistributionNet
 from hierprob3d.model.picture.cameras import half_turn_x, pixels_to_normalised, project_body
-from hierprob3d.model.picture.drawing import Picture, draw_bodies, draw_keypoints
+from hierprob3d.model.picture.drawing import Picture, draw_bodies
+from hierprob3d.model.picture.overlays import draw_keypoints, write_text
 from hierprob3d.model.picture.proxy import PROXY_SIZE
 from hierprob3d.model.rotation.rotations import rotvec_to_rotmat
 from hierprob3d.training.people.augmentation import network_input
@@ -136,5 +136,5 @@ def _sheet(people: list[Picture]) -> Picture:
     strip = np.full((_STRIP, rows[0].shape[1], 3), 255, np.uint8)
     for column, title in enumerate(_TITLES * _PEOPLE_PER_ROW):
         place = (column * PROXY_SIZE + 8, _STRIP - 7)
-        cv2.putText(strip, title, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
+        write_text(strip, title, place, 0.5)
     return np.concatenate([strip, *rows])

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hierprob3d.model.picture.drawing import Picture
+from hierprob3d.model.picture.overlays import write_text
 
 from .run_log import TRAINING, VALIDATION
 
@@ -130,10 +131,11 @@ def _chart(title: str, curves: Sequence[Curve]) -> Picture:
     _draw_axes(chart, axes)
     for curve in curves:
         _draw_curve(chart, axes, curve)
-    _write(chart, title, (_LEFT, 20))
+    write_text(chart, title, (_LEFT, 20), colour=_INK)
     named = [curve for curve in curves if curve.name]
     for position, curve in enumerate(reversed(named if len(named) > 1 else [])):
-        _write(chart, curve.name, (_WIDTH - _RIGHT - 60 * position, 20), True, curve.colour)
+        place = (_WIDTH - _RIGHT - 60 * position, 20)
+        write_text(chart, curve.name, place, colour=curve.colour, ends=True)
     return chart
 
 
@@ -142,11 +144,11 @@ def _draw_axes(chart: Picture, axes: _Axes) -> None:
         ends = axes.place(np.array([axes.x_low, axes.x_high]), np.array([value, value]))
         start, end = ends.tolist()
         cv2.line(chart, start, end, _GRID)
-        _write(chart, f"{value:.6g}", (_LEFT - 6, start[1] + 4), right=True)
+        write_text(chart, f"{value:.6g}", (_LEFT - 6, start[1] + 4), colour=_INK, ends=True)
     for value in ticks(axes.x_low, axes.x_high):
         [[x, y]] = axes.place(np.array([value]), np.array([axes.y_low])).tolist()
         cv2.line(chart, (x, y), (x, y + 4), _INK)
-        _write(chart, f"{value:.6g}", (min(x + 12, _WIDTH - 4), y + 18), right=True)
+        write_text(chart, f"{value:.6g}", (min(x + 12, _WIDTH - 4), y + 18), colour=_INK, ends=True)
     cv2.rectangle(chart, (_LEFT, _TOP), (_WIDTH - _RIGHT, _HEIGHT - _BOTTOM), _INK)
 
 
@@ -167,16 +169,3 @@ def _bounds(values: NDArray[np.float64], left_out: float) -> tuple[float, float]
     low, high = np.percentile(finite, [left_out, 100 - left_out]).tolist()
     margin = 0.05 * (high - low) if left_out else 0.0
     return (low - margin, high + margin) if high > low else (low - 0.5, high + 0.5)
-
-
-def _write(
-    chart: Picture,
-    text: str,
-    place: tuple[int, int],
-    right: bool = False,
-    colour: tuple[int, int, int] = _INK,
-) -> None:
-    """Small text that starts, or ends, at `place` (x, baseline)."""
-    (width, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.4, 1)
-    x = place[0] - width if right else place[0]
-    cv2.putText(chart, text, (x, place[1]), cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, 1, cv2.LINE_AA)

@@ -11,14 +11,13 @@ import torch
 from torch import Tensor
 
 from hierprob3d.model.picture.drawing import (
-    add_spread_legend,
     cut_out_crop,
     draw_bodies,
-    draw_keypoints,
     draw_views,
     shrink_to,
     spread_colours,
 )
+from hierprob3d.model.picture.overlays import add_spread_legend, draw_keypoints
 from hierprob3d.transforms.batch.isolation import People
 from hierprob3d.transforms.batch.models import Models
 from hierprob3d.transforms.inputs.items import Frame, Item

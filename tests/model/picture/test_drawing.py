@@ -11,16 +11,15 @@ from hierprob3d.model.picture.cameras import half_turn_x, project_body
 from hierprob3d.model.picture.drawing import (
     FULL_SPREAD_M,
     SPREAD_RAMP,
-    add_spread_legend,
     cut_out_crop,
     draw_bodies,
-    draw_keypoints,
     draw_views,
     shrink_to,
     spread_colours,
     turn_about_vertical,
     vertex_normals,
 )
+from hierprob3d.model.picture.overlays import draw_keypoints
 
 GREY = 90
 TETRAHEDRON = torch.tensor(
@@ -187,32 +186,6 @@ def test_views_show_one_column_per_body_and_one_row_per_turn() -> None:
     assert seen[:32, : width // 3].sum() < seen[32:64, : width // 3].sum()
 
 
-def test_keypoints_below_the_threshold_are_left_out() -> None:
-    keypoints = np.zeros((1, 17, 3))
-    keypoints[0, 5] = (40.0, 50.0, 0.9)  # left shoulder
-    keypoints[0, 7] = (80.0, 50.0, 0.2)  # left elbow
-    picture = draw_keypoints(grey(100, 120), keypoints, threshold=0.3)
-    rows, columns = np.nonzero(drawn_pixels(picture))
-    assert abs(rows.mean() - 50) < 1 and abs(columns.mean() - 40) < 1
-    limb = draw_keypoints(grey(100, 120), keypoints, threshold=0.1)
-    assert drawn_pixels(limb)[50, 60], "the upper arm must be drawn"
-
-
-def test_left_and_right_have_colours_of_their_own() -> None:
-    keypoints = np.zeros((1, 17, 3))
-    keypoints[0, 9] = (20.0, 20.0, 1.0)  # left wrist
-    keypoints[0, 10] = (60.0, 20.0, 1.0)  # right wrist
-    picture = draw_keypoints(grey(40, 80), keypoints, threshold=0.5)
-    left, right = picture[20, 20].astype(int), picture[20, 60].astype(int)
-    assert left[0] > left[2] and right[2] > right[0]
-
-
-def test_keypoints_far_outside_and_nan_are_harmless() -> None:
-    keypoints = np.full((1, 17, 3), np.nan)
-    keypoints[0, 5] = (1e9, -1e9, 1.0)
-    np.testing.assert_array_equal(draw_keypoints(grey(30, 30), keypoints), grey(30, 30))
-
-
 def test_large_pictures_are_shrunk() -> None:
     picture, scale = shrink_to(grey(3000, 1000), 600)
     assert picture.shape == (600, 200, 3) and scale == 0.2
@@ -233,12 +206,3 @@ def test_crop_is_cut_where_its_record_says() -> None:
 def test_crop_beyond_the_border_is_black_there() -> None:
     crop = cut_out_crop(grey(50, 50), (0.0, 25.0, 50.0), size=50)
     assert (crop[:, :24] == 0).all() and (crop[1:49, 26:49] == GREY).all()
-
-
-def test_legend_shows_the_whole_ramp_below_the_picture() -> None:
-    picture = add_spread_legend(grey(100, 400))
-    assert picture.shape[1] == 400 and picture.shape[0] > 100
-    np.testing.assert_array_equal(picture[:100], grey(100, 400))
-    strip = picture[100:].reshape(-1, 3).astype(float) / 255
-    for colour in (SPREAD_RAMP[0], SPREAD_RAMP[-1]):
-        assert np.abs(strip - np.asarray(colour)).sum(-1).min() < 0.05
