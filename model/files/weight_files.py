@@ -7,7 +7,7 @@ import io
 import json
 import os
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -160,6 +160,33 @@ def read_torch_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise WeightsError(f"{path} holds a {type(content).__name__}, not a checkpoint.")
     return content
+
+
+def misfit(expected: Mapping[str, Tensor], found: Mapping[str, Any]) -> str:
+    """What keeps the tensors found from being loaded, in words; empty where nothing does."""
+    misshapen = [
+        f"{key} {_shape(found[key])} instead of {_shape(value)}"
+        for key, value in expected.items()
+        if key in found and _shape(found[key]) != _shape(value)
+    ]
+    kinds = {
+        "keys missing": [key for key in expected if key not in found],
+        "keys unknown": [key for key in found if key not in expected],
+        "of another shape": misshapen,
+    }
+    return ", ".join(
+        f"{len(keys)} {what} ({some_of(keys)})" for what, keys in kinds.items() if keys
+    )
+
+
+def some_of(keys: Iterable[object], num_shown: int = 3) -> str:
+    """The first few of some names, and dots where there are more."""
+    names = list(map(str, keys))
+    return ", ".join(names[:num_shown]) + (", ..." if len(names) > num_shown else "")
+
+
+def _shape(value: Any) -> Any:
+    return tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
 
 
 def _write_tensors(path: Path, tensors: dict[str, Tensor], notes: dict[str, Any]) -> None:

@@ -20,10 +20,12 @@ from hierprob3d.model.files.bundled import ASSETS
 from hierprob3d.model.files.weight_files import (
     INDEX_NAME,
     WeightsError,
+    misfit,
     read_parts,
     read_tensors,
     read_torch_checkpoint,
     sha256_of,
+    some_of,
     write_parts,
     write_tensors,
     write_torch_checkpoint,
@@ -77,7 +79,9 @@ def load_distribution_net(
     # On "meta" nothing is drawn or allocated: the tensors of the file become the parameters.
     with torch.device("meta"):
         net = DistributionNet(metadata.network_config())
-    _check_fit(net.state_dict(), state, path)
+    problem = misfit(net.state_dict(), state)
+    if problem:
+        raise WeightsError(f"{path} does not fit the network: {problem}.")
     net.load_state_dict(
         {
             key: value.float() if value.is_floating_point() else value
@@ -158,7 +162,7 @@ def _read_paper_weights(path: Path) -> tuple[dict[str, Tensor], WeightsMetadata]
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise WeightsError(
             f"{path} is not a checkpoint of the distribution network: it has no '{_BEST_STATE}' "
-            f"(it holds {_some(content)})."
+            f"(it holds {some_of(content)})."
         )
     if _METADATA in content:
         return state, _to_metadata(content[_METADATA], path)
@@ -177,27 +181,6 @@ def _to_metadata(notes: dict[str, Any], path: Path) -> WeightsMetadata:
         raise WeightsError(f"{path} carries unusable metadata: {error}") from error
 
 
-def _check_fit(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], path: Path) -> None:
-    missing = [key for key in expected if key not in state]
-    foreign = [key for key in state if key not in expected]
-    misshapen = [
-        f"{key} {tuple(state[key].shape)} instead of {tuple(value.shape)}"
-        for key, value in expected.items()
-        if key in state and state[key].shape != value.shape
-    ]
-    problems = [
-        f"{len(keys)} {what} ({_some(keys)})"
-        for keys, what in (
-            (missing, "keys missing"),
-            (foreign, "keys unknown"),
-            (misshapen, "of another shape"),
-        )
-        if keys
-    ]
-    if problems:
-        raise WeightsError(f"{path} does not fit the network: {', '.join(problems)}.")
-
-
 def _to_float16(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     rounded = {
         key: value.half() if value.is_floating_point() and value.ndim > 1 else value
@@ -205,10 +188,7 @@ def _to_float16(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
     too_large = [key for key, value in rounded.items() if not torch.isfinite(value).all()]
     if too_large:
-        raise ValueError(f"Not finite in float16, save one .safetensors file: {_some(too_large)}.")
+        raise ValueError(
+            f"Not finite in float16, save one .safetensors file: {some_of(too_large)}."
+        )
     return rounded
-
-
-def _some(keys: Any, num_shown: int = 3) -> str:
-    keys = [str(key) for key in keys]
-    return ", ".join(keys[:num_shown]) + (", ..." if len(keys) > num_shown else "")

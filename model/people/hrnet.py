@@ -6,7 +6,7 @@ Module names follow the published checkpoints (`pose_hrnet_w48_384x288.pth`), so
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
-from hierprob3d.model.files.weight_files import read_torch_checkpoint
+from hierprob3d.model.files.weight_files import misfit, read_torch_checkpoint
 
 INPUT_SIZE = (288, 384)
 """Width and height of the network's input, px."""
@@ -116,7 +116,7 @@ def load_hrnet(path: str | Path, device: str | torch.device = "cpu") -> HRNet:
     """
     weights = _read_state_dict(Path(path))
     net = HRNet()
-    problem = _mismatch(net.state_dict(), weights)
+    problem = misfit(net.state_dict(), weights)
     if problem:
         raise ValueError(f"{path} does not hold HRNet-W48 weights (384x288, 17 COCO): {problem}.")
     net.load_state_dict(weights, strict=True)
@@ -238,20 +238,3 @@ def _read_state_dict(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise FileNotFoundError(f"HRNet weights not found: {path}.")
     return read_torch_checkpoint(path)
-
-
-def _mismatch(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
-    """What keeps `found` from loading, in words; empty if nothing does."""
-    missing = [key for key in expected if key not in found]
-    unexpected = [key for key in found if key not in expected]
-    if missing or unexpected:
-        return (
-            f"{len(missing)} keys missing ({_some(missing)}), "
-            f"{len(unexpected)} unexpected ({_some(unexpected)})"
-        )
-    reshaped = [key for key in expected if expected[key].shape != found[key].shape]
-    return f"{len(reshaped)} tensors of another shape ({_some(reshaped)})" if reshaped else ""
-
-
-def _some(keys: Sequence[str]) -> str:
-    return ", ".join(keys[:3]) + (", ..." if len(keys) > 3 else "") if keys else "none"

@@ -10,6 +10,8 @@ from torchvision.models.detection import MaskRCNN, MaskRCNN_ResNet50_FPN_Weights
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.ops import FrozenBatchNorm2d
 
+from hierprob3d.model.files.weight_files import misfit, read_torch_checkpoint
+
 PERSON_LABEL = 1
 _PUBLISHED = MaskRCNN_ResNet50_FPN_Weights.COCO_V1
 _NUM_CLASSES = 91
@@ -36,11 +38,12 @@ def load_mask_rcnn(
     """
     network = build_mask_rcnn(min_score)
     state = _downloaded_state() if path is None else _stored_state(Path(path))
-    try:
+    try:  # torchvision takes the older names of the published file for its own
         network.load_state_dict(state, strict=True)
     except (RuntimeError, TypeError, AttributeError) as error:
+        problem = misfit(network.state_dict(), state)
         raise ValueError(
-            f"{path} does not hold torchvision's maskrcnn_resnet50_fpn: {error}"
+            f"{path} does not hold torchvision's maskrcnn_resnet50_fpn: {problem}."
         ) from error
     # Boxes do not depend on the masks, which take a good part of the time.
     heads = network.roi_heads
@@ -61,10 +64,7 @@ def build_mask_rcnn(min_score: float) -> MaskRCNN:
 def _stored_state(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise FileNotFoundError(f"Mask R-CNN weights not found: {path}. {_HOW_TO_GET_WEIGHTS}")
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load raises many kinds for a file that is no checkpoint
-        raise ValueError(f"{path} is not a PyTorch state dict: {error}") from error
+    return read_torch_checkpoint(path)
 
 
 def _downloaded_state() -> dict[str, Tensor]:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hierprob3d.model.files.bundled import ASSETS
+from hierprob3d.model.files.weight_files import misfit
 
 MULTIPOSE_PATH = ASSETS / "movenet" / "movenet-multipose.safetensors"
 THUNDER_PATH = ASSETS / "movenet" / "movenet-thunder.safetensors"
@@ -130,9 +131,12 @@ def load_movenet(
         # A float16 table of 1 / (cells to the centre + 1.8); the decoding has the formula.
         state.pop("center_weight", None)
         network = MoveNet(settings["width"], settings["multi"])
-        network.load_state_dict(state, strict=True)
-    except (SafetensorError, KeyError, TypeError, RuntimeError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is not a MoveNet safetensors file: {error}") from error
+    problem = misfit(network.state_dict(), state)
+    if problem:
+        raise ValueError(f"{path} is not a MoveNet safetensors file of ours: {problem}.")
+    network.load_state_dict(state, strict=True)
     network.eval().requires_grad_(False)
     return network.to(device=device, dtype=dtype).to(memory_format=torch.channels_last)
 

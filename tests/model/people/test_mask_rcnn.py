@@ -35,11 +35,13 @@ def test_a_whole_file_is_loaded_and_its_weights_used(tmp_path: Path) -> None:
 def test_other_files_are_refused_in_one_clear_sentence(tmp_path: Path) -> None:
     partial = tmp_path / "partial.pth"
     torch.save({"backbone.body.conv1.weight": torch.zeros(64, 3, 7, 7)}, partial)
-    with pytest.raises(ValueError, match="partial.pth does not hold torchvision's maskrcnn"):
+    with pytest.raises(ValueError, match=r"partial.pth does not hold .* keys missing .*\.$"):
         load_mask_rcnn(partial)
     text = tmp_path / "text.pth"
     text.write_text("not weights")
-    with pytest.raises(ValueError, match="text.pth is not a PyTorch state dict"):
+    with pytest.raises(
+        ValueError, match="text.pth is damaged or not a checkpoint|text.pth is not a checkpoint"
+    ):
         load_mask_rcnn(text)
     with pytest.raises(FileNotFoundError, match=r"none.pth. Download https://\S+bf2d0c1e.pth and"):
         load_mask_rcnn(tmp_path / "none.pth")
