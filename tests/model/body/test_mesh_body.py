@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+import re
+import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ import scipy.sparse
 import torch
 from scipy.spatial.transform import Rotation
 
-from hierprob3d.model.body.body_file import OPENBODY_FOLDER
+from hierprob3d.model.body.body_file import OPENBODY_FOLDER, BodyFileError
 from hierprob3d.model.body.mesh_body import H36M_JOINT_NAMES, H36M_TO_14, Body, load_body
 from hierprob3d.model.body.skeleton import COCO_KEYPOINT_NAMES, PARENTS, SMPL_JOINT_NAMES
 from hierprob3d.model.picture.cameras import half_turn_x
@@ -340,6 +343,106 @@ def test_missing_files_and_unknown_genders_are_named(tmp_path: Path) -> None:
         load_body(tmp_path)
     with pytest.raises(ValueError, match="Unknown gender 'm'"):
         load_body("open", "m")
+
+
+def test_a_folder_as_smplx_lays_it_out_is_found(
+    tmp_path: Path, smpl_arrays: dict[str, Any]
+) -> None:
+    (tmp_path / "smpl").mkdir()
+    (tmp_path / "smplx").mkdir()
+    write_npz(tmp_path / "smpl" / "SMPL_MALE.npz", smpl_arrays)
+    assert load_body(tmp_path, "male").path == tmp_path / "smpl" / "SMPL_MALE.npz"
+    with pytest.raises(FileNotFoundError, match="no neutral body model"):
+        load_body(tmp_path)
+
+
+@pytest.mark.parametrize("layout", ["csc_matrix", "coo_matrix", "lil_matrix"])
+def test_a_regressor_may_be_an_object_of_an_npz(
+    tmp_path: Path, smpl_arrays: dict[str, Any], layout: str
+) -> None:
+    sparse = getattr(scipy.sparse, layout)(smpl_arrays["J_regressor"])
+    expected = load_body(write_npz(tmp_path / "plain.npz", smpl_arrays)).joint_template
+    arrays = {**smpl_arrays, "J_regressor": sparse}
+    body = load_body(write_npz(tmp_path / "object.npz", arrays))
+    torch.testing.assert_close(body.joint_template, expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"v_template": np.zeros((10475, 3))}, "is SMPL-X, another body: SMPL's own file"),
+        ({"kintree_table": np.zeros((2, 52)), "weights": np.zeros((6890, 52))}, "is SMPL-H"),
+        ({"posedirs": np.zeros((6890, 3, 93))}, "is STAR"),
+        ({"v_template": np.zeros((778, 3))}, "is MANO"),
+    ],
+)
+def test_relatives_of_smpl_are_named(
+    tmp_path: Path, smpl_arrays: dict[str, Any], change: dict[str, Any], message: str
+) -> None:
+    path = write_npz(tmp_path / "SMPL_NEUTRAL.npz", {**smpl_arrays, **change})
+    with pytest.raises(BodyFileError, match=message):
+        load_body(path)
+
+
+def test_an_expression_of_chumpy_is_named(
+    tmp_path: Path, smpl_arrays: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("chumpy", "chumpy.ch"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    kind = type("MatVecMult", (), {"__module__": "chumpy.ch"})
+    sys.modules["chumpy.ch"].MatVecMult = kind  # type: ignore[attr-defined]
+    path = write_pickle(tmp_path / "SMPL_NEUTRAL.pkl", {**smpl_arrays, "shapedirs": kind()})
+    with pytest.raises(BodyFileError, match=r"shapedirs is an expression of chumpy \(MatVecMult\)"):
+        load_body(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [5, None, [], {}, {"v_template": None}, {"v_template": [[1, 2], [3]]}, {"v_template": "x" * 99},
+     {"v_template": [["a"] * 3] * 6890}, {"v_template": {"a": 1}}, {5: 6}],
+    ids=str,
+)  # fmt: skip
+def test_pickles_of_something_else_are_one_line(tmp_path: Path, content: Any) -> None:
+    path = tmp_path / "SMPL_NEUTRAL.pkl"
+    path.write_bytes(pickle.dumps(content, 2))
+    with pytest.raises(BodyFileError, match="SMPL_NEUTRAL") as caught:
+        load_body(tmp_path)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+
+
+def test_a_sparse_matrix_of_a_huge_shape_is_not_made_dense(
+    tmp_path: Path, smpl_arrays: dict[str, Any]
+) -> None:
+    huge = scipy.sparse.coo_matrix(([1.0], ([0], [0])), shape=(10**9, 10**9))
+    path = tmp_path / "SMPL_NEUTRAL.pkl"
+    path.write_bytes(pickle.dumps({**smpl_arrays, "J_regressor": huge}, 2))
+    with pytest.raises(BodyFileError, match="J_regressor must hold 24 x 6890"):
+        load_body(path)
+
+
+def test_mutated_files_are_bodies_or_one_clear_error(
+    tmp_path: Path, smpl_arrays: dict[str, Any]
+) -> None:
+    small = {key: value[:40] for key, value in smpl_arrays.items()}
+    rng = np.random.default_rng(0)
+    for write, name in ((write_npz, "body.npz"), (write_pickle, "body.pkl")):
+        whole = write(tmp_path / name, small).read_bytes()
+        heads = [
+            place for word in (b"numpy", b"NUMPY", b"descr", b"PK") for place in _all(whole, word)
+        ]
+        for number in range(200):
+            content = bytearray(whole)
+            for place in rng.integers(0, 150, rng.integers(1, 4)) + rng.choice(heads):
+                content[min(place, len(whole) - 1)] = rng.integers(0, 256)
+            cut = rng.integers(1, len(whole)) if number % 5 == 0 else len(whole)
+            (tmp_path / name).write_bytes(content[:cut])
+            with pytest.raises(BodyFileError, match="body") as caught:
+                load_body(tmp_path / name)
+            assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
+
+
+def _all(content: bytes, word: bytes) -> list[int]:
+    return [match.start() for match in re.finditer(re.escape(word), content)]
 
 
 @pytest.mark.parametrize(
