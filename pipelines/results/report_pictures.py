@@ -120,7 +120,7 @@ def _photograph(row: dict[str, Any]) -> Picture | None:
     """The picture or video frame of a row, None where it cannot be read any more."""
     try:
         if row["frame_index"] is None:
-            return read_picture(row["uri"], _MAX_MEGAPIXELS)
+            return read_picture(row["uri"], _MAX_MEGAPIXELS).image
         whole = VideoRange(None, None, by_time=False)
         wanted = {row["frame_index"]: row["time_s"]}
         return next(image for _, image in read_frames(row["uri"], whole, wanted))

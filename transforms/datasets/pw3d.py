@@ -92,7 +92,7 @@ class Pw3dDataset:
     def load(self, index: int) -> EvalItem:
         """A row; see `EvalDataset.load`."""
         name = self.name(index)
-        image = read_picture(path_below(f"{self.folder}/{CROPS}", name), MAX_MEGAPIXELS)
+        image = read_picture(path_below(f"{self.folder}/{CROPS}", name), MAX_MEGAPIXELS).image
         height, width = image.shape[:2]
         if height != width:
             raise BadLabel(f"the crop has {width} x {height} px; crops are square")

@@ -220,7 +220,7 @@ def _labels(
 
 def _with_crop(item: Item, labels: Labels, config: PreprocessConfig) -> FinishedFrame:
     """The frame with its crop, cut out of its picture."""
-    image = read_picture(f"{absolute(config.data).rstrip('/')}/{item.uri}", MAX_MEGAPIXELS)
+    image = read_picture(f"{absolute(config.data).rstrip('/')}/{item.uri}", MAX_MEGAPIXELS).image
     crop = crop_person(image, labels["center"], labels["wh"])
     return FinishedFrame(item, labels, crop, image.shape[:2])
 

@@ -66,7 +66,7 @@ class Ssp3dDataset:
         """A row; see `EvalDataset.load`."""
         name = self.name(index)
         matrix = self._crop_matrix(index)
-        image = read_picture(path_below(f"{self.folder}/images", name), MAX_MEGAPIXELS)
+        image = read_picture(path_below(f"{self.folder}/images", name), MAX_MEGAPIXELS).image
         return checked_item(
             self.rules,
             self.visibility,
@@ -89,7 +89,7 @@ class Ssp3dDataset:
     def _silhouette(self, name: str, size: tuple[int, ...], matrix: np.ndarray) -> np.ndarray:
         """(256, 256) bool crop of a row's silhouette."""
         path = path_below(f"{self.folder}/silhouettes", name)
-        mask = read_picture(path, MAX_MEGAPIXELS).max(-1)
+        mask = read_picture(path, MAX_MEGAPIXELS).image.max(-1)
         if mask.shape != size:
             raise BadLabel(
                 f"the silhouette has {mask.shape[1]} x {mask.shape[0]} px, "

@@ -47,7 +47,8 @@ def _read_item(item: Item, max_megapixels: float) -> Frame:
         if is_video(item.uri):
             index_video(item.uri, max_megapixels)  # raises what kept it from being cut into frames
             raise UnreadableVideo("the video could not be read when the run began")
-        return Frame(item, read_picture(item.uri, max_megapixels))
+        picture = read_picture(item.uri, max_megapixels)
+        return Frame(item, picture.image, warning=picture.warning)
     except Exception as error:  # whatever one file does, the others are annotated
         return Frame(item, None, error)
 

@@ -2,42 +2,55 @@
 
 from __future__ import annotations
 
-import io
-import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ImageFile, UnidentifiedImageError
 
+from .encoded_picture import EncodedPicture, UnreadablePicture
+from .jpeg_files import missing_fraction
+from .orientation import turn_upright
+from .picture_formats import FRAME_KINDS, depth_of, examine, open_picture, orientation_of
+from .picture_memory import fit_memory
+from .picture_pixels import dark_warning, deep_colour_to_rgb, is_dark_colour, to_rgb
+from .png_files import complete_png
 from .uris import open_uri
 
-_MEGA = 1e6
-_WHITE = (255, 255, 255)
-_UINT16_TO_UINT8 = 257
-_HIGH_DEPTH_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N", "F")
-
-# The limit below replaces Pillow's own, which only warns in its lower half.
-Image.MAX_IMAGE_PIXELS = None
+_MAX_MISSING = 0.05
+"""Part of a picture that may be missing at its end: a strip that hides nobody."""
 
 
-class UnreadablePicture(ValueError):
-    """The bytes are no picture that can be used; the message says why."""
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture."""
+
+    image: np.ndarray
+    """(H, W, 3) uint8 RGB, upright."""
+
+    warning: str | None = None
+    """What is doubtful about it: a damaged end, values of unknown depth, pages left out."""
 
 
-def read_picture(uri: str, max_megapixels: float) -> np.ndarray:
-    """(H, W, 3) uint8 RGB of the file at a path or fsspec URI; see `decode_picture`."""
+def read_picture(uri: str, max_megapixels: float, memory_limit_bytes: int | None = None) -> Picture:
+    """The picture in the file at a path or fsspec URI; see `decode_picture`."""
     with open_uri(uri) as file:
-        return decode_picture(file.read(), max_megapixels)
+        return decode_picture(file.read(), max_megapixels, memory_limit_bytes)
 
 
-def decode_picture(data: bytes, max_megapixels: float) -> np.ndarray:
-    """Upright (H, W, 3) uint8 RGB of an encoded picture.
+def decode_picture(
+    data: bytes, max_megapixels: float, memory_limit_bytes: int | None = None
+) -> Picture:
+    """Upright RGB of an encoded picture.
 
-    EXIF orientation is applied. Grey and palette pictures become RGB, CMYK is converted,
-    transparent parts are laid over white, 16-bit values keep their upper byte.
+    The orientation of its metadata is applied, and nothing else of them looked at. A JPEG or PNG
+    that lost its end is taken if next to nothing of the picture is missing.
 
     Args:
         data: The file's bytes.
         max_megapixels: A larger picture is refused from its header, before any pixel is decoded.
+        memory_limit_bytes: As is one that would need more memory; a JPEG is then decoded at half
+            size, a quarter or an eighth, where that helps.
 
     Raises:
         UnreadablePicture: Empty, truncated, not a picture, or too large.
@@ -45,55 +58,84 @@ def decode_picture(data: bytes, max_megapixels: float) -> np.ndarray:
     if not data:
         raise UnreadablePicture("the file is empty")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # e.g. of broken EXIF blocks, which do no harm
-            return _decode(data, max_megapixels)
+        return _decode(examine(data), max_megapixels, memory_limit_bytes)
     except UnreadablePicture:
         raise
     except UnidentifiedImageError:
         raise UnreadablePicture("not a picture of a known format") from None
-    except (OSError, SyntaxError, ValueError, IndexError, EOFError) as error:
-        # What Pillow's readers raise on damaged files.
-        raise UnreadablePicture(f"damaged picture: {error}") from error
+    except MemoryError as error:
+        raise UnreadablePicture("decoding the picture takes more memory than there is") from error
+    except Exception as error:  # Pillow's readers raise all kinds on damaged files
+        raise UnreadablePicture(f"damaged picture: {error or type(error).__name__}") from error
 
 
 def check_size(width: int, height: int, max_megapixels: float) -> None:
     """Raise UnreadablePicture if a picture has more pixels than allowed."""
-    if width * height > max_megapixels * _MEGA:
+    if width * height > max_megapixels * 1e6:
         raise UnreadablePicture(
             f"{width} x {height} px are more than the limit of {max_megapixels:g} megapixels "
             "(--max-megapixels)"
         )
 
 
-def _decode(data: bytes, max_megapixels: float) -> np.ndarray:
-    with Image.open(io.BytesIO(data)) as picture:
-        check_size(*picture.size, max_megapixels)
-        picture.load()
-        upright = ImageOps.exif_transpose(picture)
-    return np.array(_to_rgb(upright))
+def join_warnings(warnings: Iterable[str | None]) -> str | None:
+    """Several warnings as one text, None without any."""
+    return "; ".join(filter(None, warnings)) or None
 
 
-def _to_rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode in _HIGH_DEPTH_MODES:
-        return Image.fromarray(_to_uint8(np.asarray(picture))).convert("RGB")
-    if picture.mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in picture.info:
-        rgba = picture.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, (*_WHITE, 255))
-        return Image.alpha_composite(white, rgba).convert("RGB")
-    return picture.convert("RGB")
+def _decode(
+    encoded: EncodedPicture, max_megapixels: float, memory_limit_bytes: int | None
+) -> Picture:
+    picture = open_picture(encoded)
+    check_size(*picture.size, max_megapixels)
+    reduction = fit_memory(picture, encoded, memory_limit_bytes)
+    missing = 0.0
+    if encoded.kind == "PNG" and not encoded.is_whole:
+        encoded, missing = complete_png(encoded, _MAX_MISSING)
+        picture = open_picture(encoded)
+    picture.load()
+    if encoded.kind == "JPEG" and not encoded.is_whole:
+        missing = missing_fraction(encoded.data, picture, reduction)
+    notes = [_of_reduction(reduction), _of_missing(missing, encoded), _of_frames(picture)]
+    image, warning = rgb_of(picture, encoded)
+    orientation = orientation_of(picture, encoded)
+    picture.close()  # before the turned copy is made
+    return Picture(turn_upright(image, orientation), join_warnings([*notes, warning]))
 
 
-def _to_uint8(values: np.ndarray) -> np.ndarray:
-    """Grey values of a deep picture in 8 bits.
+def rgb_of(picture: ImageFile.ImageFile, encoded: EncodedPicture) -> tuple[np.ndarray, str | None]:
+    """(H, W, 3) uint8 RGB of a loaded picture as it is stored, and a warning as of `to_rgb`."""
+    is_deep, bits = depth_of(picture, encoded)
+    if not is_deep or not is_dark_colour(picture):
+        return to_rgb(picture, bits)
+    if bits is not None and picture.tell() == 0:
+        return deep_colour_to_rgb(encoded.data, bits)
+    image, _ = to_rgb(picture, bits)
+    return image, dark_warning(257 * int(image.max(initial=0)))
 
-    Integers are taken as 16-bit (as 8-bit where none exceeds 255), floats as 0..1 (scaled by
-    their maximum where that is above 1).
+
+def _of_reduction(reduction: int) -> str | None:
+    """What is said of a picture that was decoded smaller than it is."""
+    if reduction == 1:
+        return None
+    return f"decoded at 1/{reduction} of its size for want of memory: places are in its pixels"
+
+
+def _of_missing(missing: float, encoded: EncodedPicture) -> str | None:
+    """What is said of a damaged end.
+
+    Raises:
+        UnreadablePicture: Too much is missing.
     """
-    if values.dtype.kind == "f":
-        values = np.nan_to_num(values, posinf=0.0, neginf=0.0)
-        return (
-            (values / max(1.0, float(values.max(initial=0.0))) * 255).clip(0, 255).astype(np.uint8)
-        )
-    deep = values.dtype.itemsize == 2 or values.max(initial=0) > 255
-    return (values // (_UINT16_TO_UINT8 if deep else 1)).clip(0, 255).astype(np.uint8)
+    if missing > _MAX_MISSING:
+        raise UnreadablePicture(f"damaged picture: its last {missing:.0%} are missing")
+    if missing == 0 and (encoded.is_whole or encoded.kind != "JPEG"):
+        return None
+    return f"the file's end is missing, and with it the last {missing:.1%} of the picture"
+
+
+def _of_frames(picture: ImageFile.ImageFile) -> str | None:
+    """What is said of a picture with frames or pages of which only the first is taken."""
+    if picture.format not in FRAME_KINDS or not getattr(picture, "is_animated", False):
+        return None
+    return f"only the first of {getattr(picture, 'n_frames', 'several')} frames or pages"
