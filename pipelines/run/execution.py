@@ -6,7 +6,8 @@ import logging
 import os
 import shlex
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -40,7 +41,7 @@ def attempt(run_pipeline: Callable[[], None], num_threads: int) -> BaseException
     prepare_processes(num_threads)
     watch = WorkerWatch()
     try:
-        with watch:
+        with watch, _no_interactive_beam():
             run_pipeline()
     except KeyboardInterrupt as interruption:
         return interruption if watch.loss is None else RunStopped(str(watch.loss))
@@ -49,6 +50,21 @@ def attempt(run_pipeline: Callable[[], None], num_threads: int) -> BaseException
         lines = str(error).strip().splitlines() or [type(error).__name__]
         return RunStopped(lines[-1])
     return None
+
+
+@contextmanager
+def _no_interactive_beam() -> Iterator[None]:
+    """Builds pipelines in a notebook as anywhere else.
+
+    There Beam puts the cell's number before the name of every step, for which it loads interactive
+    parts that current pandas breaks.
+    """
+    original = beam.pipeline.alter_label_if_ipython
+    beam.pipeline.alter_label_if_ipython = lambda transform, pvalueish: None
+    try:
+        yield
+    finally:
+        beam.pipeline.alter_label_if_ipython = original
 
 
 def new_pipeline(plan: WorkerPlan) -> beam.Pipeline:

@@ -25,8 +25,11 @@ from .worker_process import LOG_FOLDER_VARIABLE, STOP_FILE_VARIABLE
 _BEAM_WORKER_THREAD = "run_worker"
 """Name of the threads in which Beam's local runner waits for its worker processes."""
 
-_BEAM_READING_THREAD = "read_grpc_client_inputs"
-"""Name of the threads that read what workers send; with a lost worker they end in an error."""
+_BEAM_READING_THREADS = ("read_grpc_client_inputs", "beam_control_read")
+"""Names of the threads that read what workers send; with a lost worker they end in an error."""
+
+_BEAM_READING_LOGGER = "apache_beam.runners.worker.data_plane"
+"""Where the first of them says so too, before it is known that a worker is lost."""
 
 _SECONDS_TO_LEAVE = 10.0
 _ENDING = (signal.SIGINT, signal.SIGTERM)
@@ -60,6 +63,7 @@ class WorkerWatch:
             | {STOP_FILE_VARIABLE: str(self._stop_file), LOG_FOLDER_VARIABLE: self._folder.name}
         )
         self._other_hook, threading.excepthook = threading.excepthook, self._notice
+        logging.getLogger(_BEAM_READING_LOGGER).setLevel(logging.CRITICAL + 1)
         if threading.current_thread() is threading.main_thread():
             self._handlers = {kind: signal.signal(kind, self._interrupt) for kind in _ENDING}
         return self
@@ -72,10 +76,12 @@ class WorkerWatch:
     ) -> None:
         if error is not None:
             self._end_workers()
-            _wait_for_threads(_BEAM_WORKER_THREAD, _BEAM_READING_THREAD)
+            _wait_for_threads(_BEAM_WORKER_THREAD)
+            _wait_for_threads(*_BEAM_READING_THREADS)  # the last of which a late worker started
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         threading.excepthook = self._other_hook
+        logging.getLogger(_BEAM_READING_LOGGER).setLevel(logging.NOTSET)
         _exchange_environment(self._environment)
         self._folder.cleanup()
 
@@ -94,7 +100,7 @@ class WorkerWatch:
         if self._stop_file.exists():
             return  # threads of Beam whose worker was told to leave
         thread = failure.thread.name if failure.thread else ""
-        if thread == _BEAM_READING_THREAD and isinstance(failure.exc_value, grpc.RpcError):
+        if thread in _BEAM_READING_THREADS and isinstance(failure.exc_value, grpc.RpcError):
             return  # the loss itself is told below, by the thread that waits for the worker
         if thread != _BEAM_WORKER_THREAD:
             self._other_hook(failure)

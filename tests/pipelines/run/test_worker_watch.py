@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import apache_beam as beam
 import pytest
@@ -22,15 +23,15 @@ PROXIES = ("http_proxy", "https_proxy", "grpc_proxy", "all_proxy", "HTTP_PROXY",
 WORKERS = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
 
 
-def run_in_workers(act: beam.DoFn | None, folder: Path) -> BaseException | None:
-    """Runs a pipeline of some elements with two worker processes; what stopped it."""
+def run(flags: tuple[str, ...], act: beam.DoFn) -> BaseException | None:
+    """Runs a pipeline of some elements; what stopped it."""
 
-    def run() -> None:
-        with new_pipeline(plan_workers(WORKERS, 100, on_gpu=False)) as pipeline:
+    def run_pipeline() -> None:
+        with new_pipeline(plan_workers(flags, 100, on_gpu=False)) as pipeline:
             elements = pipeline | beam.Create(range(8), reshuffle=False) | beam.Reshuffle()
-            _ = elements | beam.ParDo(act or Touch(folder))
+            _ = elements | "Act" >> beam.ParDo(act)
 
-    return attempt(run, num_threads=1)
+    return attempt(run_pipeline, num_threads=1)
 
 
 class Touch(beam.DoFn):
@@ -61,17 +62,18 @@ def test_workers_reach_their_run_behind_dead_proxies(
         monkeypatch.setenv(name, DEAD)
     monkeypatch.setenv("no_proxy", "example.org")
     before = dict(os.environ)
-    assert run_in_workers(None, tmp_path) is None
+    assert run(WORKERS, Touch(tmp_path)) is None
     pids = {int(path.read_text()) for path in tmp_path.iterdir()}
     assert len(list(tmp_path.iterdir())) == 8
     assert os.getpid() not in pids
     assert dict(os.environ) == before | {"OMP_NUM_THREADS": "1"}
 
 
-def test_a_worker_that_aborts_is_quoted(tmp_path: Path) -> None:
-    problem = run_in_workers(Abort(), tmp_path)
+def test_a_worker_that_aborts_is_quoted(capfd: pytest.CaptureFixture[str]) -> None:
+    problem = run(WORKERS, Abort())
     assert isinstance(problem, RunStopped)
     assert str(problem) == "a worker process ended (signal SIGABRT): native code is not amused"
+    assert capfd.readouterr().err == ""  # nothing of the connections that broke
 
 
 def test_a_worker_that_cannot_start_says_why_at_once(
@@ -79,7 +81,7 @@ def test_a_worker_that_cannot_start_says_why_at_once(
 ) -> None:
     monkeypatch.setattr(execution, "_WORKER_MODULE", "hierprob3d.no_such_worker")
     start = time.monotonic()
-    problem = run_in_workers(None, tmp_path)
+    problem = run(WORKERS, Touch(tmp_path))
     assert time.monotonic() - start < 20
     assert "exit code 1" in str(problem)
     assert "No module named 'hierprob3d.no_such_worker'" in str(problem)
@@ -102,6 +104,17 @@ def test_exceptions_of_proxies_are_added_to_the_users() -> None:
     assert no_proxy_for_workers(listed)["no_grpc_proxy"].startswith("a.org,b.org,localhost")
     for_grpc = {"no_proxy": "a.org", "no_grpc_proxy": "c.org"}
     assert no_proxy_for_workers(for_grpc)["no_grpc_proxy"].startswith("c.org,localhost")
+
+
+def test_a_run_in_a_notebook_loads_no_interactive_beam(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What a kernel offers, as far as Beam looks at it; its interactive parts break with pandas 3.
+    kernel = SimpleNamespace(config={"IPKernelApp": {}}, execution_count=3)
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: kernel))
+    assert run(("--direct_running_mode=in_memory",), Touch(tmp_path)) is None
+    assert len(list(tmp_path.iterdir())) == 8
+    assert "apache_beam.runners.interactive.interactive_environment" not in sys.modules
 
 
 def test_a_watch_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
