@@ -156,7 +156,7 @@ def _selected(folder: RunFolder, selection: Sequence[tuple[str, str]]) -> Iterat
     """The people of each part that match all patterns; parts without any are left out."""
     tracks = folder.track_ids()
     for part in folder.people_parts(_PARAMETER_COLUMNS):
-        rows = part.table.to_pylist()
+        rows: list[RowDict] = list(part.rows())
         for row in rows:
             row["track_id"] = tracks.get((row["item_id"], row["person_index"]))
         wanted = [row for row in rows if _matches(row, selection)]

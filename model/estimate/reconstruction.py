@@ -2,10 +2,14 @@
 
 A row of people/*.parquet holds about 3 kB of parameters and no mesh.  With the body model the mesh
 of the mode, or of the refined body, follows exactly; with the seed, item id and person index of the
-row also the samples, since every person's draws come from a stream of their own.
+row also the samples, since every person's draws come from a stream of their own.  Which body model,
+and how many samples, the metadata of its file say; rows of `read_run` carry them:
 
-    rows = pyarrow.parquet.read_table("DIR/people/part-....parquet").to_pylist()
-    vertices, joints = rebuild_mode(rows[:1], load_body("open"))
+    for row in hierprob3d.read_run("DIR").rows():
+        vertices, joints = rebuild_mode(row)  # (V, 3), (24, 3)
+        vertices, joints = rebuild_samples(row)  # (N, V, 3), (N, 24, 3)
+
+Rows from elsewhere need them as arguments: `rebuild_samples(rows, load_body("open"), 50)`.
 
 Everything returned is in the body frame (metres, y up, x to the body's left at rest, z forward,
 the pelvis near the origin), global rotation applied: seen from +z, up is the picture's up.  The
@@ -29,6 +33,8 @@ from hierprob3d.model.picture.cameras import half_turn_x
 from hierprob3d.model.rotation.matrix_fisher import MatrixFisher
 from hierprob3d.model.rotation.random_streams import RandomStreams, person_keys
 
+from .recorded_body import BUNDLED, OtherBody, find_body, likely_paths
+
 SHAPE_STREAM = "shape"
 """Stream of a person that the draws of the betas use."""
 
@@ -50,6 +56,17 @@ class Row(Protocol):
 
     def __getitem__(self, column: str, /) -> Any:
         """Value of a column."""
+
+
+class PersonRow(dict[str, Any]):
+    """One person by column name, with the metadata of the file that the row comes from."""
+
+    metadata: dict[str, str]
+    """See `transforms.tables.schema.file_metadata`."""
+
+    def __init__(self, columns: Mapping[str, Any], metadata: Mapping[str, str]) -> None:
+        super().__init__(columns)
+        self.metadata = dict(metadata)
 
 
 @dataclass(frozen=True)
@@ -118,45 +135,85 @@ def mode_of(people: PersonParameters | NetOutput) -> BodyParameters:
     return BodyParameters(people.pose_mode, people.shape_mean, people.global_rotmat, people.camera)
 
 
-def rebuild_mode(rows: Sequence[Row], body: Body) -> tuple[Tensor, Tensor]:
+def rebuild_mode(rows: Row | Sequence[Row], body: Body | None = None) -> tuple[Tensor, Tensor]:
     """Mesh and joints of each row's mode.
 
     Args:
-        rows: P rows of people/*.parquet.
-        body: the body model the rows were made with; the file's metadata names it.
+        rows: P rows of people/*.parquet, or one.
+        body: the body model the rows were made with; None: the one that the rows' metadata name.
 
     Returns:
-        vertices (P, V, 3) and SMPL joints (P, 24, 3), metres, body frame.
+        vertices (P, V, 3) and SMPL joints (P, 24, 3), metres, body frame; of one row (V, 3) and
+        (24, 3).
+
+    Raises:
+        ValueError: the rows do not say which body model they belong to, or it is not there.
     """
+    if not isinstance(rows, Sequence):
+        vertices, joints = rebuild_mode([rows], body)
+        return vertices[0], joints[0]
     people = parameters_of_rows(rows)
+    body = body or body_of_rows(rows)
     with torch.inference_mode():
         return body(people.shape_mean, people.pose_mode, people.global_rotmat)
 
 
-def with_refined_body(row: Mapping[str, Any]) -> dict[str, Any]:
+def with_refined_body(row: Mapping[str, Any]) -> PersonRow:
     """The row with its refined body in the mode's place: `rebuild_mode` and cameras give that one.
 
     Args:
         row: of a run with `--refine`. Draws from the result are not the run's: they need the mean
             shape.
     """
-    return {**row, **{name: row[refined] for name, refined in REFINED_COLUMNS.items()}}
+    refined = {name: row[of_refined] for name, of_refined in REFINED_COLUMNS.items()}
+    return PersonRow({**row, **refined}, _metadata(row))
 
 
-def rebuild_samples(rows: Sequence[Row], body: Body, num_samples: int) -> tuple[Tensor, Tensor]:
+def rebuild_samples(
+    rows: Row | Sequence[Row], body: Body | None = None, num_samples: int | None = None
+) -> tuple[Tensor, Tensor]:
     """Meshes and joints of the first samples that the run drew for each row, in order of drawing.
 
     Args:
-        rows: P rows of people/*.parquet.
-        body: the body model the rows were made with.
-        num_samples: samples per person, N.
+        rows: P rows of people/*.parquet, or one. Where their metadata say that the run posed its
+            samples by the paper's rule, so are these.
+        body: the body model the rows were made with; None: the one that the rows' metadata name.
+        num_samples: samples per person, N; None: as many as the run drew.
 
     Returns:
-        vertices (P, N, V, 3) and SMPL joints (P, N, 24, 3), metres, body frame.
+        vertices (P, N, V, 3) and SMPL joints (P, N, 24, 3), metres, body frame; of one row
+        (N, V, 3) and (N, 24, 3).
+
+    Raises:
+        ValueError: the rows do not say which body model or how many samples, or it is not there.
     """
+    if not isinstance(rows, Sequence):
+        vertices, joints = rebuild_samples([rows], body, num_samples)
+        return vertices[0], joints[0]
     people = parameters_of_rows(rows)
+    body = body or body_of_rows(rows)
+    if num_samples is None:
+        num_samples = int(_common(rows, "num_samples"))
     with torch.inference_mode():
-        return pose_samples(draw_samples(people, streams_of_rows(rows), num_samples), body)
+        samples = draw_samples(people, streams_of_rows(rows), num_samples)
+        if any(_metadata(row).get("paper_rule") == "true" for row in rows):
+            _common(rows, "paper_rule")
+            samples = with_paper_rule(samples, people)
+        return pose_samples(samples, body)
+
+
+def body_of_rows(rows: Sequence[Row]) -> Body:
+    """The body model that the metadata of rows name, from where it lay or lies bundled.
+
+    Raises:
+        ValueError: the rows have no metadata, are of several bodies, or the body is not there.
+    """
+    _common(rows, "body_sha256")
+    metadata = _metadata(rows[0])
+    try:
+        return find_body(metadata, likely_paths([metadata.get("body_model", BUNDLED)]))
+    except OtherBody as error:
+        raise OtherBody(f"the rows were {error}: give body=load_body(PATH).") from error
 
 
 def camera_translation(
@@ -256,6 +313,24 @@ def _draw_global(
         return people.global_rotmat[:, None].expand(-1, num_samples, -1, -1)
     streams = streams.independent(GLOBAL_STREAMS)
     return MatrixFisher(people.global_F).sample((num_samples,), streams).transpose(0, 1)
+
+
+def _metadata(row: Row) -> dict[str, str]:
+    return getattr(row, "metadata", {})
+
+
+def _common(rows: Sequence[Row], key: str) -> str:
+    """What the metadata of all rows say alike."""
+    values = {_metadata(row).get(key) for row in rows}
+    if len(values) != 1:
+        raise ValueError(f"the rows are of files with different {key}: take those of each alone.")
+    (value,) = values
+    if value is None:
+        raise ValueError(
+            f"the rows do not say their {key}: take them from hierprob3d.read_run(DIR).rows(), or "
+            "give body and num_samples."
+        )
+    return value
 
 
 def _have(rows: Sequence[Row], name: str) -> bool:

@@ -56,7 +56,7 @@ def person_fits(folder: RunFolder, weights_sha256: str) -> list[PersonFit]:
                 "`hierprob3d predict` with the same --weights into another folder."
             )
     people = folder.people(_COLUMNS)
-    if people is None or not len(people):
+    if not len(people):
         raise UsageError(f"{folder.folder} has no people.")
     fits = [_fit(row) for row in people.to_pylist()]
     return sorted(fits, key=lambda fit: (fit.uri, fit.frame_index or 0, fit.person_index))

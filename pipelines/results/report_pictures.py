@@ -10,13 +10,17 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from torch import Tensor
 
 from hierprob3d.model.body.mesh_body import Body
 from hierprob3d.model.estimate.reconstruction import (
+    PersonRow,
     parameters_of_rows,
     rebuild_mode,
+    rebuild_samples,
     with_refined_body,
 )
+from hierprob3d.model.estimate.uncertainty import vertex_spread
 from hierprob3d.model.picture.cameras import image_to_crop
 from hierprob3d.model.picture.drawing import (
     Picture,
@@ -42,6 +46,8 @@ _KEYPOINT_THRESHOLD = 0.3
 """Keypoints at or below this confidence are not drawn, where no manifest says otherwise."""
 _JPEG_QUALITY = 82
 _MAX_MEGAPIXELS = 200.0
+_MAX_SAMPLES = 50
+"""Samples that colours are made from, where the run did not save the spread of the vertices."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ def person_pictures(
     thresholds = _keypoint_thresholds(folder)
     for part, rows in _chosen(folder, num_people):
         body = bodies.of_part(part)
-        for row in part.table.take(rows).to_pylist():
+        for row in part.rows(rows):
             threshold = thresholds.get(row["run_id"], _KEYPOINT_THRESHOLD)
             pictures.append(_person_picture(row, body, threshold))
     return sorted(pictures, key=lambda picture: picture.mean_spread_deg)
@@ -109,7 +115,7 @@ def _chosen(folder: RunFolder, num_people: int) -> Iterator[tuple[PeoplePart, li
             yield part, rows.tolist()
 
 
-def _person_picture(row: dict[str, Any], body: Body, threshold: float) -> PersonPicture:
+def _person_picture(row: PersonRow, body: Body, threshold: float) -> PersonPicture:
     photograph = _photograph(row)
     jpeg = _jpeg(_strip(row, body, photograph, threshold))
     mean_spread = float(np.mean(row["pose_spread_deg"]))
@@ -128,18 +134,15 @@ def _photograph(row: dict[str, Any]) -> Picture | None:
         return None
 
 
-def _strip(
-    row: dict[str, Any], body: Body, photograph: Picture | None, threshold: float
-) -> Picture:
+def _strip(row: PersonRow, body: Body, photograph: Picture | None, threshold: float) -> Picture:
     """Photograph with keypoints, the same with each body, and the last from front and side."""
     shown_rows = [row, with_refined_body(row)] if row.get("refined_pose") is not None else [row]
     meshes = [rebuild_mode([one], body)[0] for one in shown_rows]
     cameras = [parameters_of_rows([one]).camera for one in shown_rows]
     vertices = meshes[-1]
-    colours = plain_colours(vertices)
-    if row.get("vertex_spread_m") is not None:
-        colours = spread_colours(torch.tensor(row["vertex_spread_m"]).float())[None]
-    crop = torch.tensor([row["crop"]])
+    spread = _vertex_spread(row, body)
+    colours = plain_colours(vertices) if spread is None else spread_colours(spread)
+    crop = torch.tensor(row["crop"])[None]
     shown = crop * crop.new_tensor([1.0, 1.0, _AROUND])
     picture = np.full((HEIGHT, HEIGHT, 3), 255, np.uint8)
     if photograph is not None:
@@ -157,6 +160,16 @@ def _strip(
         *views,
     ]
     return np.concatenate(parts, axis=1)
+
+
+def _vertex_spread(row: PersonRow, body: Body) -> Tensor | None:
+    """(1, V) metres: the stored one or that of samples made again; None where none were drawn."""
+    if row.get("vertex_spread_m") is not None:
+        return torch.tensor(row["vertex_spread_m"])[None]
+    if row.get("joint_spread_m") is None:
+        return None
+    num_samples = min(int(row.metadata["num_samples"]), _MAX_SAMPLES)
+    return vertex_spread(rebuild_samples([row], body, num_samples)[0])
 
 
 def _jpeg(picture: Picture) -> bytes:

@@ -10,14 +10,24 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
 
-from hierprob3d.model.body.mesh_body import Body, load_body
-from hierprob3d.pipelines.command.usage import UsageError
-from hierprob3d.transforms.store.output_folder import RUNS, TABLES, OutputFolder
-from hierprob3d.transforms.tables.schema import errors_schema, frames_schema
+from hierprob3d.configs.prediction import SAVES
+from hierprob3d.model.body.mesh_body import Body
+from hierprob3d.model.estimate.reconstruction import PersonRow
+from hierprob3d.model.estimate.recorded_body import BUNDLED, OtherBody, find_body, likely_paths
+from hierprob3d.pipelines.command.usage import UsageError, nearest
+from hierprob3d.transforms.store.output_folder import RUNS, TABLES, OutputFolder, run_of
+from hierprob3d.transforms.tables.schema import (
+    PeopleLayout,
+    errors_schema,
+    frames_schema,
+    people_columns,
+    people_schema,
+)
 
 TRACKS = "tracks"
 """Folder of the table that names people of videos over time, where there is one."""
@@ -34,7 +44,34 @@ class PeoplePart:
     table: pa.Table
     """One row per person."""
     metadata: dict[str, str]
-    """File metadata: schema version, joint names, identity of the body model."""
+    """File metadata, see `schema.file_metadata`; what schema 1 did not record, from manifests."""
+
+    def rows(self, numbers: Sequence[int] | None = None) -> list[PersonRow]:
+        """The people with these numbers, or all; lists of numbers are float32 arrays."""
+        table = self.table if numbers is None else self.table.take(list(numbers))
+        columns = [_values(column) for column in table.columns]
+        return [
+            PersonRow(dict(zip(table.column_names, values, strict=True)), self.metadata)
+            for values in zip(*columns, strict=True)
+        ]
+
+
+def read_run(folder: str | os.PathLike[str]) -> RunFolder:
+    """The results of `hierprob3d predict` in a folder, also of killed runs and earlier versions.
+
+        run = read_run("out")
+        run.people(["uri", "pose_mode"])  # pyarrow.Table; also run.frames(), run.errors()
+        for row in run.rows():
+            vertices, joints = rebuild_samples(row)
+
+    Args:
+        folder: The --output of the run, local or on any fsspec file system.
+
+    Raises:
+        ValueError: There is no such folder, it holds no prediction run, a file in it is damaged,
+            or a later version of this package wrote it.
+    """
+    return RunFolder(os.fspath(folder))
 
 
 class RunFolder:
@@ -70,8 +107,13 @@ class RunFolder:
 
         One that cannot be read says so itself: it has only `run_id` and `status`.
         """
+        return list(self._manifests.values())
+
+    @cached_property
+    def _manifests(self) -> dict[str, dict[str, Any]]:
+        """The manifests by run id."""
         names = [name for name in self.store.names(RUNS) if _is_json(name)]
-        return [self._manifest(name) for name in names]
+        return {name.removesuffix(".json"): self._manifest(name) for name in names}
 
     def _manifest(self, name: str) -> dict[str, Any]:
         try:
@@ -103,17 +145,54 @@ class RunFolder:
             table = self.store.read_part(name, None if columns is None else list(columns))
             raw = table.schema.metadata or {}
             metadata = {key.decode(): value.decode() for key, value in raw.items()}
-            yield PeoplePart(name, table, metadata)
+            yield PeoplePart(name, table, {**self._recorded(run_of(name)), **metadata})
+
+    def rows(self, columns: Sequence[str] | None = None) -> Iterator[PersonRow]:
+        """All people one by one, with what `rebuild_mode` and `rebuild_samples` need to know.
+
+        Args:
+            columns: those to read; None reads all.
+        """
+        _check_names(columns or ())
+        for part in self.people_parts(columns):
+            yield from part.rows()
 
     def people_schemas(self) -> Iterator[tuple[str, pa.Schema]]:
         """Name and schema of each finished people part; no row is read."""
         for name in self._finished_parts("people"):
             yield name, self.store.read_schema(name)
 
-    def people(self, columns: Sequence[str]) -> pa.Table | None:
-        """Some columns of all people; None where no person was found."""
+    def people(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """All people; without any, no rows of the columns that every run has.
+
+        Args:
+            columns: those to read, where the run has them; None reads all.
+        """
+        _check_names(columns or ())
         tables = [part.table for part in self.people_parts(columns)]
-        return _concatenate(tables) if tables else None
+        if tables:
+            return _concatenate(tables)
+        nobody = people_schema(PeopleLayout(num_vertices=0, uncertainty=False)).empty_table()
+        return (
+            nobody
+            if columns is None
+            else nobody.select([name for name in columns if name in nobody.column_names])
+        )
+
+    def _recorded(self, run_id: str) -> dict[str, str]:
+        """What a run's manifest says of what schema 1 did not write into the parts."""
+        config = self._manifests.get(run_id, {}).get("config", {})
+        sampling, models = config.get("sampling", {}), config.get("models", {})
+        recorded = {
+            "num_samples": sampling.get("num_samples"),
+            "paper_rule": sampling.get("paper_rule"),
+            "body_model": models.get("body_model"),
+        }
+        return {
+            key: value if isinstance(value, str) else json.dumps(value)
+            for key, value in recorded.items()
+            if value is not None
+        }
 
     def track_ids(self) -> dict[tuple[str, int], int]:
         """Track of each person by item id and person index; empty where nothing was tracked."""
@@ -136,6 +215,23 @@ def _base(name: str) -> str:
 
 def _is_json(name: str) -> bool:
     return name.endswith(".json") and not name.startswith(".")
+
+
+def _check_names(columns: Sequence[str]) -> None:
+    """Raise UsageError for a column that no run has."""
+    layout = PeopleLayout(num_vertices=0, save=frozenset(SAVES), global_spread=True, refined=True)
+    known = [column.name for column in people_columns(layout)]
+    for name in columns:
+        if name not in known:
+            raise UsageError(f"no run has people with a column {name!r}.{nearest(name, known)}")
+
+
+def _values(column: pa.ChunkedArray) -> Sequence[Any]:
+    """A column's values; lists of numbers as arrays, null in them as NaN."""
+    if not pa.types.is_fixed_size_list(column.type):
+        return column.to_pylist()
+    numbers = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return numbers.reshape(len(column), column.type.list_size)
 
 
 def _concatenate(tables: list[pa.Table]) -> pa.Table:
@@ -165,29 +261,21 @@ class RecordedBodies:
         """
         wanted = part.metadata.get("body_sha256", "")
         if wanted not in self._bodies:
-            self._bodies[wanted] = self._find(part, wanted)
+            self._bodies[wanted] = self._find(part)
         return self._bodies[wanted]
 
-    def _find(self, part: PeoplePart, wanted: str) -> Body:
-        gender = part.metadata.get("body_gender", "neutral")
-        tried = []
-        for path in self._candidates():
-            body = load_body(path, gender)
-            if body.sha256 == wanted:
-                return body
-            tried.append(f"{path} is of family '{body.family}', SHA-256 {body.sha256[:12]}...")
-        family = part.metadata.get("body_family", "unknown")
-        raise UsageError(
-            f"{part.name} was made with the {gender} body model of family '{family}', SHA-256 "
-            f"{wanted[:12] or 'not recorded'}..., but {'; '.join(tried) or 'it is gone'}: "
-            "give the right file or folder with --body-model."
-        )
+    def _find(self, part: PeoplePart) -> Body:
+        try:
+            return find_body(part.metadata, self._candidates(part))
+        except OtherBody as error:
+            raise UsageError(
+                f"{part.name} was {error}: give the right file or folder with --body-model."
+            ) from error
 
-    def _candidates(self) -> list[str]:
-        """Where the body model may be: the given path, or those of the manifests still there."""
+    def _candidates(self, part: PeoplePart) -> list[str]:
+        """Where the body model may be: the given path, or those recorded that are still there."""
         if self._path is not None:
             return [self._path]
         configs = [manifest.get("config", {}) for manifest in self._folder.manifests()]
-        paths = [config.get("models", {}).get("body_model", "open") for config in configs]
-        return [path for path in dict.fromkeys([*paths, "open"])
-                if path == "open" or os.path.exists(path)]  # fmt: skip
+        recorded = [config.get("models", {}).get("body_model", BUNDLED) for config in configs]
+        return likely_paths([part.metadata.get("body_model", BUNDLED), *recorded])

@@ -103,11 +103,11 @@ def summarise(folder: RunFolder) -> RunSummary:
     spreads = folder.people(["pose_spread_deg"])
     return RunSummary(
         status_counts={status: statuses.get(status, 0) for status in STATUSES},
-        num_people=0 if spreads is None else len(spreads),
+        num_people=len(spreads),
         errors=_group_errors(folder.errors()),
         runs=_runs(folder, frames["run_id"].to_pylist()),
         num_unfinished_parts=len(folder.unfinished_parts),
-        joint_spreads=() if spreads is None else _joint_spreads(spreads["pose_spread_deg"]),
+        joint_spreads=_joint_spreads(spreads["pose_spread_deg"]),
     )
 
 
@@ -133,6 +133,8 @@ def _runs(folder: RunFolder, run_ids: Iterable[str]) -> tuple[RunRecord, ...]:
 
 
 def _joint_spreads(column: pa.ChunkedArray) -> tuple[JointSpread, ...]:
+    if not len(column):
+        return ()
     spreads = np.asarray(column.combine_chunks().flatten()).reshape(-1, len(BODY_JOINT_NAMES))
     quantiles = np.quantile(spreads, [0.1, 0.5, 0.9], axis=0).T
     return tuple(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hierprob3d.pipelines.evaluate import evaluate
     from hierprob3d.pipelines.predict import predict
     from hierprob3d.pipelines.preprocess_3dpw import preprocess
+    from hierprob3d.pipelines.results.run_folder import read_run
     from hierprob3d.transforms.batch.models import load_models
     from hierprob3d.transforms.prediction.annotator import Annotator
 
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Annotator", "Body", "EvaluateConfig", "MatrixFisher", "ModelsConfig", "PredictConfig",
     "PreprocessConfig", "__version__", "evaluate", "load_body", "load_distribution_net",
-    "load_models", "predict", "preprocess", "rebuild_mode", "rebuild_samples", "refine_bodies",
+    "load_models", "predict", "preprocess", "read_run", "rebuild_mode", "rebuild_samples",
+    "refine_bodies",
 ]  # fmt: skip
 
 _HOMES = {
@@ -46,6 +48,7 @@ _HOMES = {
     "load_models": "transforms.batch.models",
     "predict": "pipelines.predict",
     "preprocess": "pipelines.preprocess_3dpw",
+    "read_run": "pipelines.results.run_folder",
     "rebuild_mode": "model.estimate.reconstruction",
     "rebuild_samples": "model.estimate.reconstruction",
     "refine_bodies": "model.estimate.refinement",

@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 
 from hierprob3d.transforms.inputs.uris import absolute, filesystem, is_remote
 from hierprob3d.transforms.tables.schema import STATUS_FAILED
+from hierprob3d.transforms.tables.upgrade import is_current, upgrade_schema, upgrade_table
 
 from .file_names import is_picture_of, short_id
 from .locking import FileLock, RunLock, is_locked_by, lock_for_run, lock_for_worker
@@ -160,14 +161,45 @@ class OutputFolder:
         self.write(name, table_bytes(table))
 
     def read_part(self, name: str, columns: list[str] | None = None) -> pa.Table:
-        """A part's table, or some of its columns; DamagedPart if it is not whole."""
+        """A part's table, or some of its columns, one of an earlier schema as one of this.
+
+        Raises:
+            DamagedPart: It is not whole.
+            LaterSchema: A later version of this package wrote it.
+        """
         with self._open_part(name) as file:
-            return read_columns(file, columns)
+            schema = upgrade_schema(file.schema_arrow, f"{self.root}/{name}")
+            table = read_columns(file, columns)
+            if is_current(file.schema_arrow):
+                return table
+        return upgrade_table(table, schema, columns)
 
     def read_schema(self, name: str) -> pa.Schema:
-        """Schema of a part with its file metadata; DamagedPart if it is not whole."""
+        """Schema of the part as `read_part` reads it, with its file metadata; errors as there."""
         with self._open_part(name) as file:
-            return file.schema_arrow
+            return upgrade_schema(file.schema_arrow, f"{self.root}/{name}")
+
+    def upgrade_parts(self) -> int:
+        """Writes parts of earlier schemas anew, so that all can be read as one; how many.
+
+        A run's parts are of one schema and are taken in the order of their names: where the last
+        one is of this schema, all are, also after an upgrade that was stopped midway.
+        """
+        num_upgraded = 0
+        for table in TABLES:
+            runs: dict[str, list[str]] = {}
+            for name in self.parts(table):
+                runs.setdefault(run_of(name), []).append(name)
+            for names in runs.values():
+                if not self._is_current(names[-1]):
+                    for name in names:
+                        self.write_table(name, self.read_part(name))
+                    num_upgraded += len(names)
+        return num_upgraded
+
+    def _is_current(self, name: str) -> bool:
+        with self._open_part(name) as file:
+            return is_current(file.schema_arrow)
 
     @contextmanager
     def _open_part(self, name: str) -> Iterator[ParquetFile]:
@@ -191,12 +223,10 @@ class OutputFolder:
     def finished_items(self) -> Iterator[FinishedItem]:
         """Every item that a row of frames/ names."""
         for name in self.parts("frames"):
-            table = self.read_part(name, ["item_id", "uri", "status", "source_version"])
-            columns = table.to_pydict()
-            versions = columns.get("source_version", [None] * len(table))
-            yield from map(
-                FinishedItem, columns["item_id"], columns["uri"], columns["status"], versions
-            )
+            names = ["item_id", "uri", "status", "source_version"]
+            columns = self.read_part(name, names).to_pydict()
+            nulls = [None] * len(columns["item_id"])  # an evaluation's rows have no version
+            yield from map(FinishedItem, *(columns.get(column, nulls) for column in names))
 
     def failed_items(self) -> set[str]:
         """Ids of items of which anything failed, the whole or a single person."""
@@ -243,7 +273,9 @@ class OutputFolder:
         for name in [part for table in TABLES for part in self.parts(table)]:
             gone = pc.is_in(self.read_part(name, ["item_id"])["item_id"], value_set=dropped)
             if pc.any(gone).as_py():
-                self.write_table(name, self.read_part(name).filter(pc.invert(gone)))
+                with self._open_part(name) as file:  # as it is: see `upgrade_parts`
+                    table = read_columns(file)
+                self.write_table(name, table.filter(pc.invert(gone)))
         short_ids = {short_id(item_id) for item_id in item_ids}
         for name in self.names(PICTURES):
             if is_picture_of(name, short_ids):
@@ -297,6 +329,13 @@ def _mark_name(key: str) -> str:
     if not _MARK_KEY.fullmatch(key):
         raise ValueError(f"{key!r} cannot be the key of a mark: it is no plain file name")
     return f"{MARKS}/{key}.json"
+
+
+def run_of(part: str) -> str:
+    """Id of the run that wrote a part."""
+    match = _PART_NAME.fullmatch(part.rsplit("/", 1)[-1])
+    assert match is not None, f"{part} is no name of a part"
+    return match["run"]
 
 
 def part_name(table: str, run_id: str, shard_name: str) -> str:

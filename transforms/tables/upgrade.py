@@ -1,0 +1,95 @@
+"""Tables of earlier schemas read as ones of this: types cast, missing columns null.
+
+Schema 1, until November 2026, had the spread of the vertices in float16 and always, a `track_id`
+that was always null, and neither `joint_spread_m`, `source_version`, `warning`, `traceback` nor
+`attempts`.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from .rows import no_values
+from .schema import (
+    ATTEMPTS,
+    JOINT_SPREAD,
+    SCHEMA_VERSION,
+    SOURCE_VERSION,
+    TRACEBACK,
+    WARNING,
+)
+
+_VERSION = b"schema_version"
+
+_ADDED_BEFORE = {"vertex_spread_m": (JOINT_SPREAD,)}
+_ADDED_AFTER = {"seconds": (SOURCE_VERSION, WARNING), "message": (TRACEBACK, ATTEMPTS)}
+"""What schema 2 has besides, by a neighbour that schema 1 has wherever it belongs."""
+
+_DROPPED = ("track_id",)
+"""What schema 2 has no more."""
+
+
+class LaterSchema(ValueError):
+    """A table that a later version of this package wrote."""
+
+
+def is_current(schema: pa.Schema) -> bool:
+    """Whether a table with this schema is read as it is; also one without any version is."""
+    return _version(schema) == int(SCHEMA_VERSION)
+
+
+def upgrade_schema(schema: pa.Schema, name: str) -> pa.Schema:
+    """The schema under which a table is read.
+
+    Args:
+        schema: Of the file.
+        name: Of the file, for the message.
+
+    Raises:
+        LaterSchema: There is no reading it.
+    """
+    version = _version(schema)
+    if version > int(SCHEMA_VERSION):
+        raise LaterSchema(
+            f"{name} has schema {version}, and this version of hierprob3d reads schemas up to "
+            f"{SCHEMA_VERSION}: install a newer one (pip install -U hierprob3d)."
+        )
+    if is_current(schema):
+        return schema
+    fields: list[pa.Field] = []
+    for old in schema:
+        fields += [column.field() for column in _ADDED_BEFORE.get(old.name, ())]
+        if old.name not in _DROPPED:
+            fields.append(old.with_type(_readable(old.type)))
+        fields += [column.field() for column in _ADDED_AFTER.get(old.name, ())]
+    metadata = {**(schema.metadata or {}), _VERSION: SCHEMA_VERSION.encode()}
+    return pa.schema(fields, metadata=metadata)
+
+
+def upgrade_table(table: pa.Table, schema: pa.Schema, columns: list[str] | None) -> pa.Table:
+    """A table under the schema that `upgrade_schema` gave for it.
+
+    Args:
+        table: As it was read.
+        schema: What it becomes.
+        columns: Only these are wanted; None: all.
+    """
+    fields = [field for field in schema if columns is None or field.name in columns]
+    arrays = [
+        table[field.name].cast(field.type)
+        if field.name in table.column_names
+        else no_values(table.num_rows, field.type)
+        for field in fields
+    ]
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=schema.metadata))
+
+
+def _version(schema: pa.Schema) -> int:
+    return int((schema.metadata or {}).get(_VERSION, SCHEMA_VERSION))
+
+
+def _readable(kind: pa.DataType) -> pa.DataType:
+    """The type that every reader has: float32 in place of float16."""
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(_readable(kind.value_type), kind.list_size)
+    return pa.float32() if pa.types.is_float16(kind) else kind
