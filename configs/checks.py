@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from .option_fields import option_fields
+
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
@@ -30,6 +32,15 @@ def check_shares(config: Any, *names: str) -> None:
         check(value is None or 0 <= value <= 1, f"{name} must lie in 0..1, got {value}")
 
 
+def check_choices(config: Any) -> None:
+    """Raise ValueError where an option with choices, or an item of one, is none of them."""
+    for field in option_fields(type(config)):
+        value = getattr(config, field.name)
+        for item in value if field.is_list else [value]:
+            if field.option.choices and item is not None:
+                check_one_of(field.option_name, item, field.option.choices)
+
+
 def check_one_of(name: str, value: Any, choices: Iterable[Any]) -> None:
     """Raise ValueError where a value is none of the choices; names the nearest."""
     known = [str(choice) for choice in choices]
@@ -39,11 +50,11 @@ def check_one_of(name: str, value: Any, choices: Iterable[Any]) -> None:
     )
 
 
-def check_device(value: str) -> None:
+def check_device(value: str, name: str = "--device") -> None:
     """Raise ValueError where a text names no device."""
     check(
         _DEVICE.fullmatch(value) is not None,
-        f"--device must be auto, cpu, cuda or cuda:N, got {value!r}",
+        f"{name} must be auto, cpu, cuda or cuda:N, got {value!r}",
     )
 
 

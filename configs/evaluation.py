@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from .checks import check, check_device, check_one_of
-from .prediction import RefinementConfig
+from .checks import check, check_at_least, check_choices, check_device
+from .option import DEVICE, Option
+from .prediction import EarlierConfig, RefinementConfig
 
 KEYPOINTS = ("hrnet", "movenet")
+SPLITS = ("train", "validation", "test")
 POINT_METRIC_NAMES = (
     "PVE", "PVE-SC", "PVE-PA", "PVE-T", "PVE-T-SC", "MPJPE", "MPJPE-SC", "MPJPE-PA",
 )  # fmt: skip
@@ -131,103 +133,101 @@ DATASETS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateConfig:
-    """Everything that `hierprob3d evaluate` can be told."""
+class CompareConfig:
+    """Instead of an evaluation: two finished ones are compared."""
 
-    dataset: str
-    """3dpw, ssp3d or synthetic."""
+    compare: Annotated[tuple[str, str], Option(metavar="A B")]
+    """Compare two finished evaluations, with paired bootstrap intervals; nothing is run."""
 
-    data: str
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig(EarlierConfig):
+    """Evaluate a network on 3DPW, SSP-3D or a synthetic set: metrics of modes and distributions.
+
+    Rows of metrics are Parquet below --output, totals are in metrics.json, tables in evaluation.md
+    and evaluation.html. The same command again does only what is missing.
+    """
+
+    dataset: Annotated[str, Option(choices=tuple(DATASETS), also=("-D",))]
+    """Which dataset --data holds."""
+
+    data: Annotated[str, Option(metavar="DIR")]
     """Folder of the dataset, local or any fsspec path. 3DPW: as written by preprocess-3dpw, or
-    raw (sequenceFiles, imageFiles)."""
+    raw (sequenceFiles, imageFiles). A synthetic one is made if it is not there."""
 
-    output: str
+    output: Annotated[str, Option(metavar="DIR")]
     """Folder of the results."""
 
-    split: str = "test"
-    """3DPW's part: train, validation or test."""
+    split: Annotated[str, Option(choices=SPLITS, heading="data")] = "test"
+    """Part of 3DPW."""
 
-    body_model: str = "open"
-    """`open` or the folder that holds SMPL_NEUTRAL.pkl, SMPL_MALE.pkl and SMPL_FEMALE.pkl."""
+    limit: Annotated[int | None, Option(metavar="N")] = None
+    """Only the first N rows of the dataset."""
 
-    weights: str | None = None
-    """Distribution network; None = the bundled open weights."""
+    body_model: Annotated[str, Option(metavar="open|DIR", heading="models")] = "open"
+    """The bundled OpenBody (open), or the folder that holds SMPL_NEUTRAL.pkl, SMPL_MALE.pkl and
+    SMPL_FEMALE.pkl."""
 
-    protocol: str = "paper"
-    """Name of one of PROTOCOLS."""
+    weights: Annotated[
+        str | None, Option(metavar="PATH", also=("-W3D", "--pose_shape_weights"))
+    ] = None
+    """Distribution network: our safetensors or the paper's .tar; the bundled one where none is
+    given."""
 
-    metrics: tuple[str, ...] = ()
-    """Members of METRIC_NAMES; empty = those of the dataset."""
-
-    num_samples: int = 10
-    """Hypotheses per person of the sample metrics."""
-
-    best_of: tuple[int, ...] = ()
-    """Also the best of the first N hypotheses, for these N."""
-
-    keypoints: str = "hrnet"
+    keypoints: Annotated[str, Option(choices=KEYPOINTS)] = "hrnet"
     """Of 3DPW, who found the keypoints: hrnet (hrnet_results_centred.npy, as in the paper) or
     movenet (movenet_results_centred.npy). The other datasets carry theirs."""
 
-    keypoint_weights: str | None = None
+    keypoint_weights: Annotated[str | None, Option(metavar="PATH")] = None
     """HRNet's weights, needed where raw 3DPW is preprocessed first."""
 
-    keypoint_threshold: float | None = None
-    """Confidence above which limb keypoints are drawn; None = the dataset's rule, for MoveNet's
-    keypoints 0.3."""
+    keypoint_threshold: Annotated[float | None, Option(metavar="X")] = None
+    """Confidence above which limb keypoints are drawn; otherwise the dataset's rule (0.6 for 3DPW,
+    none for SSP-3D), for MoveNet's keypoints 0.3."""
+
+    device: Annotated[str, DEVICE] = "auto"
+    """Where networks compute: auto (cuda where there is one), cpu, cuda or cuda:N."""
+
+    protocol: Annotated[str, Option(choices=tuple(PROTOCOLS), heading="metrics")] = "paper"
+    """How distances are taken."""
+
+    metrics: Annotated[tuple[str, ...], Option(choices=METRIC_NAMES, metavar="LIST")] = ()
+    """Metrics by name, separated by commas; otherwise those of the dataset."""
+
+    num_samples: Annotated[int, Option(metavar="N", also=("-N",))] = 10
+    """Hypotheses per person of the sample metrics."""
+
+    best_of: Annotated[tuple[int, ...], Option(metavar="LIST")] = ()
+    """Also the best of the first N hypotheses, for these N, such as 1,5,10,100."""
 
     refine: bool = False
     """True: the mode's place, also among the hypotheses, is taken by the body moved onto the
     confident keypoints (of SSP-3D, all). Likelihood, calibration, draws and the columns pose_mode,
     global_rotmat, shape_mean and camera stay the network's."""
 
-    keypoint_error: float = RefinementConfig.keypoint_error
-    """With `refine`: see RefinementConfig."""
+    keypoint_error: Annotated[float, Option(metavar="X", needs="refine")] = (
+        RefinementConfig.keypoint_error
+    )
+    """Factor on the size of the keypoints' errors, as for prediction."""
 
-    seed: int = 0
+    seed: Annotated[int, Option(metavar="N")] = 0
     """Seed of all draws; a person's draws depend on it and the name of the picture alone."""
 
-    batch_size: int = 16
+    shard_size: Annotated[int, Option(metavar="N", heading="run")] = 128
+    """Rows of the dataset per shard, the unit of work and of commit; rounded up to batches."""
+
+    batch_size: Annotated[int, Option(metavar="N")] = 16
     """Persons per network call. Batches begin at multiples of it, whatever the shards, so that
     every sharding gives the same numbers."""
 
-    shard_size: int = 128
-    """Rows of the dataset per shard, the unit of work and of commit; rounded up to batches."""
-
-    device: str = "auto"
-    """auto (cuda where there is one), cpu, cuda or cuda:N."""
-
-    limit: int | None = None
-    """Only the first rows of the dataset."""
-
-    retry_failed: bool = False
-    """Do again what an earlier run ended with an error row."""
-
-    overwrite: bool = False
-    """Do all rows again."""
-
-    max_failed_ratio: float = 0.5
-    """Share of failed rows above which the exit code is 1."""
-
     def __post_init__(self) -> None:
+        super().__post_init__()
         RefinementConfig(refine=self.refine, keypoint_error=self.keypoint_error)  # checks it
-        check_one_of("--dataset", self.dataset, tuple(DATASETS))
-        check_one_of("--protocol", self.protocol, tuple(PROTOCOLS))
+        check_choices(self)
         check_device(self.device)
-        check_one_of("--keypoints", self.keypoints, KEYPOINTS)
-        check_one_of("--split", self.split, ("train", "validation", "test"))
-        for name in self.metrics:
-            check_one_of("--metrics", name, METRIC_NAMES)
-        for name in (
-            "num_samples",
-            "batch_size",
-            "shard_size",
-            *(() if self.limit is None else ("limit",)),
-        ):
-            value = getattr(self, name)
-            check(value >= 1, f"--{name.replace('_', '-')} must be at least 1, got {value}")
+        check_at_least(self, 1, "--num-samples", "--batch-size", "--shard-size", "--limit")
         check(all(n >= 1 for n in self.best_of), f"--best-of needs numbers above 0: {self.best_of}")
-        check(0 <= self.max_failed_ratio <= 1, "--max-failed-ratio must lie between 0 and 1")
+        object.__setattr__(self, "best_of", tuple(sorted(set(self.best_of))))
         silhouette = [name for name in self.metrics if "silhouette" in name]
         check(
             self.rules.silhouettes or not silhouette,

@@ -16,25 +16,6 @@ import yaml
 Config = TypeVar("Config")
 
 
-def load_config(
-    cls: type[Config], path: str | Path | None = None, overrides: Iterable[str] = ()
-) -> Config:
-    """A configuration from the class's defaults, a YAML file and overrides, in this order.
-
-    Args:
-        cls: a dataclass whose fields are numbers, texts, other such dataclasses or tuples of them.
-        path: YAML file with some of the fields. In place of the fields of a dataclass with
-            PRESETS may stand the name of one.
-        overrides: words such as `optimiser.lr=1e-3` or `phases.0.epochs=2`; values are YAML.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: a name that the class does not have, a value of another type, or one that the
-            class refuses; the message names it.
-    """
-    return build_config(cls, [] if path is None else [read_settings(path)], overrides)
-
-
 def read_settings(path: str | Path) -> dict[str, Any]:
     """The settings of a YAML file.
 
@@ -53,7 +34,18 @@ def read_settings(path: str | Path) -> dict[str, Any]:
 def build_config(
     cls: type[Config], layers: Iterable[Mapping[str, Any]], overrides: Iterable[str] = ()
 ) -> Config:
-    """As `load_config`, of the settings of several layers, the later ones before the earlier."""
+    """A configuration of the class's defaults, of layers of settings and of overrides, in order.
+
+    Args:
+        cls: a dataclass whose fields are numbers, texts, other such dataclasses or tuples of them.
+        layers: some of the fields each; in place of the fields of a dataclass with PRESETS may
+            stand the name of one.
+        overrides: words such as `optimiser.lr=1e-3` or `phases.0.epochs=2`; values are YAML.
+
+    Raises:
+        ValueError: a name that the class does not have, a value of another type, or one that the
+            class refuses; the message names it.
+    """
     values: Any = dataclasses.asdict(cls())  # type: ignore[call-overload]
     for layer in layers:
         values = _merge(cls, values, layer, "")

@@ -7,10 +7,12 @@ paper_training.yaml, which is the published run in our own settings.
 
 from __future__ import annotations
 
+import ast
 import difflib
 import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from .loading import build_config, read_settings
@@ -114,24 +116,51 @@ _PUBLISHED: dict[str, Any] = {
 _logger = logging.getLogger(__name__)
 
 
-def load_train_config(path: str | Path | None, overrides: Iterable[str] = ()) -> TrainConfig:
-    """The training of a YAML file, ours or the paper's, and of overrides in our names.
+def load_train_config(
+    path: str | Path | None,
+    overrides: Iterable[str] = (),
+    paper_settings: Mapping[str, str] = MappingProxyType({}),
+) -> TrainConfig:
+    """The training of a YAML file, ours or the paper's, and of changes to it.
+
+    Args:
+        path: YAML with some of the settings; in place of a group of settings that has presets may
+            stand the name of one. None: our defaults, or with `paper_settings` the paper's.
+        overrides: words such as `optimiser.lr=1e-3` or `phases.0.epochs=2`; values are YAML.
+        paper_settings: values by the paper's names, such as TRAIN.LR, written as in Python.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: see `configs.loading.load_config` and `from_paper`.
+        ValueError: a name that there is not, a value of another type, or one that is refused; the
+            message names it.
     """
     settings = {} if path is None else read_settings(path)
-    if not _SECTIONS & settings.keys():
+    is_papers = bool(_SECTIONS & settings.keys())
+    if not is_papers and not paper_settings:
         return build_config(TrainConfig, [settings], overrides)
-    return build_config(TrainConfig, [read_settings(PAPER_RUN), from_paper(settings)], overrides)
+    if settings and not is_papers:
+        raise ValueError(
+            f"{path} holds our settings, not the paper's: change them with name=value, not with "
+            f"{next(iter(paper_settings))}"
+        )
+    changed = {name: _literal(text) for name, text in paper_settings.items()}
+    papers = from_paper({**_flat(settings), **changed})
+    return build_config(TrainConfig, [read_settings(PAPER_RUN), papers], overrides)
+
+
+def _literal(text: str) -> Any:
+    """A value as the paper's code reads it from the command line."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 def from_paper(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Our settings, nested and over those of paper_training.yaml, of some of the paper's.
 
     Args:
-        settings: nested as the paper's YAML; what is not there is as published.
+        settings: nested as the paper's YAML, or by dotted names; what is not there is as published.
 
     Raises:
         ValueError: a name that the paper's code does not have, a value of another type, or one

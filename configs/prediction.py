@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Annotated
 
-from .checks import check, check_device, check_one_of
+from .checks import check, check_at_least, check_choices, check_device, check_shares
+from .option import DEVICE, Option, Shortcut
 
 GENDERS = ("neutral", "male", "female")
 DETECTORS = ("movenet", "maskrcnn", "none")
@@ -13,125 +15,151 @@ KEYPOINTS = ("movenet", "hrnet")
 PEOPLE = ("all", "centre")
 SAVES = ("samples", "vertices", "vertex_spread")
 PICTURES = ("crops", "uncropped", "samples")
+HRNET = Shortcut(
+    names=("-W2D", "--pose2D_hrnet_weights"),
+    value="{}",
+    metavar="PATH",
+    implies=(("keypoints", "hrnet"),),
+)
+"""The paper's code knows no other keypoint model, so its option also chooses HRNet."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SourceConfig:
     """Which pictures and video frames are read."""
 
-    inputs: tuple[str, ...]
-    """Files, folders (searched whole), globs, lists (.txt, .csv, .parquet), any fsspec path."""
+    inputs: Annotated[
+        tuple[str, ...],
+        Option(
+            metavar="INPUT",
+            positional=True,
+            shortcuts=(Shortcut(names=("-I", "--image_dir"), value="{}", metavar="DIR"),),
+        ),
+    ]
+    """Picture, video, folder (searched whole), glob, or list (.txt, .csv or .parquet with a column
+    uri); any fsspec path."""
 
-    frame_step: int = 1
+    frame_step: Annotated[int, Option(metavar="N", heading="inputs")] = 1
     """Of a video, every N-th frame is annotated."""
 
-    fps: float | None = None
-    """Of a video, this many frames per second are annotated, instead of `frame_step`."""
+    fps: Annotated[float | None, Option(metavar="X")] = None
+    """Of a video, X frames per second are annotated, instead of every N-th."""
 
-    limit: int | None = None
-    """At most this many new pictures and frames are annotated in this run; None = all."""
+    limit: Annotated[int | None, Option(metavar="N")] = None
+    """At most N new pictures and frames are annotated in this run; all where it is not given."""
 
-    max_megapixels: float = 100.0
-    """Larger pictures become error rows before they are decoded (300 MB of memory at 100)."""
+    max_megapixels: Annotated[float, Option(metavar="X")] = 100.0
+    """Larger pictures become error rows before they are decoded."""
 
     check_sources: bool = False
     """Also pictures that a list names are asked for their version, one request each, so that those
     changed since an earlier run are done again; what folders hold is compared without."""
 
     def __post_init__(self) -> None:
-        check(bool(self.inputs), "inputs must name at least one file or folder")
+        check(bool(self.inputs), "give at least one INPUT: a picture, video, folder, glob or list")
         check(all(self.inputs), "an INPUT is empty; write ./ for the current folder")
-        check(self.frame_step >= 1, f"--frame-step must be at least 1, got {self.frame_step}")
+        check_at_least(self, 1, "--frame-step", "--limit")
         check(self.fps is None or self.fps > 0, f"--fps must be above 0, got {self.fps}")
         check(self.fps is None or self.frame_step == 1, "--fps and --frame-step exclude each other")
-        check(self.limit is None or self.limit >= 1, f"--limit must be at least 1: {self.limit}")
-        check(self.max_megapixels > 0, "--max-megapixels must be above 0")
+        check(
+            self.max_megapixels > 0, f"--max-megapixels must be above 0, got {self.max_megapixels}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelsConfig:
     """Which networks and body model are used, and where they compute."""
 
-    body_model: str = "open"
-    """`open` (the bundled OpenBody), an SMPL file, or the folder that holds SMPL_NEUTRAL.pkl ..."""
+    body_model: Annotated[str, Option(metavar="open|PATH")] = "open"
+    """The bundled OpenBody (open), an SMPL file, or the folder that holds SMPL_NEUTRAL.pkl ..."""
 
-    gender: str = "neutral"
-    """Body model of everybody: neutral, male or female."""
+    gender: Annotated[str, Option(choices=GENDERS, also=("-G",))] = "neutral"
+    """Body model of everybody."""
 
-    weights: str | None = None
-    """Distribution network: our safetensors or the paper's .tar; None = the bundled weights."""
+    weights: Annotated[
+        str | None, Option(metavar="PATH", also=("-W3D", "--pose_shape_weights"))
+    ] = None
+    """Distribution network: our safetensors or the paper's .tar; the bundled one where none is
+    given."""
 
-    detector: str = "movenet"
-    """Person detector: movenet, maskrcnn, or none = the pictures are cropped and centred."""
+    detector: Annotated[
+        str,
+        Option(
+            choices=DETECTORS,
+            shortcuts=(Shortcut(names=("--cropped-images", "-C"), value="none"),),
+        ),
+    ] = "movenet"
+    """Person detector; none: the pictures are cropped and centred."""
 
-    detector_weights: str | None = None
-    """Weights of the detector; None = MoveNet's bundled ones, for Mask R-CNN torchvision's own
-    download."""
+    detector_weights: Annotated[str | None, Option(metavar="PATH")] = None
+    """Weights of the detector; MoveNet's are bundled, for Mask R-CNN torchvision downloads its
+    own where none are given."""
 
-    detector_threshold: float | None = None
-    """Score above which a detection counts as a person; None = that of the detector (0.2 MoveNet,
-    0.95 Mask R-CNN, as in the paper's code)."""
+    detector_threshold: Annotated[float | None, Option(metavar="X")] = None
+    """Score above which a detection counts as a person (0.2 for MoveNet; 0.95 for Mask R-CNN, as in
+    the paper's code)."""
 
-    keypoints: str = "movenet"
-    """Keypoint model: movenet (bundled) or hrnet (needs `keypoint_weights`)."""
+    keypoints: Annotated[str, Option(choices=KEYPOINTS)] = "movenet"
+    """Keypoint model; MoveNet is bundled, hrnet needs --keypoint-weights."""
 
-    keypoint_weights: str | None = None
-    """HRNet's pose_hrnet_w48_384x288.pth."""
+    keypoint_weights: Annotated[str | None, Option(metavar="PATH", shortcuts=(HRNET,))] = None
+    """Weights of the keypoint model, such as HRNet's pose_hrnet_w48_384x288.pth."""
 
-    keypoint_threshold: float | None = None
-    """Confidence above which limb keypoints count as visible; None = that of the keypoint model
-    (0.3 MoveNet, 0.75 HRNet)."""
+    keypoint_threshold: Annotated[
+        float | None, Option(metavar="X", also=("-T", "--joints2Dvisib_threshold"))
+    ] = None
+    """Confidence above which limb keypoints count as visible (0.3 for MoveNet, 0.75 for HRNet)."""
 
-    people: str = "all"
-    """`all`, or `centre`: only the person nearest to the middle, as the paper's code does."""
+    people: Annotated[str, Option(choices=PEOPLE)] = "all"
+    """Everybody, or only the person nearest to the middle, as in the paper's code."""
 
-    device: str = "auto"
-    """auto (cuda where there is one), cpu, cuda or cuda:N."""
+    device: Annotated[str, DEVICE] = "auto"
+    """Where networks compute: auto (cuda where there is one), cpu, cuda or cuda:N."""
 
     def __post_init__(self) -> None:
-        check_one_of("--gender", self.gender, GENDERS)
-        check_one_of("--detector", self.detector, DETECTORS)
-        check_one_of("--keypoints", self.keypoints, KEYPOINTS)
-        check_one_of("--people", self.people, PEOPLE)
+        check_choices(self)
         check_device(self.device)
+        check_shares(self, "--keypoint-threshold", "--detector-threshold")
+        check_hrnet(self.keypoints, self.keypoint_weights)
         check(
-            self.keypoints != "hrnet" or self.keypoint_weights is not None,
-            "--keypoints hrnet needs --keypoint-weights, the path of pose_hrnet_w48_384x288.pth",
+            self.detector != "none" or self.detector_threshold is None,
+            "--detector none and --detector-threshold exclude each other",
         )
-        for name in ("keypoint_threshold", "detector_threshold"):
-            threshold = getattr(self, name)
-            check(
-                threshold is None or 0 <= threshold <= 1,
-                f"--{name.replace('_', '-')} must lie between 0 and 1, got {threshold}",
-            )
+
+
+def check_hrnet(keypoints: str | None, weights: str | None) -> None:
+    """Raise ValueError where HRNet is to find keypoints without its weights."""
+    check(
+        keypoints != "hrnet" or weights is not None,
+        "--keypoints hrnet needs --keypoint-weights, the path of pose_hrnet_w48_384x288.pth",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingConfig:
     """How the distributions become samples and spreads."""
 
-    num_samples: int = 50
+    num_samples: Annotated[int, Option(metavar="N", also=("-N",))] = 50
     """Body samples per person; every spread in metres is computed from them."""
 
     uncertainty: bool = True
     """False: no samples and no spread in metres. Closed-form columns stay."""
 
-    paper_rule: bool = False
+    paper_rule: Annotated[bool, Option(name="--paper-uncertainty")] = False
     """True: vertices of samples use the mean shape and the mode's global rotation, as the paper's
-    code does; False: the shape is sampled too (spreads 5 to 6 % larger), and the global rotation
+    code does; otherwise the shape is sampled too (spreads 5 to 6 % larger), and the global rotation
     where the weights give it a distribution."""
 
-    seed: int = 0
+    seed: Annotated[int, Option(metavar="N")] = 0
     """Seed of all draws. A person's draws depend on it, the item and the person's index alone."""
 
-    save: frozenset[str] = field(default_factory=frozenset)
-    """Additional columns: samples, vertices, vertex_spread."""
+    save: Annotated[frozenset[str], Option(choices=SAVES)] = frozenset()
+    """Additional columns."""
 
     def __post_init__(self) -> None:
-        check(self.num_samples >= 1, f"--num-samples must be at least 1, got {self.num_samples}")
+        check_choices(self)
+        check_at_least(self, 1, "--num-samples")
         check(0 <= self.seed < 2**63, f"--seed must lie in 0 .. 2**63 - 1, got {self.seed}")
-        for name in self.save:
-            check_one_of("--save", name, SAVES)
         for name in ("samples", "vertex_spread"):
             check(
                 self.uncertainty or name not in self.save,
@@ -146,7 +174,7 @@ class RefinementConfig:
     refine: bool = False
     """True: columns refined_*, the most probable body given the distribution and the keypoints."""
 
-    keypoint_error: float = 1.0
+    keypoint_error: Annotated[float, Option(metavar="X", needs="refine")] = 1.0
     """Factor on the size of the keypoints' errors: at 1 they are how far COCO's annotators differ,
     and 2 px of the crop. Smaller draws bodies nearer to the keypoints, which with exact keypoints
     is better in 3D too; with a detector's it is worse."""
@@ -159,50 +187,59 @@ class RefinementConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig:
-    """Where results go, how the work is cut, and what happens to earlier results."""
-
-    output: str
-    """Folder of the results, created if needed; any fsspec path."""
-
-    shard_size: int | None = None
-    """Pictures or frames per shard, the unit of work and of commit; None = chosen so that every
-    worker gets several and at most 32."""
-
-    batch_size: int = 16
-    """Pictures decoded at once and people per network call: what memory depends on."""
-
-    visualise: frozenset[str] = field(default_factory=frozenset)
-    """Pictures to draw: crops, uncropped, samples."""
+class EarlierConfig:
+    """What happens to the results of earlier runs, and how many failures are too many."""
 
     retry_failed: bool = False
     """Do again what earlier runs ended with an error row."""
 
     overwrite: bool = False
-    """Do all inputs again; earlier rows of what is done again are replaced."""
+    """Do everything again; earlier rows of what is done again are replaced."""
+
+    max_failed_ratio: Annotated[float, Option(metavar="X")] = 0.5
+    """Share of failures above which the exit code is 1."""
+
+    def __post_init__(self) -> None:
+        check_shares(self, "--max-failed-ratio")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig(EarlierConfig):
+    """Where results go, how the work is cut, and what happens to earlier results."""
+
+    output: Annotated[str, Option(metavar="DIR", also=("-S", "--save_dir"))]
+    """Folder of the results, made if needed; any fsspec path."""
+
+    shard_size: Annotated[int | None, Option(metavar="N")] = None
+    """Pictures or frames per shard, the unit of work and of commit; otherwise chosen so that every
+    worker gets several, and at most 32."""
+
+    batch_size: Annotated[int, Option(metavar="N")] = 16
+    """Pictures decoded at once and people per network call: what memory depends on."""
+
+    visualise: Annotated[
+        frozenset[str],
+        Option(
+            choices=PICTURES,
+            shortcuts=(
+                Shortcut(names=("-VS", "--visualise_samples"), value="samples"),
+                Shortcut(names=("-VU", "--visualise_uncropped"), value="uncropped"),
+            ),
+        ),
+    ] = frozenset()
+    """Pictures to draw."""
 
     dry_run: bool = False
     """Say what would be done, check all options and models, write nothing."""
 
-    max_failed_ratio: float = 0.5
-    """Share of failed items above which the exit code is 1."""
-
-    time_limit_per_item: float = 300.0
+    time_limit_per_item: Annotated[float, Option(metavar="SECONDS")] = 300.0
     """Seconds after which a picture or frame becomes an error row, so that the others go on."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choices(self)
         check(bool(self.output), "--output must name a folder")
-        check(
-            self.shard_size is None or self.shard_size >= 1,
-            f"--shard-size must be at least 1, got {self.shard_size}",
-        )
-        check(self.batch_size >= 1, f"--batch-size must be at least 1, got {self.batch_size}")
-        for name in self.visualise:
-            check_one_of("--visualise", name, PICTURES)
-        check(
-            0 <= self.max_failed_ratio <= 1,
-            f"--max-failed-ratio must lie between 0 and 1, got {self.max_failed_ratio}",
-        )
+        check_at_least(self, 1, "--shard-size", "--batch-size")
         check(
             0 < self.time_limit_per_item < math.inf,
             f"--time-limit-per-item must be a number above 0, got {self.time_limit_per_item}",
@@ -211,13 +248,16 @@ class RunConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PredictConfig:
-    """Everything that `hierprob3d predict` can be told."""
+    """Annotate pictures and videos: distributions over body pose and shape of every person.
+
+    Results are Parquet tables below --output. The same command again does only what is missing.
+    """
 
     source: SourceConfig
-    models: ModelsConfig
-    sampling: SamplingConfig
-    refinement: RefinementConfig
-    run: RunConfig
+    models: Annotated[ModelsConfig, Option(heading="models")]
+    sampling: Annotated[SamplingConfig, Option(heading="uncertainty")]
+    refinement: Annotated[RefinementConfig, Option(heading="refinement")]
+    run: Annotated[RunConfig, Option(heading="run")]
 
     def __post_init__(self) -> None:
         check(

@@ -3,63 +3,54 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from .checks import check, check_device, check_one_of
-
-KEYPOINTS = ("movenet", "hrnet")
-SPLITS = ("train", "validation", "test")
+from .checks import check_at_least, check_choices, check_device
+from .evaluation import SPLITS
+from .option import DEVICE, Option
+from .prediction import KEYPOINTS, EarlierConfig, check_hrnet
 
 
 @dataclass(frozen=True, kw_only=True)
-class PreprocessConfig:
-    """Everything that `hierprob3d preprocess-3dpw` can be told."""
+class PreprocessConfig(EarlierConfig):
+    """Preprocess 3DPW: a crop and labels of every person in every frame with a valid camera.
 
-    data: str
-    """3DPW's folder, with sequenceFiles/ and imageFiles/; any fsspec path."""
+    Writes the paper's 3dpw_<split>.npz and cropped_frames/*.png below --output, the same labels and
+    more as Parquet, and with --keypoints the keypoint file that evaluation needs. The same command
+    again does only what is missing.
+    """
 
-    output: str
+    data: Annotated[str, Option(metavar="DIR", also=("--dataset_path",))]
+    """Folder of 3DPW, with sequenceFiles/ and imageFiles/; any fsspec path."""
+
+    output: Annotated[str, Option(metavar="DIR", also=("--out_path",))]
     """Folder of labels and crops."""
 
-    body_model: str
-    """Folder that holds SMPL_MALE.pkl and SMPL_FEMALE.pkl (or `open`, for trials: 3DPW's shapes
-    mean nothing on another body)."""
+    body_model: Annotated[str, Option(metavar="DIR")]
+    """Folder that holds SMPL_MALE.pkl and SMPL_FEMALE.pkl (or open, for trials: 3DPW's shapes mean
+    nothing on another body)."""
 
-    split: str = "test"
-    """Which of 3DPW's parts: train, validation or test."""
+    split: Annotated[str, Option(choices=SPLITS)] = "test"
+    """Which of 3DPW's parts."""
 
-    keypoints: str | None = None
-    """movenet or hrnet also finds the COCO keypoints of each crop; None = no keypoint file."""
+    keypoints: Annotated[str | None, Option(choices=KEYPOINTS)] = None
+    """Also find the COCO keypoints of each crop; no keypoint file where it is not given."""
 
-    keypoint_weights: str | None = None
-    """HRNet's pose_hrnet_w48_384x288.pth."""
+    keypoint_weights: Annotated[str | None, Option(metavar="PATH")] = None
+    """Weights of the keypoint model, such as HRNet's pose_hrnet_w48_384x288.pth."""
 
-    device: str = "auto"
-    """auto (cuda where there is one), cpu, cuda or cuda:N; only keypoints use it."""
+    device: Annotated[str, DEVICE] = "auto"
+    """Where the keypoint model computes: auto (cuda where there is one), cpu, cuda or cuda:N."""
 
-    shard_size: int = 64
+    shard_size: Annotated[int, Option(metavar="N")] = 64
     """Frames of one person per shard, the unit of work and of commit."""
 
-    limit: int | None = None
-    """At most this many new frames in this run."""
-
-    retry_failed: bool = False
-    """Do again what an earlier run ended with an error row."""
-
-    overwrite: bool = False
-    """Do everything again."""
-
-    max_failed_ratio: float = 0.5
-    """Share of failed frames above which the exit code is 1."""
+    limit: Annotated[int | None, Option(metavar="N")] = None
+    """At most N new frames in this run."""
 
     def __post_init__(self) -> None:
-        check_one_of("--split", self.split, SPLITS)
+        super().__post_init__()
+        check_choices(self)
         check_device(self.device)
-        if self.keypoints is not None:
-            check_one_of("--keypoints", self.keypoints, KEYPOINTS)
-        check(
-            self.keypoints != "hrnet" or self.keypoint_weights is not None,
-            "--keypoints hrnet needs --keypoint-weights, the path of pose_hrnet_w48_384x288.pth",
-        )
-        check(self.shard_size >= 1, f"--shard-size must be at least 1, got {self.shard_size}")
-        check(self.limit is None or self.limit >= 1, f"--limit must be at least 1: {self.limit}")
-        check(0 <= self.max_failed_ratio <= 1, "--max-failed-ratio must lie between 0 and 1")
+        check_hrnet(self.keypoints, self.keypoint_weights)
+        check_at_least(self, 1, "--shard-size", "--limit")

@@ -3,38 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import ClassVar
+
+from .checks import check_at_least, check_device, check_one_of, check_shares
 
 STRIDES = (1, 2, 4)
 """Pixels of the 256 px proxy that may be averaged in each direction."""
-
-
-def _value(config: Any, name: str) -> Any:
-    """A setting of a configuration by its name on the command line."""
-    return getattr(config, name.rpartition(".")[2])
-
-
-def _check_at_least(config: Any, lowest: int, *names: str) -> None:
-    """Raises ValueError where a setting, named as on the command line, is lower."""
-    for name in names:
-        value = _value(config, name)
-        if value < lowest:
-            raise ValueError(f"{name} must be at least {lowest}, got {value}")
-
-
-def check_shares(config: Any, *names: str) -> None:
-    """Raises ValueError where a setting, named as on the command line, is no share."""
-    for name in names:
-        value = _value(config, name)
-        if not 0 <= value <= 1:
-            raise ValueError(f"{name} must lie in 0..1, got {value}")
-
-
-def _check_one_of(config: Any, choices: tuple[Any, ...], name: str) -> None:
-    """Raises ValueError where a setting, named as on the command line, is none of the choices."""
-    value = _value(config, name)
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {choices}, got {value!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +121,7 @@ class SynthesisConfig:
                 f"missing_parts must have 24 probabilities, got {len(self.missing_parts)}"
             )
         check_shares(self, "data.synthesis.tumbled", "data.synthesis.contorted")
-        _check_at_least(self, 0, "data.synthesis.clothes_thickness")
+        check_at_least(self, 0, "data.synthesis.clothes_thickness")
         if not 0 < self.box_aspect <= 1:
             raise ValueError(f"box_aspect must lie in 0..1, got {self.box_aspect}")
         if self.hidden_rule not in ("depth", "parts"):
@@ -172,7 +146,7 @@ class BackgroundConfig:
 
     def __post_init__(self) -> None:
         check_shares(self, "data.background_look.drawn_share")
-        _check_at_least(self, 1, "data.background_look.num_drawn")
+        check_at_least(self, 1, "data.background_look.num_drawn")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -340,9 +314,9 @@ class PhaseConfig:
     makes a step seven to thirty times as fast (the paper: there is no such branch)."""
 
     def __post_init__(self) -> None:
-        _check_one_of(self, STRIDES, "phases.stride")
-        _check_at_least(self, 1, "phases.epochs")
-        _check_at_least(self, 0, "phases.num_samples", "phases.bare_people")
+        check_one_of("phases.stride", self.stride, STRIDES)
+        check_at_least(self, 1, "phases.epochs")
+        check_at_least(self, 0, "phases.num_samples", "phases.bare_people")
         if self.detach_heads and not self.readout:
             raise ValueError(
                 "phases.detach_heads needs phases.readout: the encoder has nothing else to learn by"
@@ -377,7 +351,7 @@ class OptimiserConfig:
 
     def __post_init__(self) -> None:
         names = ("optimiser.batch_size", "optimiser.accumulate", "optimiser.warmup_steps")
-        _check_at_least(self, 1, *names)
+        check_at_least(self, 1, *names)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -431,9 +405,9 @@ class DataConfig:
     """Share of people that each step shows mirrored (the paper: none)."""
 
     def __post_init__(self) -> None:
-        _check_at_least(self, 1, "data.num_shards", "data.num_val_shards")
+        check_at_least(self, 1, "data.num_shards", "data.num_val_shards")
         check_shares(self, "data.mirrored")
-        _check_one_of(self, STRIDES, "data.stored_stride")
+        check_one_of("data.stored_stride", self.stored_stride, STRIDES)
         if self.bare and self.online:
             raise ValueError("data.bare and data.online exclude each other: leave one of the two")
         if self.held_back_every == 1 or self.held_back_every < 0:
@@ -499,7 +473,7 @@ class TrainConfig:
     selection_metric: str = "MPJPE-PA"
     """Validation metric that decides which epoch's weights are kept; lower is better."""
     device: str = "auto"
-    """cpu, cuda, or auto."""
+    """auto (cuda where there is one), cpu, cuda or cuda:N."""
     compile_encoder: bool = False
     """Whether torch.compile makes the encoder and the branch beside it: minutes at the start of
     each phase, for GPUs. On a CPU nothing is gained."""
@@ -527,10 +501,11 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if not self.phases:
             raise ValueError("phases must name at least one stretch of training")
-        _check_at_least(self, 1, "num_threads", "epochs_per_checkpoint", "save_every", "log_every")
-        _check_at_least(self, 0, "contact_sheet_people")
-        _check_one_of(self, PRECISIONS, "precision")
-        _check_one_of(self, SELECTION_METRICS, "selection_metric")
+        check_at_least(self, 1, "num_threads", "epochs_per_checkpoint", "save_every", "log_every")
+        check_at_least(self, 0, "contact_sheet_people")
+        check_one_of("precision", self.precision, PRECISIONS)
+        check_one_of("selection_metric", self.selection_metric, SELECTION_METRICS)
+        check_device(self.device, "device")
         self._check_lift()
         if not self.phases[-1].loss.counts:
             raise ValueError("phases: the heads must learn in the last one, its loss has no weight")

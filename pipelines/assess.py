@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor
 from hierprob3d.configs.paper_training import load_train_config
 from hierprob3d.configs.prediction import RefinementConfig
 from hierprob3d.configs.training import DataConfig
+from hierprob3d.configs.training_commands import AssessConfig
 from hierprob3d.model.body.mesh_body import load_body
 from hierprob3d.model.network.checkpoints import load_distribution_net, sha256_of, weights_path
 from hierprob3d.model.network.device import resolve_device
@@ -33,73 +33,30 @@ PICTURES = "pictures"
 """Folder below --output of the pictures rendered for an assessment."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of `hierprob3d assess`."""
-    parser.add_argument(
-        "--output", required=True, metavar="DIR", help=f"{RECORD_FILE} and {MARKDOWN_FILE} go there"
-    )
-    parser.add_argument("--weights", metavar="PATH", help="distribution network (bundled)")
-    parser.add_argument(
-        "--poses", metavar="FILE", help="npz of held-back poses: data.val_poses (140 bundled ones)"
-    )
-    parser.add_argument(
-        "--backgrounds", metavar="DIR",
-        help="photographs without people: data.val_backgrounds (all are drawn)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--rendered", metavar="DIR",
-        help="pictures rendered already, such as val/ of a training; then none are made",
-    )  # fmt: skip
-    parser.add_argument(
-        "--predictions", metavar="DIR",
-        help="output of `hierprob3d predict` with the same weights, for the table of photographs",
-    )  # fmt: skip
-    parser.add_argument(
-        "--num-people", type=int, default=2048, metavar="N", help="rendered people (2048)"
-    )
-    parser.add_argument("--seed", type=int, default=2110, metavar="N", help="of all draws (2110)")
-    parser.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute (auto)"
-    )
-    parser.add_argument(
-        "--config", metavar="FILE",
-        help="YAML of the training: its look of the pictures and errors of keypoints are used",
-    )  # fmt: skip
-    parser.add_argument(
-        "settings", nargs="*", metavar="name=value",
-        help="settings as of `train`; data.train_poses=FILE gives the naive predictor its pose "
-        "where the weights do not carry it",
-    )  # fmt: skip
-
-
-def run(args: argparse.Namespace) -> int:
+def run(config: AssessConfig) -> int:
     """Writes the figures and prints their tables; exit code 0."""
-    if args.num_people < 1:
-        raise UsageError(f"--num-people must be 1 or more, got {args.num_people}.")
-    if args.rendered and (args.poses or args.backgrounds):
-        raise UsageError("--rendered pictures have poses and backgrounds: give no others.")
-    training = load_train_config(args.config, args.settings).data
-    data = _held_back(args, training)
-    weights = weights_path(args.weights)
-    device = resolve_device(args.device)
+    training = load_train_config(config.config, config.settings).data
+    data = _held_back(config, training)
+    weights = weights_path(config.weights)
+    device = resolve_device(config.device)
     net = load_distribution_net(weights, device)
     record: dict[str, Any] = {
         "weights": {"name": weights.name, "sha256": sha256_of(weights)},
-        "seed": args.seed,
+        "seed": config.seed,
         "keypoint_noise": asdict(data.keypoint_noise),
         "keypoint_error": RefinementConfig().keypoint_error,
     }
-    if args.predictions:  # first: it takes a moment, the rest minutes
-        fits = person_fits(RunFolder(args.predictions), record["weights"]["sha256"])
+    if config.predictions:  # first: it takes a moment, the rest minutes
+        fits = person_fits(RunFolder(config.predictions), record["weights"]["sha256"])
         record["photographs"] = photo_figures(fits)
     mean_pose = _mean_pose(net, training)
-    folder = Path(args.rendered) if args.rendered else _render(args, data, net, device)
-    people = rendered_set.load_rendered_set(folder)[: args.num_people]
+    folder = Path(config.rendered) if config.rendered else _render(config, data, net, device)
+    people = rendered_set.load_rendered_set(folder)[: config.num_people]
     record["pictures"] = json.loads((folder / DESCRIPTION_FILE).read_text())
     body = load_body(data.body_model).to(device)
     noise, error = data.keypoint_noise, record["keypoint_error"]
-    record["conditions"] = assess(net, body, people, mean_pose, noise, args.seed, error)
-    _write(Path(args.output), record)
+    record["conditions"] = assess(net, body, people, mean_pose, noise, config.seed, error)
+    _write(Path(config.output), record)
     return EXIT_DONE
 
 
@@ -117,13 +74,13 @@ def report(record: dict[str, Any]) -> str:
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
-def _held_back(args: argparse.Namespace, training: DataConfig) -> DataConfig:
+def _held_back(config: AssessConfig, training: DataConfig) -> DataConfig:
     """Settings of the held-back pictures and their keypoints, by those of the training."""
     return replace(
         training,
-        val_poses=args.poses or training.val_poses or str(HELDBACK_POSES),
+        val_poses=config.poses or training.val_poses or str(HELDBACK_POSES),
         held_back_every=0,
-        val_backgrounds=args.backgrounds or training.val_backgrounds,
+        val_backgrounds=config.backgrounds or training.val_backgrounds,
     )
 
 
@@ -140,14 +97,14 @@ def _mean_pose(net: DistributionNet, data: DataConfig) -> Tensor:
 
 
 def _render(
-    args: argparse.Namespace, data: DataConfig, net: DistributionNet, device: torch.device
+    config: AssessConfig, data: DataConfig, net: DistributionNet, device: torch.device
 ) -> Path:
     """Folder of the pictures, rendered as the training's validation pictures are."""
     data = replace(data.for_validation(), stored_stride=net.config.input_stride)
-    folder = Path(args.output) / PICTURES
-    num_shards = -(-args.num_people // rendered_set.SHARD_SIZE)
+    folder = Path(config.output) / PICTURES
+    num_shards = -(-config.num_people // rendered_set.SHARD_SIZE)
     poses = PoseChoice.for_validation(data)
-    rendered_set.render_set(folder, data, poses, range(num_shards), args.seed, str(device))
+    rendered_set.render_set(folder, data, poses, range(num_shards), config.seed, str(device))
     return folder
 
 

@@ -6,7 +6,6 @@ evaluation.html. The same command again does only what is missing.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -17,9 +16,8 @@ import apache_beam as beam
 
 from hierprob3d.configs.evaluation import PROTOCOLS, EvaluateConfig
 from hierprob3d.model.network.device import resolve_device
-from hierprob3d.pipelines.command.evaluation_options import add_evaluate_options, config_from_args
 from hierprob3d.pipelines.command.usage import EXIT_DONE, EXIT_FAILURES, UsageError
-from hierprob3d.pipelines.evaluation.comparison import METRICS_FILE, compare, comparison_table
+from hierprob3d.pipelines.evaluation.comparison import METRICS_FILE
 from hierprob3d.pipelines.evaluation.evaluation_report import (
     CALIBRATION_PICTURE,
     calibration_picture,
@@ -53,7 +51,6 @@ from hierprob3d.transforms.store.output_folder import RUNS, OutputFolder
 
 from .evaluation_data import provide_data
 
-ACCEPTS_BEAM_OPTIONS = True
 MARKDOWN_FILE, PAGE_FILE = "evaluation.md", "evaluation.html"
 SETTINGS_KEY = "evaluation_settings"
 """Key of the frames parts' metadata: what decides their numbers, as JSON."""
@@ -69,19 +66,6 @@ _NOT_SETTINGS = frozenset({
 
 _OF_REFINEMENT = frozenset({"refine", "keypoint_error"})
 """Settings only where bodies are refined, so that evaluations made before there were any go on."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the options of `evaluate`."""
-    add_evaluate_options(parser)
-
-
-def run(args: argparse.Namespace) -> int:
-    """Runs `evaluate` with parsed options; its exit code."""
-    if "compare" in args:
-        print(comparison_table(*compare(*args.compare)))
-        return EXIT_DONE
-    return evaluate(config_from_args(args), args.beam_options)
 
 
 def evaluate(config: EvaluateConfig, beam_words: list[str] | None = None) -> int:

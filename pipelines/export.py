@@ -8,9 +8,7 @@ flat, as Blender's SMPL add-ons read them.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -18,6 +16,7 @@ from fnmatch import fnmatch
 import torch
 from torch import Tensor
 
+from hierprob3d.configs.run_results import MESH_FORMATS, PARAMETER_FORMATS, ExportConfig
 from hierprob3d.model.body.mesh_body import Body
 from hierprob3d.model.estimate.reconstruction import (
     REFINED_COLUMNS,
@@ -34,10 +33,6 @@ from hierprob3d.pipelines.results.smpl_sequences import Places, RowDict, sequenc
 from hierprob3d.transforms.store.file_names import readable_stem
 from hierprob3d.transforms.store.output_folder import OutputFolder
 
-MESH_FORMATS = ("obj", "ply", "glb")
-PARAMETER_FORMATS = {"smpl-npz": 24, "smplh-npz": 52}
-"""Joints of a pose in each format; SMPL-H has 22 body joints and 30 of the hands."""
-
 FILTER_COLUMNS = ("uri", "item_id", "frame_index", "person_index", "track_id")
 _BATCH_SIZE = 16
 _HASH_LENGTH = 16
@@ -49,68 +44,27 @@ _PARAMETER_COLUMNS = (
 )  # fmt: skip
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of `hierprob3d export`."""
-    parser.add_argument("folder", metavar="DIR", help="output folder of a prediction run")
-    parser.add_argument(
-        "--format", required=True, choices=(*MESH_FORMATS, *PARAMETER_FORMATS), help="file format"
-    )
-    parser.add_argument("--output", required=True, metavar="DIR", help="folder of the files")
-    parser.add_argument(
-        "--samples", type=int, default=0, metavar="K",
-        help="also the first K samples of every person (default: 0, the mode only)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--refined", action="store_true",
-        help="the bodies moved onto the keypoints, of a run with --refine, instead of the modes",
-    )  # fmt: skip
-    parser.add_argument(
-        "--filter", action="append", default=[], metavar="COLUMN=PATTERN",
-        help=f"only people whose column ({', '.join(FILTER_COLUMNS)}) matches; * and ? are "
-        "wildcards; may be repeated, all must match",
-    )  # fmt: skip
-    parser.add_argument(
-        "--body-model", metavar="PATH",
-        help="the body model of the run: SMPL file or folder (default: where the run found it)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--focal-length", type=float, metavar="PX",
-        help="focal length that sets the distance from the camera (default: the picture's "
-        "diagonal, a field of view of 53 degrees)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--in-camera", action="store_true",
-        help="move meshes to where the person stands before the camera, instead of the origin",
-    )  # fmt: skip
-
-
-def run(args: argparse.Namespace) -> int:
+def run(config: ExportConfig) -> int:
     """Writes the files; 0, or UsageError where nothing can be written."""
-    if args.samples < 0:
-        raise UsageError(f"--samples must be 0 or more, got {args.samples}.")
-    if args.focal_length is not None and not 0 < args.focal_length < math.inf:
-        raise UsageError(f"--focal-length must be a number above 0, got {args.focal_length}.")
-    if args.refined and args.samples:
-        raise UsageError("--refined and --samples exclude each other: samples go with the mode.")
-    folder = RunFolder(args.folder)
-    selection = [_parse_filter(text) for text in args.filter]
+    folder = RunFolder(config.folder)
+    selection = [_parse_filter(text) for text in config.filter]
     selected = _selected(folder, selection)
-    if args.refined:
+    if config.refined:
         _check_refined(folder)
         selected = map(_with_refined_bodies, selected)
-    export = _export_meshes if args.format in MESH_FORMATS else _export_parameters
+    export = _export_meshes if config.format in MESH_FORMATS else _export_parameters
     num_files = num_people = 0
-    output, written = OutputFolder(args.output), set[str]()
-    for exported in export(selected, Places(folder, args.focal_length), args):
+    output, written = OutputFolder(config.output), set[str]()
+    for exported in export(selected, Places(folder, config.focal_length), config):
         _note_name(exported.name, written)
         output.write(exported.name, exported.content)
         num_files, num_people = num_files + 1, num_people + exported.num_people
     if not num_files:
         raise UsageError(
-            f"no person of {args.folder} matches {' '.join(args.filter)}." if args.filter
-            else f"{args.folder} holds no people: nothing to export."
+            f"no person of {config.folder} matches {' '.join(config.filter)}." if config.filter
+            else f"{config.folder} holds no people: nothing to export."
         )  # fmt: skip
-    print(f"{num_files} files of {num_people} people written to {args.output}")
+    print(f"{num_files} files of {num_people} people written to {config.output}")
     return EXIT_DONE
 
 
@@ -187,19 +141,19 @@ def _matches(row: RowDict, selection: Sequence[tuple[str, str]]) -> bool:
 
 
 def _export_meshes(
-    selected: Iterator[_Selected], places: Places, args: argparse.Namespace
+    selected: Iterator[_Selected], places: Places, config: ExportConfig
 ) -> Iterator[ExportedFile]:
     """One file per person and mesh."""
-    bodies = RecordedBodies(RunFolder(args.folder), args.body_model)
+    bodies = RecordedBodies(RunFolder(config.folder), config.body_model)
     for part in selected:
         body = bodies.of_part(part.part)
         for start in range(0, len(part.rows), _BATCH_SIZE):
             rows = part.rows[start : start + _BATCH_SIZE]
-            meshes = _meshes(rows, body, args.samples)
-            if args.in_camera:
+            meshes = _meshes(rows, body, config.samples)
+            if config.in_camera:
                 meshes = meshes + places.translation(rows)[:, None, None]
             for row, person in zip(rows, meshes, strict=True):
-                yield from _person_files(row, person, body, args.format)
+                yield from _person_files(row, person, body, config.format)
 
 
 def _meshes(rows: Sequence[RowDict], body: Body, num_samples: int) -> Tensor:
@@ -231,7 +185,7 @@ _WRITERS: dict[str, Callable[[Tensor, Tensor], bytes]] = {
 
 
 def _export_parameters(
-    selected: Iterator[_Selected], places: Places, args: argparse.Namespace
+    selected: Iterator[_Selected], places: Places, config: ExportConfig
 ) -> Iterator[ExportedFile]:
     """One npz per person of a picture, or per track of a video."""
     sequences: dict[tuple[str, ...], list[RowDict]] = {}
@@ -246,7 +200,7 @@ def _export_parameters(
     for key, rows in sequences.items():
         rows.sort(key=lambda row: row["frame_index"] or 0)
         content = sequence_npz(
-            rows, places, PARAMETER_FORMATS[args.format], args.samples, metadata[key]
+            rows, places, PARAMETER_FORMATS[config.format], config.samples, metadata[key]
         )
         yield ExportedFile(f"{_sequence_name(rows[0])}.npz", content, len(rows))
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 
+from hierprob3d.configs.run_results import InspectConfig
 from hierprob3d.pipelines.command.usage import EXIT_DONE
 from hierprob3d.pipelines.results.run_folder import RunFolder
 from hierprob3d.pipelines.results.run_summary import RunRecord, RunSummary, summarise
@@ -12,14 +12,9 @@ from hierprob3d.pipelines.results.run_summary import RunRecord, RunSummary, summ
 _MAX_TEXT = 100
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of `hierprob3d inspect`."""
-    parser.add_argument("folder", metavar="DIR", help="output folder of a prediction run")
-
-
-def run(args: argparse.Namespace) -> int:
-    """Prints the summary; 0, or UsageError where DIR is no prediction run."""
-    for line in summary_lines(args.folder, summarise(RunFolder(args.folder))):
+def run(config: InspectConfig) -> int:
+    """Prints the summary; 0, or UsageError where its folder is no prediction run."""
+    for line in summary_lines(config.folder, summarise(RunFolder(config.folder))):
         print(line)
     return EXIT_DONE
 

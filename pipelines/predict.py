@@ -5,7 +5,6 @@ Results are Parquet tables below --output. The same command again does only what
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from typing import Any
@@ -14,8 +13,7 @@ import apache_beam as beam
 
 from hierprob3d.configs.prediction import PredictConfig
 from hierprob3d.model.network.device import resolve_device
-from hierprob3d.pipelines.command.predict_options import add_predict_options, config_from_args
-from hierprob3d.pipelines.command.usage import EXIT_DONE, EXIT_FAILURES, OneLineParser
+from hierprob3d.pipelines.command.usage import EXIT_DONE, EXIT_FAILURES
 from hierprob3d.pipelines.run.earlier_rows import (
     check_columns,
     check_models,
@@ -43,20 +41,6 @@ from hierprob3d.transforms.inputs.planning import (
 from hierprob3d.transforms.prediction.shards import PredictShards, RunContext
 from hierprob3d.transforms.store.output_folder import FinishedItem, OutputFolder
 from hierprob3d.transforms.tables.schema import PeopleLayout, file_metadata
-
-ACCEPTS_BEAM_OPTIONS = True
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the options of `predict`."""
-    add_predict_options(parser)
-
-
-def run(args: argparse.Namespace) -> int:
-    """Runs `predict` with parsed options; its exit code."""
-    parser = OneLineParser(add_help=False)
-    add_predict_options(parser)
-    return predict(config_from_args(args, parser), args.beam_options)
 
 
 def predict(config: PredictConfig, beam_words: list[str] | None = None) -> int:

@@ -7,18 +7,16 @@ again does only what is missing.
 
 from __future__ import annotations
 
-import argparse
 import io
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
-from hierprob3d.configs.preprocessing import KEYPOINTS, SPLITS, PreprocessConfig
+from hierprob3d.configs.preprocessing import PreprocessConfig
 from hierprob3d.model.body.skeleton import NUM_BETAS, NUM_JOINTS, NUM_KEYPOINTS
 from hierprob3d.model.network.device import resolve_device
 from hierprob3d.pipelines.command.usage import EXIT_DONE, EXIT_FAILURES, UsageError
@@ -38,41 +36,8 @@ from hierprob3d.transforms.datasets.pw3d_schema import label_schema
 from hierprob3d.transforms.evaluation.totals import column_values
 from hierprob3d.transforms.store.output_folder import OutputFolder
 
-ACCEPTS_BEAM_OPTIONS = True
 _ORDER = ("sequence_file", "person_index", "frame_index")
 """The paper's order of rows."""
-
-_OPTIONS: dict[str, dict[str, Any]] = {
-    "--data": {"metavar": "DIR", "help": "3DPW: sequenceFiles/ and imageFiles/; any fsspec path"},
-    "--output": {"metavar": "DIR", "help": "folder of labels and crops"},
-    "--body-model": {"metavar": "DIR", "help": "folder of SMPL_MALE.pkl and SMPL_FEMALE.pkl"},
-    "--split": {"choices": SPLITS, "help": "part of 3DPW (test)"},
-    "--keypoints": {"choices": KEYPOINTS, "help": "also find COCO keypoints in every crop"},
-    "--keypoint-weights": {"metavar": "PATH", "help": "weights of the keypoint model (HRNet)"},
-    "--device": {"metavar": "NAME", "help": "auto, cpu, cuda or cuda:N, for keypoints (auto)"},
-    "--shard-size": {"type": int, "metavar": "N", "help": "frames per unit of work (64)"},
-    "--limit": {"type": int, "metavar": "N", "help": "at most N new frames in this run"},
-    "--retry-failed": {"action": "store_true", "help": "do failed frames again"},
-    "--overwrite": {"action": "store_true", "help": "do everything again"},
-    "--max-failed-ratio": {"type": float, "metavar": "X",
-                           "help": "exit code 1 above this share of failures (0.5)"},
-}  # fmt: skip
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the options of `preprocess-3dpw`."""
-    for name, details in _OPTIONS.items():
-        parser.add_argument(name, **{"default": argparse.SUPPRESS, **details})
-
-
-def run(args: argparse.Namespace) -> int:
-    """Runs `preprocess-3dpw` with parsed options; its exit code."""
-    known = {field.name for field in fields(PreprocessConfig)}
-    given = {name: value for name, value in vars(args).items() if name in known}
-    for name in ("data", "output", "body_model"):
-        if not given.get(name):
-            raise UsageError(f"--{name.replace('_', '-')} is missing.")
-    return preprocess(PreprocessConfig(**given), args.beam_options)
 
 
 def preprocess(config: PreprocessConfig, beam_words: list[str] | None = None) -> int:

@@ -7,7 +7,6 @@ adds to what is there.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import json
 import logging
@@ -16,14 +15,15 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from hierprob3d.configs.training_commands import SMALLEST_SIDE, BackgroundsConfig
 from hierprob3d.model.files.weight_files import whole_files
+from hierprob3d.model.network.device import resolve_device
 from hierprob3d.model.people.person_detectors import MoveNetDetector
 from hierprob3d.training.look.backgrounds import EXTENSIONS
 
@@ -31,107 +31,61 @@ KEPT, UNREADABLE, TOO_SMALL, PEOPLE = "kept", "unreadable", "too small", "with p
 RECORD = "prepared.jsonl"
 """File beside the pictures: the settings, then what became of each source."""
 
-_SMALLEST_SIDE = 128
 _QUALITY = 95
 _BATCH = 64
 _logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Preparation:
-    """Which pictures to take, and how."""
-
-    folder: str
-    """Where the pictures lie, at any depth; its direct sub-folders are the scenes."""
-    scenes: str = "*"
-    """Pattern of the names of the scenes to use."""
-    size: int = 384
-    """Shorter side that larger pictures are shrunk to, px: of it, training cuts its squares."""
-    without_people: bool = False
-    """Leave out pictures in which MoveNet finds somebody."""
-
-    def __post_init__(self) -> None:
-        if self.size < _SMALLEST_SIDE:
-            raise ValueError(f"--size must be at least {_SMALLEST_SIDE} px, got {self.size}")
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of `prepare-backgrounds`."""
-    parser.add_argument("folder", metavar="FOLDER", help="pictures, in sub-folders by scene")
-    parser.add_argument(
-        "--output", required=True, metavar="DIR", help="folder for data.backgrounds: 000000.jpg ..."
-    )
-    parser.add_argument("--limit", type=int, metavar="N", help="pictures wanted (all)")
-    parser.add_argument(
-        "--size", type=int, default=Preparation.size, metavar="PX",
-        help=f"shorter side that larger pictures are shrunk to ({Preparation.size})",
-    )  # fmt: skip
-    parser.add_argument(
-        "--scenes", default="*", metavar="PATTERN", help="only these sub-folders, such as '*train*'"
-    )
-    parser.add_argument(
-        "--without-people", action="store_true", help="leave out pictures with somebody in them"
-    )
-    parser.add_argument("--device", default="cpu", help="where people are looked for (cpu)")
-
-
-def run(args: argparse.Namespace) -> int:
+def run(config: BackgroundsConfig) -> int:
     """Prepares the pictures and prints what became of them; exit code 0."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    preparation = Preparation(
-        folder=str(Path(args.folder).absolute()),
-        scenes=args.scenes,
-        size=args.size,
-        without_people=args.without_people,
-    )
-    counts = prepare_backgrounds(preparation, Path(args.output), args.limit, args.device)
-    print(f"{args.output}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+    counts = prepare_backgrounds(config)
+    print(f"{config.output}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
     return 0
 
 
-def prepare_backgrounds(
-    preparation: Preparation, output: Path, limit: int | None = None, device: str = "cpu"
-) -> Counter[str]:
-    """Writes numbered JPEGs into `output`; how many sources were kept, unreadable and so on.
-
-    Args:
-        preparation: which pictures.
-        output: folder of the results and of their record.
-        limit: pictures wanted in `output`, those of earlier runs included; None: all.
-        device: where people are looked for.
+def prepare_backgrounds(config: BackgroundsConfig) -> Counter[str]:
+    """Writes numbered JPEGs and their record; how many sources were kept, unreadable and so on.
 
     Raises:
         FileNotFoundError: the folder is missing or holds no picture.
-        ValueError: `output` belongs to other settings, or no picture can be used.
+        ValueError: the output belongs to other settings, no picture can be used, or there is no
+            such device.
     """
-    if limit is not None and limit < 1:
-        raise ValueError(f"--limit must be at least 1, got {limit}")
-    sources = _in_turn(_scenes(preparation, output))
+    folder, output = Path(config.folder).absolute(), Path(config.output)
+    device = resolve_device(config.device)
+    sources = _in_turn(_scenes(folder, config.scenes, output))
     output.mkdir(parents=True, exist_ok=True)
-    record = _Record(output / RECORD, preparation)
-    detector = MoveNetDetector(device=device) if preparation.without_people else None
-    wanted = len(sources) if limit is None else limit
+    record = _Record(output / RECORD, _settings(config))
+    detector = MoveNetDetector(device=device) if config.without_people else None
+    wanted = len(sources) if config.limit is None else config.limit
     todo = (source for source in sources if source not in record.outcomes)
     with ThreadPoolExecutor() as pool:
         while record.counts[KEPT] < wanted and (batch := list(itertools.islice(todo, _BATCH))):
-            paths = [Path(preparation.folder, source) for source in batch]
-            pictures = list(pool.map(_read, paths, itertools.repeat(preparation.size)))
+            paths = [folder / source for source in batch]
+            pictures = list(pool.map(_read, paths, itertools.repeat(config.size)))
             for source, result in zip(batch, _without_people(pictures, detector), strict=True):
                 if record.counts[KEPT] < wanted:
                     record.add(source, result)
             seen = len(record.outcomes)
             _logger.info("%d of %d pictures seen: %s", seen, len(sources), dict(record.counts))
     if not record.counts[KEPT]:
-        raise ValueError(f"none of {preparation.folder} can be used: {dict(record.counts)}")
+        raise ValueError(f"none of {folder} can be used: {dict(record.counts)}")
     return record.counts
+
+
+def _settings(config: BackgroundsConfig) -> str:
+    """What decides which pictures come out, as the record's first line."""
+    names = ("folder", "scenes", "size", "without_people")
+    folder = str(Path(config.folder).absolute())
+    return json.dumps({name: getattr(config, name) for name in names} | {"folder": folder})
 
 
 class _Record:
     """What became of each source, appended to a file as it happens."""
 
-    def __init__(self, path: Path, preparation: Preparation) -> None:
+    def __init__(self, path: Path, settings: str) -> None:
         self.path = path
-        settings = json.dumps(asdict(preparation))
         whole_lines, _, torn = (path.read_text() if path.exists() else "").rpartition("\n")
         if not whole_lines and any(path.parent.glob("*.jpg")):
             raise ValueError(f"{path.parent} holds other pictures; choose another --output")
@@ -156,9 +110,8 @@ class _Record:
         self.counts[outcome] += 1
 
 
-def _scenes(preparation: Preparation, output: Path) -> list[list[str]]:
+def _scenes(folder: Path, pattern: str, output: Path) -> list[list[str]]:
     """Pictures of each scene, shuffled, as paths within the folder."""
-    folder = Path(preparation.folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}")
     if output.absolute().is_relative_to(folder):
@@ -166,11 +119,11 @@ def _scenes(preparation: Preparation, output: Path) -> list[list[str]]:
     scenes: dict[str, list[str]] = {}
     for path in sorted(_pictures(folder)):
         scene = Path(path).parts[0] if os.sep in path else ""
-        if fnmatch(scene, preparation.scenes):
+        if fnmatch(scene, pattern):
             scenes.setdefault(scene, []).append(path)
     if not scenes:
         raise FileNotFoundError(
-            f"no {', '.join(sorted(EXTENSIONS))} in a sub-folder {preparation.scenes} of {folder}; "
+            f"no {', '.join(sorted(EXTENSIONS))} in a sub-folder {pattern} of {folder}; "
             "LSUN's lmdb files must be exported first (fyu/lsun, data.py export)"
         )
     rng = np.random.default_rng(0)
@@ -195,7 +148,7 @@ def _read(path: Path, size: int) -> Image.Image | str:
     try:
         with Image.open(path) as opened:
             shorter, longer = sorted(opened.size)
-            if shorter < _SMALLEST_SIDE:
+            if shorter < SMALLEST_SIDE:
                 return TOO_SMALL
             box = math.ceil(longer * size / shorter)
             opened.thumbnail((box, box), reducing_gap=2.0)  # never enlarges

@@ -7,13 +7,9 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from .usage import (
-    OneLineParser,
-    UsageError,
-    nearest,
-    option_actions,
-    option_name,
-)
+from hierprob3d.configs.checks import nearest
+
+from .usage import OneLineParser, UsageError, option_actions, option_name
 
 DEFAULT_RUNNER = "FnApiRunner"
 """Beam's own default would first try to download Prism, and hang on a machine without internet."""

@@ -1,8 +1,8 @@
 """The `hierprob3d` command: finds the sub-command, reads its options and runs it.
 
-Each sub-command is a module with `add_arguments(parser)` and `run(args) -> exit code`, imported
-only when asked for, so that one with a missing extra does not break the others. A module that sets
-`ACCEPTS_BEAM_OPTIONS = True` is also given Beam's own options, as `args.beam_options`.
+Each sub-command is a documented configuration, whose fields are its options, and a function of it
+that returns the exit code. The function's module is imported only when the options are right, so
+that --help and messages come at once, and one with a missing extra does not break the others.
 """
 
 from __future__ import annotations
@@ -12,14 +12,17 @@ import sys
 from argparse import Action
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import ModuleType
+from typing import Any
 
+from hierprob3d.configs.checks import nearest
+
+from .options import add_options, config_from, is_given, usage
 from .usage import (
     EXIT_DONE,
     EXIT_USAGE,
     OneLineParser,
     UsageError,
-    nearest,
+    known_name,
     option_actions,
     option_name,
     options_and_others,
@@ -28,26 +31,61 @@ from .usage import (
 
 @dataclass(frozen=True)
 class Command:
-    """Where a sub-command lives and what it does."""
+    """What a sub-command does, is told and calls, as `module:name` below hierprob3d."""
 
-    module: str
     help: str
-    extra: str = ""
+    config: str
+    function: str
+    takes_beam_options: bool = False
+    """Whether the function is also given Beam's own options, as words."""
+
+    instead: Command | None = None
+    """What is done instead where an option of its configuration is given."""
 
 
 COMMANDS = {
-    "predict": Command("pipelines.predict", "annotate pictures and videos"),
-    "evaluate": Command("pipelines.evaluate", "metrics on 3DPW, SSP-3D or synthetic data"),
-    "preprocess-3dpw": Command("pipelines.preprocess_3dpw", "3DPW to crops and labels"),
-    "prepare-backgrounds": Command(
-        "training.prepare_backgrounds", "photographs for training, such as LSUN's"
+    "predict": Command(
+        "annotate pictures and videos",
+        "configs.prediction:PredictConfig", "pipelines.predict:predict", takes_beam_options=True,
     ),
-    "train": Command("training.train_command", "train a distribution network"),
-    "assess": Command("pipelines.assess", "all figures of the weights' model card"),
-    "report": Command("pipelines.report", "one HTML page of a prediction run"),
-    "export": Command("pipelines.export", "meshes and parameters for other tools"),
-    "inspect": Command("pipelines.inspect", "counts, errors and timings of a run"),
-}
+    "evaluate": Command(
+        "metrics on 3DPW, SSP-3D or synthetic data",
+        "configs.evaluation:EvaluateConfig", "pipelines.evaluate:evaluate", takes_beam_options=True,
+        instead=Command(
+            "the difference of two evaluations",
+            "configs.evaluation:CompareConfig", "pipelines.evaluation.comparison:print_comparison",
+        ),
+    ),
+    "preprocess-3dpw": Command(
+        "3DPW to crops and labels",
+        "configs.preprocessing:PreprocessConfig", "pipelines.preprocess_3dpw:preprocess",
+        takes_beam_options=True,
+    ),
+    "prepare-backgrounds": Command(
+        "photographs for training, such as LSUN's",
+        "configs.training_commands:BackgroundsConfig", "training.prepare_backgrounds:run",
+    ),
+    "train": Command(
+        "train a distribution network",
+        "configs.training_commands:TrainCommandConfig", "training.train_command:run",
+    ),
+    "assess": Command(
+        "all figures of the weights' model card",
+        "configs.training_commands:AssessConfig", "pipelines.assess:run",
+    ),
+    "report": Command(
+        "one HTML page of a prediction run",
+        "configs.run_results:ReportConfig", "pipelines.report:run",
+    ),
+    "export": Command(
+        "meshes and parameters for other tools",
+        "configs.run_results:ExportConfig", "pipelines.export:run",
+    ),
+    "inspect": Command(
+        "counts, errors and timings of a run",
+        "configs.run_results:InspectConfig", "pipelines.inspect:run",
+    ),
+}  # fmt: skip
 PROGRAM = "hierprob3d"
 
 
@@ -61,6 +99,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not words or words[0] in ("-h", "--help"):
         print(_overview())
         return EXIT_DONE if words else EXIT_USAGE
+    if words[0] == "--version":
+        print(f"{PROGRAM} {_version()}")
+        return EXIT_DONE
     name = words[0]
     try:
         return _run_command(name, words[1:])
@@ -77,44 +118,75 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run_command(name: str, words: list[str]) -> int:
     if name not in COMMANDS:
         raise UsageError(f"no such command.{nearest(name, COMMANDS)} One of {', '.join(COMMANDS)}.")
-    module = _import(name)
-    parser = OneLineParser(prog=f"{PROGRAM} {name}", description=module.__doc__, allow_abbrev=False)
-    module.add_arguments(parser)
+    command, parser, classes = _parser(name)
     own = option_actions(parser)
-    known = own | _beam_actions(words, own) if _accepts_beam_options(module) else own
+    known = own | _beam_actions(words, own) if command.takes_beam_options else own
     options, others = options_and_others(words, known)
     ours = [word for option in options if option_name(option[0]) in own for word in option]
+    beam_words = [w for option in options if option_name(option[0]) not in own for w in option]
     args, rest = parser.parse_known_args([*ours, "--", *others] if others else ours)
     if rest:
         raise UsageError(f"unexpected argument {rest[-1]!r}.")
-    args.beam_options = [
-        word for option in options if option_name(option[0]) not in own for word in option
-    ]
-    return int(module.run(args))
+    cls: Any = classes[0]
+    if command.instead and is_given(classes[1], args):
+        if is_given(cls, args) or beam_words:
+            raise UsageError(f"{option_name(words[0])} goes without other options.")
+        command, cls = command.instead, classes[1]
+    config = config_from(cls, args)
+    function = _function(command)
+    return int(function(config, beam_words) if command.takes_beam_options else function(config))
 
 
-def _accepts_beam_options(module: ModuleType) -> bool:
-    return getattr(module, "ACCEPTS_BEAM_OPTIONS", False)
+def _parser(name: str) -> tuple[Command, OneLineParser, list[type]]:
+    """A command, the parser of its options, and the configurations that these are fields of."""
+    command = COMMANDS[name]
+    paths = [command.config, *([command.instead.config] if command.instead else [])]
+    classes = [_named(path) for path in paths]
+    parser = OneLineParser(
+        prog=f"{PROGRAM} {name}",
+        usage=usage(f"{PROGRAM} {name}", classes[0]),
+        description=classes[0].__doc__,
+        epilog=_BEAM_TOO if command.takes_beam_options else None,
+        allow_abbrev=False,
+    )
+    add_options(parser, *classes)
+    return command, parser, classes
+
+
+_BEAM_TOO = (
+    "Every option of Apache Beam is taken as well, such as --runner or --direct_num_workers."
+)
 
 
 def _beam_actions(words: list[str], own: Mapping[str, Action]) -> dict[str, Action]:
-    """Beam's options, where a word may be one: importing Beam takes seconds."""
-    if all(option_name(word) in own for word in words if word.startswith("--")):
+    """Beam's options but for those we have, where a word may be one: importing it takes seconds."""
+    if all(known_name(word, own) for word in words if word.startswith("--")):
         return {}
     from .beam_options import beam_actions
 
-    return beam_actions()
+    return {name: a for name, a in beam_actions().items() if not known_name(name, own)}
 
 
-def _import(name: str) -> ModuleType:
-    """The module of a sub-command; UsageError naming the package that is not installed."""
-    command = COMMANDS[name]
+def _function(command: Command) -> Any:
+    """The function of a command; UsageError naming the package that is not installed."""
     try:
-        return importlib.import_module(f"{PROGRAM}.{command.module}")
+        return _named(command.function)
     except ModuleNotFoundError as error:
         if error.name and error.name.split(".")[0] == PROGRAM:
             raise
         raise UsageError(f"needs the package '{error.name}', which is not installed.") from error
+
+
+def _named(path: str) -> Any:
+    """The object at `module:name` below hierprob3d."""
+    module, name = path.split(":")
+    return getattr(importlib.import_module(f"{PROGRAM}.{module}"), name)
+
+
+def _version() -> str:
+    from importlib import metadata  # only here: it takes as long as all of --help
+
+    return metadata.version(PROGRAM)
 
 
 def _one_line(error: Exception) -> str:

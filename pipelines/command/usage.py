@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
+
+from hierprob3d.configs.checks import nearest
 
 EXIT_DONE = 0
 EXIT_FAILURES = 1
 EXIT_USAGE = 2
 
+_FURTHER_SPELLINGS = re.compile(r"^(argument [^\s/:]+)(?:/[^\s/:]+)+:")
 _NUMBER = re.compile(r"-\d*\.?\d+")
 
 
@@ -20,35 +22,44 @@ class UsageError(ValueError):
     """The user asked for something that cannot be done; the message says what to change."""
 
 
+class _NamesThenValue(argparse.HelpFormatter):
+    """Lists the spellings of an option, then its value once."""
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if not action.option_strings or action.nargs == 0:
+            return super()._format_action_invocation(action)
+        values = self._format_args(action, self._get_default_metavar_for_optional(action))
+        return f"{', '.join(action.option_strings)} {values}"
+
+
 class OneLineParser(argparse.ArgumentParser):
     """An argument parser whose errors are one line, without the usage block above it."""
 
+    def __init__(self, **details: Any) -> None:
+        super().__init__(formatter_class=_NamesThenValue, **details)
+
     def error(self, message: str) -> NoReturn:
-        """Raise UsageError."""
+        """Raise UsageError; of the spellings of an option it names the first."""
+        message = _FURTHER_SPELLINGS.sub(r"\1:", message)
         raise UsageError(f"{message} (--help lists the options)")
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint such as ` Did you mean --seed?`, empty when nothing is near."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f" Did you mean {near[0]}?" if near else ""
-
-
-def refuse_without(values: Mapping[str, Any], name: str, needed: str) -> None:
-    """UsageError where an option is given without the switch that it changes nothing without.
-
-    Args:
-        values: what was given, by the name of its destination.
-        name: destination of the option.
-        needed: destination of the switch.
-    """
-    if name in values and not values.get(needed):
-        raise UsageError(f"--{name.replace('_', '-')} needs --{needed.replace('_', '-')}.")
 
 
 def option_name(word: str) -> str:
     """The name in `--name` or `--name=value`."""
     return word.split("=", 1)[0]
+
+
+def known_name(word: str, actions: Mapping[str, argparse.Action]) -> str | None:
+    """The known name that `--name` or `--name=value` means; None where there is none.
+
+    Underscores and dashes inside a long name are alike, as the paper's code writes the ones, and we
+    the others, but a name that is known as it stands means itself.
+    """
+    name = option_name(word)
+    if name in actions or not name.startswith("--"):
+        return name if name in actions else None
+    alike = name.replace("_", "-")
+    return next((known for known in actions if known.replace("_", "-") == alike), None)
 
 
 def option_actions(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
@@ -73,15 +84,17 @@ def options_and_others(
     options, others = list[list[str]](), list[str]()
     position = 0
     while position < len(words) and words[position] != "--":
-        name = option_name(words[position])
-        if not _is_option(name):
-            others.append(words[position])
+        word = words[position]
+        if not _is_option(option_name(word)):
+            others.append(word)
             position += 1
             continue
-        if name not in actions:
-            raise UsageError(f"unknown option {name}.{nearest(name, actions)}")
+        name = known_name(word, actions)
+        if name is None:
+            wrong = option_name(word)
+            raise UsageError(f"unknown option {wrong}.{nearest(wrong, actions)}")
         end = _end_of_option(words, position, actions[name])
-        options.append(list(words[position:end]))
+        options.append([name + word[len(name) :], *words[position + 1 : end]])
         position = end
     return options, [*others, *words[position + 1 :]]
 

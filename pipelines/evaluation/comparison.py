@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hierprob3d.pipelines.command.usage import UsageError
+from hierprob3d.configs.evaluation import CompareConfig
+from hierprob3d.pipelines.command.usage import EXIT_DONE, UsageError
 from hierprob3d.transforms.store.output_folder import OutputFolder
 from hierprob3d.transforms.tables.schema import STATUS_OK
 
@@ -82,6 +83,12 @@ def paired_interval(differences: np.ndarray, seed: int) -> tuple[np.ndarray, np.
     tail = (1 - _LEVEL) / 2
     low, high = np.quantile(np.concatenate(means), (tail, 1 - tail), axis=0)
     return low, high
+
+
+def print_comparison(config: CompareConfig) -> int:
+    """Prints how two finished evaluations differ; exit code 0."""
+    print(comparison_table(*compare(*config.compare)))
+    return EXIT_DONE
 
 
 def comparison_table(num_rows: int, differences: list[Difference]) -> str:

@@ -21,7 +21,7 @@ _SAME_NAME = {
         "matrix_fisher matrix_fisher_normalizer matrix_fisher_sampler random_streams "
         "rotations"
     ),
-    "pipelines.command": "beam_options cli evaluation_options usage",
+    "pipelines.command": "beam_options cli usage",
     "pipelines.evaluation": "comparison evaluation_report evaluation_summary",
     "pipelines.results": (
         "photo_figures report_page report_pictures run_folder run_summary smpl_sequences"
@@ -63,7 +63,8 @@ _NEW_NAME = {
     "model.network": "model.network.distribution_net",
     "model.pictures": "model.picture.pixels",
     "model.reconstruct": "model.estimate.reconstruction",
-    "pipelines.options": "pipelines.command.predict_options",
+    "pipelines.evaluation_options": "pipelines.command.options",
+    "pipelines.options": "pipelines.command.options",
     "pipelines.worker": "pipelines.run.worker_process",
     "pipelines.workers": "pipelines.run.worker_plan",
     "training.bodies": "training.learning.loss_arguments",

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from hierprob3d.configs import loading
-from hierprob3d.configs.loading import load_config
 from hierprob3d.configs.paper_training import load_train_config
 from hierprob3d.configs.training import MOVENET_KEYPOINT_NOISE, TrainConfig
 
@@ -14,7 +13,7 @@ CONFIGS = Path(loading.__file__).parent
 
 
 def test_nothing_given_is_the_defaults() -> None:
-    assert load_config(TrainConfig) == TrainConfig()
+    assert load_train_config(None) == TrainConfig()
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("open_net*.yaml")), ids=lambda path: path.name)
@@ -29,8 +28,8 @@ def test_overrides_win_over_the_file(tmp_path: Path) -> None:
         "optimiser:\n  lr: 1e-4\n  batch_size: 8\nphases:\n  - epochs: 3\n    stride: 4\n"
     )
     with pytest.raises(ValueError, match="phases"):
-        load_config(TrainConfig, file, ["phases.1.epochs=2"])  # the file's list has one item
-    config = load_config(TrainConfig, file, ["optimiser.lr=0.5", "phases.0.loss.pose=7"])
+        load_train_config(file, ["phases.1.epochs=2"])  # the file's list has one item
+    config = load_train_config(file, ["optimiser.lr=0.5", "phases.0.loss.pose=7"])
     assert (config.optimiser.lr, config.optimiser.batch_size) == (0.5, 8)
     assert len(config.phases) == 1 and config.phases[0].loss.pose == 7.0
 
@@ -38,11 +37,11 @@ def test_overrides_win_over_the_file(tmp_path: Path) -> None:
 def test_a_preset_s_name_stands_for_its_settings(tmp_path: Path) -> None:
     file = tmp_path / "run.yaml"
     file.write_text("data: {keypoint_noise: movenet}\n")
-    assert load_config(TrainConfig, file).data.keypoint_noise == MOVENET_KEYPOINT_NOISE
-    changed = load_config(TrainConfig, file, ["data.keypoint_noise.deviation=3"])
+    assert load_train_config(file).data.keypoint_noise == MOVENET_KEYPOINT_NOISE
+    changed = load_train_config(file, ["data.keypoint_noise.deviation=3"])
     expected = dataclasses.replace(MOVENET_KEYPOINT_NOISE, deviation=3.0)
     assert changed.data.keypoint_noise == expected
-    back = load_config(TrainConfig, file, ["data.keypoint_noise=default"])
+    back = load_train_config(file, ["data.keypoint_noise=default"])
     assert back == TrainConfig()
 
 
@@ -58,24 +57,24 @@ def test_a_preset_s_name_stands_for_its_settings(tmp_path: Path) -> None:
             r"one of \['default', 'movenet', 'photographs', 'paper'\], got 'hrnet'",
         ),
         ("seed", "name=value"),
-        ("phases.0.stride=3", r"phases\.stride must be one of \(1, 2, 4\), got 3"),
+        ("phases.0.stride=3", r"phases\.stride must be one of 1, 2, 4, got 3"),
     ],
 )
 def test_a_wrong_setting_is_named(word: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        load_config(TrainConfig, None, [word])
+        load_train_config(None, [word])
 
 
 def test_an_item_of_a_list_that_is_no_setting_is_named() -> None:
     with pytest.raises(ValueError, match="Did you mean 'phases'"):
-        load_config(TrainConfig, None, ["phase=[{epochs: 2}]", "phase.0.epochs=1"])
+        load_train_config(None, ["phase=[{epochs: 2}]", "phase.0.epochs=1"])
     with pytest.raises(ValueError, match="num_layers must be of type int"):
-        load_config(TrainConfig, None, ["num_layers=[1]", "num_layers.0=3"])
+        load_train_config(None, ["num_layers=[1]", "num_layers.0=3"])
 
 
 def test_a_missing_file_is_named() -> None:
     with pytest.raises(FileNotFoundError, match="nowhere.yaml"):
-        load_config(TrainConfig, "nowhere.yaml")
+        load_train_config("nowhere.yaml")
 
 
 @pytest.mark.parametrize(
@@ -85,4 +84,4 @@ def test_a_missing_file_is_named() -> None:
 def test_a_file_of_another_kind_is_named(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "run.yaml").write_text(text)
     with pytest.raises(ValueError, match=message):
-        load_config(TrainConfig, tmp_path / "run.yaml")
+        load_train_config(tmp_path / "run.yaml")

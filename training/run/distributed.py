@@ -22,6 +22,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from hierprob3d.model.network.device import resolve_device
+
 _PATIENCE = timedelta(hours=3)
 """How long processes wait for one that renders or validates."""
 
@@ -103,18 +105,25 @@ def joined_ranks() -> Iterator[Ranks]:
 
 
 def training_device(name: str) -> torch.device:
-    """Device of this process: cpu, cuda, or auto; each process of a machine has a GPU of its own.
+    """Device of this process; each process of a machine has a GPU of its own.
+
+    Args:
+        name: auto (cuda where there is one), cpu, cuda, or cuda:N for a process alone.
 
     Raises:
-        ValueError: cuda is asked for, and this process has no GPU.
+        ValueError: there is no such GPU, or none for this process.
     """
-    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
-        return torch.device("cpu")
     number = int(os.environ.get("LOCAL_RANK", "0"))
-    if name not in ("auto", "cuda") or number >= torch.cuda.device_count():
+    device = resolve_device(name)
+    if device.type == "cpu":
+        return device
+    if device.index is not None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ValueError(f"device {name!r} is one GPU for several processes: choose cuda")
+    if number >= torch.cuda.device_count():
         raise ValueError(
             f"device {name!r}: process {number} of this machine finds "
             f"{torch.cuda.device_count()} GPUs; choose cpu, or cuda with a GPU for each process"
         )
-    torch.cuda.set_device(number)
-    return torch.device("cuda", number)
+    device = torch.device("cuda", number if device.index is None else device.index)
+    torch.cuda.set_device(device)
+    return device

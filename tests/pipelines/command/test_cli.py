@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 
@@ -40,12 +41,21 @@ def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[
     assert f"usage: hierprob3d {name}" in capsys.readouterr().out
 
 
-def test_overview_imports_neither_torch_nor_beam() -> None:
+@pytest.mark.parametrize(
+    "words", [["--help"], ["--version"], *([name, "--help"] for name in cli.COMMANDS)], ids=" ".join
+)
+def test_help_loads_nothing_large(words: list[str]) -> None:
     script = (
-        "import sys; from hierprob3d.pipelines.command.cli import main; main(['--help']);"
-        "assert not {'torch', 'apache_beam'} & set(sys.modules)"
+        f"import sys; from hierprob3d.pipelines.command.cli import main; main({words!r});"
+        "large = {'torch', 'apache_beam', 'numpy', 'pyarrow', 'yaml'} & set(sys.modules);"
+        "assert not large, large"
     )
     subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
+def test_the_version_is_the_package_s(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"hierprob3d {metadata.version('hierprob3d')}\n"
 
 
 def test_a_missing_package_is_named(
@@ -53,7 +63,8 @@ def test_a_missing_package_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, "apache_beam", None)
     monkeypatch.delitem(sys.modules, "hierprob3d.pipelines.predict", raising=False)
-    assert cli.main(["predict"]) == 2
+    # Its options are right: what is wrong with these is told without any package.
+    assert cli.main(["predict", "a.png", "--output", "o"]) == 2
     assert "needs the package 'apache_beam'" in capsys.readouterr().err
 
 
@@ -87,7 +98,7 @@ def test_options_and_other_words_in_any_order() -> None:
     [
         # Told before the missing --format and --output.
         (["export", "o", "--fromat", "glb"], "unknown option --fromat. Did you mean --format?"),
-        (["export", "o", "--format", "glb"], "the following arguments are required: --output"),
+        (["export", "o", "--format", "glb"], "--output DIR is missing."),
         (["inspect", "a", "b"], "unexpected argument 'b'"),
         (["inspect", "--", "-a"], "there is no folder -a"),
     ],

@@ -7,12 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from hierprob3d.configs.loading import load_config
+from hierprob3d.configs.paper_training import load_train_config
 from hierprob3d.configs.training import (
     MOVENET_KEYPOINT_NOISE,
     PAPER_KEYPOINT_NOISE,
     KeypointNoiseConfig,
-    TrainConfig,
 )
 from hierprob3d.model.body.skeleton import COCO_FLIP
 from hierprob3d.model.network.keypoint_lift import places_of_heatmaps
@@ -184,7 +183,7 @@ def test_movenets_errors_are_those_measured(many: RenderedSet) -> None:
 
 
 def test_the_papers_errors_are_those_of_its_training() -> None:
-    paper = load_config(TrainConfig, PAPER_TRAINING)
+    paper = load_train_config(PAPER_TRAINING)
     assert paper.data.keypoint_noise == PAPER_KEYPOINT_NOISE
 
 

@@ -1,0 +1,150 @@
+"""The fields of a configuration as options: names, types, defaults and help, all of the class."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import sys
+import types
+import typing
+from collections.abc import Iterator
+from dataclasses import MISSING, dataclass
+from functools import cache
+from typing import Annotated, Any
+
+from .option import Option
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptionField:
+    """A field of a configuration as an option."""
+
+    name: str
+    """The field's name."""
+
+    kind: Any
+    """Its type: bool, or what one value, or one item of a list, is made of."""
+
+    num_values: int | None
+    """How many values belong together, as in a pair; None: one."""
+
+    container: type | None
+    """tuple or frozenset, of a list."""
+
+    default: Any
+    """MISSING where the field needs a value."""
+
+    option: Option
+    owner: type
+    """The class that declares it."""
+
+    heading: str
+
+    @property
+    def is_list(self) -> bool:
+        """Whether the field holds any number of items."""
+        return self.container is not None
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether the option stands without a value."""
+        return self.kind is bool
+
+    @property
+    def is_required(self) -> bool:
+        """Whether a value must be given."""
+        return self.default is MISSING
+
+    @property
+    def option_name(self) -> str:
+        """Its long spelling; of a positional one the name of its value."""
+        if self.option.positional:
+            return self.option.metavar
+        no = "no-" if self.default is True else ""
+        return self.option.name or f"--{no}{self.name.replace('_', '-')}"
+
+    @property
+    def help(self) -> str:
+        """The field's docstring as a command line needs it, with choices and default."""
+        text = _docstrings(self.owner)[self.name]
+        if not text.endswith("..."):
+            text = text.removesuffix(".")
+        if text.startswith(("True: ", "False: ")):  # what the switch does
+            text = text.partition(": ")[2]
+            text = text[0].upper() + text[1:]
+        if self.is_list:
+            shown = self.option.choices if not self.option.metavar else ()
+            return f"{text}: {', '.join(shown)}" if shown else text
+        if self.is_switch or not isinstance(self.default, int | float | str):
+            return text
+        return f"{text} ({self.default:g})" if self.kind is float else f"{text} ({self.default})"
+
+
+def option_fields(cls: type) -> tuple[OptionField, ...]:
+    """The options of a configuration and of those inside it, a subclass's own before its base's."""
+    return tuple(_fields(cls, ""))
+
+
+def _fields(cls: type, heading: str) -> Iterator[OptionField]:
+    kinds = typing.get_type_hints(cls, include_extras=True)
+    by_name = {field.name: field for field in dataclasses.fields(cls)}
+    for owner in cls.__mro__:
+        for name in [name for name in vars(owner).get("__annotations__", {}) if name in by_name]:
+            kind, option = _unwrapped(kinds[name])
+            heading = option.heading or heading
+            if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+                yield from _fields(kind, heading)
+            else:
+                yield _field(by_name[name], kind, option, owner, heading)
+
+
+def _field(
+    field: dataclasses.Field[Any], kind: Any, option: Option, owner: type, heading: str
+) -> OptionField:
+    container, num_values = None, None
+    arguments = typing.get_args(kind)
+    if typing.get_origin(kind) is frozenset or arguments[1:] == (Ellipsis,):
+        container, kind = typing.get_origin(kind), arguments[0]
+        arguments = typing.get_args(kind)
+    if typing.get_origin(kind) is tuple:
+        kind, num_values = arguments[0], len(arguments)
+    return OptionField(
+        name=field.name,
+        kind=kind,
+        num_values=num_values,
+        container=container,
+        default=field.default,
+        option=option,
+        owner=owner,
+        heading=heading,
+    )
+
+
+def _unwrapped(kind: Any) -> tuple[Any, Option]:
+    """A field's type without None, and what its `Annotated` says."""
+    option = Option()
+    if typing.get_origin(kind) is Annotated:
+        kind, option = typing.get_args(kind)
+    if isinstance(kind, types.UnionType):
+        (kind,) = (part for part in typing.get_args(kind) if part is not types.NoneType)
+    return kind, option
+
+
+@cache
+def _docstrings(cls: type) -> dict[str, str]:
+    """The literal below each field of a class, on one line; read from its source for --help."""
+    (body,) = (
+        node.body
+        for node in ast.parse(inspect.getsource(sys.modules[cls.__module__])).body
+        if isinstance(node, ast.ClassDef) and node.name == cls.__name__
+    )
+    return {
+        field.target.id: " ".join(text.value.value.split())
+        for field, text in zip(body, body[1:], strict=False)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+        and isinstance(text.value.value, str)
+    }

@@ -1,0 +1,96 @@
+"""What the commands that read the results of a prediction run can be told."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated
+
+from .checks import check, check_at_least, check_choices
+from .option import Option
+
+MESH_FORMATS = ("obj", "ply", "glb")
+PARAMETER_FORMATS = {"smpl-npz": 24, "smplh-npz": 52}
+"""Joints of a pose in each format; SMPL-H has 22 body joints and 30 of the hands."""
+
+_FOLDER = Option(metavar="DIR", positional=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectConfig:
+    """Counts, errors and timings of a prediction run, in the terminal; also of a killed one."""
+
+    folder: Annotated[str, _FOLDER]
+    """Output folder of a prediction run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportConfig:
+    """One self-contained HTML page of a prediction run: counts, people, spreads, errors, times."""
+
+    folder: Annotated[str, _FOLDER]
+    """Output folder of a prediction run."""
+
+    output: Annotated[str | None, Option(metavar="FILE")] = None
+    """The page; DIR/report.html where it is not given."""
+
+    people: Annotated[int, Option(metavar="N")] = 24
+    """People to show, from the surest to the least sure; 0 shows none, and needs no body model."""
+
+    body_model: Annotated[str | None, Option(metavar="PATH")] = None
+    """The body model of the run: SMPL file or folder; where the run found it if not given."""
+
+    def __post_init__(self) -> None:
+        check_at_least(self, 0, "--people")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """Meshes and parameters of a prediction run for other tools.
+
+    obj, ply and glb hold one mesh per file, in metres, y up, facing +z as seen in the picture.
+    smpl-npz holds poses (N, 72), betas (10), trans (N, 3), gender and mocap_framerate in the layout
+    of AMASS, one file per person, or per track of a video; smplh-npz the same with poses (N, 156),
+    hands flat, as Blender's SMPL add-ons read them.
+    """
+
+    folder: Annotated[str, _FOLDER]
+    """Output folder of a prediction run."""
+
+    format: Annotated[str, Option(choices=(*MESH_FORMATS, *PARAMETER_FORMATS))]
+    """File format."""
+
+    output: Annotated[str, Option(metavar="DIR")]
+    """Folder of the files."""
+
+    samples: Annotated[int, Option(metavar="K")] = 0
+    """Also the first K samples of every person."""
+
+    refined: bool = False
+    """The bodies moved onto the keypoints, of a run with --refine, instead of the modes."""
+
+    filter: Annotated[tuple[str, ...], Option(metavar="COLUMN=PATTERN", repeated=True)] = ()
+    """Only people whose column (uri, item_id, frame_index, person_index, track_id) matches; * and ?
+    are wildcards; may be repeated, all must match."""
+
+    body_model: Annotated[str | None, Option(metavar="PATH")] = None
+    """The body model of the run: SMPL file or folder; where the run found it if not given."""
+
+    focal_length: Annotated[float | None, Option(metavar="PX")] = None
+    """Focal length that sets the distance from the camera; otherwise the picture's diagonal, a
+    field of view of 53 degrees."""
+
+    in_camera: bool = False
+    """Move meshes to where the person stands before the camera, instead of the origin."""
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+        check_at_least(self, 0, "--samples")
+        check(
+            self.focal_length is None or 0 < self.focal_length < math.inf,
+            f"--focal-length must be a number above 0, got {self.focal_length}",
+        )
+        check(
+            not (self.refined and self.samples),
+            "--refined and --samples exclude each other: samples go with the mode",
+        )
