@@ -281,9 +281,6 @@ class LossWeights:
         return any(value for name, value in vars(self).items() if name != "overregularisation")
 
 
-NO_LOSS = LossWeights(pose=0.0, shape=0.0, joints2d=0.0, global_rotmat=0.0)
-"""For phases in which the readout alone teaches: the heads neither run nor learn."""
-
 PAPER_STAGE_1 = LossWeights()
 PAPER_STAGE_2 = LossWeights(
     pose=10.0, shape=80.0, joints2d=30000.0, vertices=5000.0, joints3d=5000.0

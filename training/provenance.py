@@ -52,7 +52,7 @@ def weights_metadata(
     description = json.loads((folder / "train" / DESCRIPTION_FILE).read_text())
     provenance = {
         "code": code_version(),
-        "config": _settings(config),
+        "config": _shown_settings(config),
         "data": description,
         "epoch": epoch,
         "effort": effort,
@@ -79,7 +79,7 @@ def code_version() -> dict[str, str]:
     return {"torch": str(torch.__version__), **_source_version(Path(__file__))}
 
 
-def _settings(config: TrainConfig) -> dict[str, Any]:
+def _shown_settings(config: TrainConfig) -> dict[str, Any]:
     """The configuration, of files and folders their names only."""
     settings = stored_settings(config)
     named = [(settings, name) for name in _WEIGHTS] + [(settings["data"], n) for n in _FILES]

@@ -83,7 +83,7 @@ def refine_bodies(
     for _ in range(NUM_STEPS):
         there = posterior.linearised(here.place.moved(posterior.step(here, damping)))
         better = there.energy < here.energy  # False where it is not a number
-        here = _chosen(better, there, here)
+        here = _one_by_person(better, there, here)
         damping = damping * torch.where(better, _BETTER, _WORSE)
     return posterior.bodies(here.place)
 
@@ -227,7 +227,7 @@ def _identities(points: Tensor) -> Tensor:
     return torch.eye(2).to(points).expand(*points.shape, 2)
 
 
-def _chosen(condition: Tensor, first: _Linearised, second: _Linearised) -> _Linearised:
+def _one_by_person(condition: Tensor, first: _Linearised, second: _Linearised) -> _Linearised:
     """Of each person the first or the second."""
 
     def choose(one: Tensor, other: Tensor) -> Tensor:

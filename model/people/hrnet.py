@@ -59,7 +59,7 @@ class HRNet(nn.Module):
         channels: tuple[int, ...] = (_LAYER1_CHANNELS,)
         for index, (name, stage) in enumerate(_STAGES_W48.items(), start=1):
             self.add_module(f"transition{index}", _transition(channels, stage.channels))
-            self.add_module(name, _stage(stage, multi_scale=name != "stage4"))
+            self.add_module(name, _stage_modules(stage, multi_scale=name != "stage4"))
             channels = stage.channels
         self.final_layer = nn.Conv2d(channels[0], NUM_KEYPOINTS, kernel_size=1)
 
@@ -202,7 +202,7 @@ def _enter(transition: nn.Module, branches: list[Tensor]) -> list[Tensor]:
     return [layer(source) for layer, source in zip(transition, sources, strict=True)]
 
 
-def _stage(stage: _Stage, *, multi_scale: bool) -> nn.Sequential:
+def _stage_modules(stage: _Stage, *, multi_scale: bool) -> nn.Sequential:
     """Modules of a stage; without `multi_scale` its last one gives the finest branch only."""
     outputs = [len(stage.channels)] * stage.num_modules
     if not multi_scale:

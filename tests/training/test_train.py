@@ -14,7 +14,6 @@ import pytest
 import torch
 
 from hierprob3d.configs.training import (
-    NO_LOSS,
     PAPER_STAGE_1,
     DataConfig,
     LossWeights,
@@ -32,6 +31,7 @@ from hierprob3d.training.people.rendered_set import load_rendered_set
 from hierprob3d.training.run.run_log import TRAINING, VALIDATION, read_log
 from hierprob3d.training.run.run_state import BestWeights, is_better
 from hierprob3d.training.train import render_missing, train
+from tests.training.loss_weights import NO_LOSS
 
 Losses = Callable[[Path], list[float]]
 PICTURES = PhaseConfig(epochs=1, stride=4)

@@ -13,10 +13,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from hierprob3d.configs.training import NO_LOSS, PhaseConfig, TrainConfig
+from hierprob3d.configs.training import PhaseConfig, TrainConfig
 from hierprob3d.model.files.weight_files import read_torch_checkpoint
 from hierprob3d.model.network.checkpoints import load_distribution_net
 from hierprob3d.training.train import train
+from tests.training.loss_weights import NO_LOSS
 
 Losses = Callable[[Path], list[float]]
 NearlyFullDisk = Callable[[int], AbstractContextManager[None]]

@@ -44,9 +44,9 @@ def markdown(records: Records) -> str:
         ("Best of N hypotheses", _best_of_rows(records)),
         ("Keypoints by visibility", _keypoint_rows(records)),
         (f"Truths inside the {_regions()} regions, %", _calibration_rows(records)),
-        ("The same, joint by joint", _joint_rows(records)),
+        ("The same, joint by joint", _rows_by_joint(records)),
     )
-    parts = [_legend(), *(f"### {title}\n\n{_table(rows)}" for title, rows in tables)]
+    parts = [_legend(), *(f"### {title}\n\n{_table_of_conditions(rows)}" for title, rows in tables)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -61,7 +61,7 @@ def number(value: float | None, digits: int = 1, factor: float = 1) -> str:
     return _NONE if value is None else f"{factor * value:.{digits}f}"
 
 
-def _table(rows: list[list[str]]) -> str:
+def _table_of_conditions(rows: list[list[str]]) -> str:
     return table(["", *(condition.name for condition in CONDITIONS)], rows)
 
 
@@ -121,7 +121,7 @@ def _calibration_rows(records: Records) -> list[list[str]]:
     return rows
 
 
-def _joint_rows(records: Records) -> list[list[str]]:
+def _rows_by_joint(records: Records) -> list[list[str]]:
     return [[name, *_shares(records, "pose_by_joint", name)] for name in BODY_JOINT_NAMES]
 
 

@@ -55,12 +55,12 @@ def contact_sheet(
     keypoints = body.coco_joints(true_vertices, true_joints)
     camera = fitted_camera(keypoints, pixels_to_normalised(people.joints2d, PROXY_SIZE))
     seen = ~people.outside
-    truths = _bodies(grounds, body, true_vertices, camera, people.joints2d, seen)
+    truths = _with_bodies(grounds, body, true_vertices, camera, people.joints2d, seen)
     output = net.eval().decode(net.features(proxy))
     vertices, joints = body(output.shape_mean, output.pose_mode, output.global_rotmat)
     crops = _crops(output.camera)
     answered = project_body(body.coco_joints(vertices, joints), output.camera, crops)
-    answers = _bodies(grounds, body, vertices, output.camera, answered, torch.ones_like(seen))
+    answers = _with_bodies(grounds, body, vertices, output.camera, answered, torch.ones_like(seen))
     rows = [np.concatenate(row, axis=1) for row in zip(inputs, truths, answers, strict=True)]
     return _sheet(rows)
 
@@ -84,7 +84,7 @@ def _input_pictures(proxy: Tensor, joints2d: Tensor, kept: Tensor) -> list[Pictu
     heat = functional.interpolate(proxy[:, 1:].amax(1, keepdim=True), (PROXY_SIZE, PROXY_SIZE))
     glow = (heat[:, 0, ..., None] * 160).byte().cpu().numpy()
     lit = [np.maximum(g, e) for g, e in zip(glow, _grey(proxy[:, :1]), strict=True)]
-    return _with_keypoints(lit, joints2d, kept)
+    return _marked(lit, joints2d, kept)
 
 
 def _grey(edges: Tensor) -> list[Picture]:
@@ -94,7 +94,7 @@ def _grey(edges: Tensor) -> list[Picture]:
     return list((strength[:, 0, ..., None].expand(-1, -1, -1, 3) * 255).byte().cpu().numpy())
 
 
-def _bodies(
+def _with_bodies(
     grounds: list[Picture],
     body: Body,
     vertices: Tensor,
@@ -113,10 +113,10 @@ def _bodies(
         if finite[i] else ground
         for i, ground in enumerate(grounds)
     ]  # fmt: skip
-    return _with_keypoints(drawn, joints2d, seen)
+    return _marked(drawn, joints2d, seen)
 
 
-def _with_keypoints(pictures: list[Picture], joints2d: Tensor, seen: Tensor) -> list[Picture]:
+def _marked(pictures: list[Picture], joints2d: Tensor, seen: Tensor) -> list[Picture]:
     people = torch.cat([joints2d, seen[..., None].to(joints2d.dtype)], dim=-1).cpu().numpy()
     return [draw_keypoints(p, k[None]) for p, k in zip(pictures, people, strict=True)]
 

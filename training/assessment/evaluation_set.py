@@ -57,7 +57,7 @@ def make_evaluation_set(folder: str | Path, num: int = NUM_PICTURES, seed: int =
     folder = Path(folder)
     description = {"pictures": num, "seed": seed, "layout": "SSP-3D", "body": "open, neutral"}
     if (folder / "labels.npz").exists():
-        _check_same(folder, description)
+        _check_same_set(folder, description)
         return folder
     for name in ("images", "silhouettes"):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -122,7 +122,7 @@ def _write_png(path: Path, image: np.ndarray) -> None:
         raise OSError(f"{path} cannot be written.")
 
 
-def _check_same(folder: Path, description: dict) -> None:
+def _check_same_set(folder: Path, description: dict) -> None:
     path = folder / "description.json"
     found = json.loads(path.read_text()) if path.exists() else None
     if found != description:

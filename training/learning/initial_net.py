@@ -36,7 +36,7 @@ def initial_net(config: TrainConfig, body_family: str) -> DistributionNet:
     net = DistributionNet(NetworkConfig.of(config))
     if config.initial_weights is not None:
         weights = load_distribution_net(config.initial_weights)
-        _check_fit(config, body_family, weights)
+        _check_suits_run(config, body_family, weights)
         _take_over(net, weights, lifts_first=config.phases[0].lift_only)
         if config.initial_lift is not None:
             _join_lift(net, config.initial_lift)
@@ -76,7 +76,7 @@ def _take_over(net: DistributionNet, weights: DistributionNet, lifts_first: bool
         _add_nothing(net)
 
 
-def _check_fit(config: TrainConfig, body_family: str, weights: DistributionNet) -> None:
+def _check_suits_run(config: TrainConfig, body_family: str, weights: DistributionNet) -> None:
     """Raises ValueError where weights do not fit a run."""
     theirs = weights.config
     pairs = {

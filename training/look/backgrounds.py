@@ -99,7 +99,7 @@ def _load_photographs(folder: Path, config: BackgroundConfig) -> list[Image]:
     order = np.random.default_rng(_SEED).permutation(len(paths))
     photographs: list[Image] = []
     allowed = config.gigabytes * 1e9
-    for photograph in _readable(paths[index] for index in order):
+    for photograph in _photographs(paths[index] for index in order):
         allowed -= BYTES_PER_PIXEL * photograph.shape[0] * photograph.shape[1]
         if allowed < 0 and photographs:
             _logger.info(
@@ -115,7 +115,7 @@ def _load_photographs(folder: Path, config: BackgroundConfig) -> list[Image]:
     return photographs
 
 
-def _readable(paths: Iterator[Path]) -> Iterator[Image]:
+def _photographs(paths: Iterator[Path]) -> Iterator[Image]:
     """(H, W, 3) RGB photographs at the size that is kept; files that are none are passed over."""
     for path in paths:
         image = cv2.imread(str(path), cv2.IMREAD_COLOR)

@@ -43,7 +43,7 @@ class Textures:
         self, path: str | Path, texture_map: TextureMap, device: torch.device | str = "cpu"
     ) -> None:
         self.path = Path(path)
-        arrays = _read(self.path)
+        arrays = _read_textures(self.path)
         size = arrays["grey"].shape[1:3]
         if texture_map.face_parts is not None and size != PAPER_SIZE:
             raise ValueError(
@@ -100,7 +100,7 @@ def bilinear(pictures: Tensor, picture: Tensor, place: Tensor) -> Tensor:
     return (top * (1 - down) + bottom * down) / 255
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
+def _read_textures(path: Path) -> dict[str, np.ndarray]:
     """Both arrays of a texture file, checked."""
     if not path.is_file():
         raise FileNotFoundError(f"no textures at {path}; pass an npz with data.textures=PATH")

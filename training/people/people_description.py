@@ -30,7 +30,7 @@ def describe(
         ValueError: the folder's pictures were made with other settings.
     """
     description = {
-        **_settings(data, poses, seed),
+        **_settings_of_look(data, poses, seed),
         "body_sha256": people.body.sha256,
         "textures": DRAWN if people.textures is None else people.textures.digest,
         "backgrounds": people.backgrounds.digest,
@@ -51,7 +51,7 @@ def check_described(folder: Path, data: DataConfig, poses: PoseChoice, seed: int
         ValueError: its pictures were made with other settings.
     """
     body, _ = body_with_parts(data)
-    expected = {**_settings(data, poses, seed), "body_sha256": body.sha256}
+    expected = {**_settings_of_look(data, poses, seed), "body_sha256": body.sha256}
     found = _description(folder)
     for name in ("textures", "backgrounds"):
         expected[name] = getattr(data, name) is None
@@ -59,7 +59,7 @@ def check_described(folder: Path, data: DataConfig, poses: PoseChoice, seed: int
     _check_same(folder, expected, found)
 
 
-def _settings(data: DataConfig, poses: PoseChoice, seed: int) -> dict[str, Any]:
+def _settings_of_look(data: DataConfig, poses: PoseChoice, seed: int) -> dict[str, Any]:
     """What decides how pictures look, but for the files of bodies, textures and backgrounds."""
     return {
         "poses_sha256": sha256_of(poses.path),

@@ -109,7 +109,7 @@ class SyntheticPeople:
         for mask in (missing.halves, covered):
             hidden |= at_keypoints(mask, keypoints)
         return SyntheticBatch(
-            rgb=_photograph(draws, rgb, config) * frame[:, None],
+            rgb=_through_camera(draws, rgb, config) * frame[:, None],
             joints2d=keypoints[..., :2],
             outside=outside,
             hidden=hidden & ~outside,
@@ -151,7 +151,7 @@ class SyntheticPeople:
         return rgb.permute(0, 3, 1, 2).contiguous()
 
 
-def _photograph(draws: Draws, rgb: Tensor, config: SynthesisConfig) -> Tensor:
+def _through_camera(draws: Draws, rgb: Tensor, config: SynthesisConfig) -> Tensor:
     """Blur, channel gains and noise of a camera on (B, 3, H, W) pictures."""
     num = len(rgb)
     centre, side = blur_taps(draws.uniform(0, config.max_blur, num, 1, 1, 1))

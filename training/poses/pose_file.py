@@ -36,7 +36,7 @@ def load_poses(
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no pose file at {path}; pass one with data.train_poses=PATH")
-    arrays = _read(path)
+    arrays = _read_poses(path)
     poses = arrays["poses"].reshape(-1, NUM_JOINTS, 3).astype(np.float64)
     clips = arrays.get("clip", np.arange(len(poses))).astype(np.int64)
     keep = np.isfinite(poses).all(axis=(1, 2))
@@ -83,7 +83,7 @@ def camera_to_upright(pelvis: NDArray[np.float64]) -> NDArray[np.float64]:
     return (Rotation.from_rotvec(pelvis) * _HALF_TURN_X).as_rotvec()
 
 
-def _read(path: Path) -> dict[str, NDArray[Any]]:
+def _read_poses(path: Path) -> dict[str, NDArray[Any]]:
     """The arrays in use, checked to be of one length."""
     arrays = read_arrays(path, _ARRAYS)
     poses = arrays.get("poses")

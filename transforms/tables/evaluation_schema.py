@@ -12,7 +12,7 @@ from hierprob3d.configs.evaluation import (
 )
 from hierprob3d.model.body.skeleton import NUM_BETAS, NUM_BODY_JOINTS, NUM_KEYPOINTS
 
-from .schema import SCHEMA_VERSION, STATUS_FAILED, STATUS_OK, Column
+from .schema import SCHEMA_VERSION, STATUS_FAILED, STATUS_OK, Column, floats
 
 NUM_EVAL_JOINTS = 14
 
@@ -29,40 +29,36 @@ _ROW = (
 )
 
 
-def _floats(count: int) -> pa.DataType:
-    return pa.list_(pa.float32(), count)
-
-
 _BODY_JOINTS = "23 body joints"
 _JOINTS = (
-    Column("joint_errors_m", _floats(NUM_EVAL_JOINTS), "distance of each joint, not aligned", "m"),
-    Column("joint_errors_pa_m", _floats(NUM_EVAL_JOINTS), "each joint's distance, Procrustes", "m"),
+    Column("joint_errors_m", floats(NUM_EVAL_JOINTS), "distance of each joint, not aligned", "m"),
+    Column("joint_errors_pa_m", floats(NUM_EVAL_JOINTS), "each joint's distance, Procrustes", "m"),
 )
 _ALWAYS = (
     Column(
         "sample_consistency_px", pa.float32(),
         "mean 2D distance of the draws to the confident given keypoints; null where none is", "px",
     ),
-    Column("keypoint_spread_m", _floats(NUM_KEYPOINTS),
+    Column("keypoint_spread_m", floats(NUM_KEYPOINTS),
            "mean distance of each COCO joint's draws to their mean", "m", "17 keypoints"),
     Column("keypoint_visible", pa.list_(pa.bool_(), NUM_KEYPOINTS),
            "whether the given keypoint is confident", "", "17 keypoints"),
-    Column("pose_nll", _floats(NUM_BODY_JOINTS), "-log density of the true rotations against the "
+    Column("pose_nll", floats(NUM_BODY_JOINTS), "-log density of the true rotations against the "
            "uniform distribution on rotations", "nat", _BODY_JOINTS),
-    Column("pose_error_deg", _floats(NUM_BODY_JOINTS), "turn between mode and truth", "deg",
+    Column("pose_error_deg", floats(NUM_BODY_JOINTS), "turn between mode and truth", "deg",
            _BODY_JOINTS),
     Column("pose_rank", pa.list_(pa.int32(), NUM_BODY_JOINTS),
            "number of draws that are likelier than the truth", "", _BODY_JOINTS),
-    Column("shape_nll", _floats(NUM_BETAS), "-log density of the true betas; those of 3DPW and "
+    Column("shape_nll", floats(NUM_BETAS), "-log density of the true betas; those of 3DPW and "
            "SSP-3D belong to a gendered body, the prediction to the neutral one", "nat"),
-    Column("shape_central_probability", _floats(NUM_BETAS),
+    Column("shape_central_probability", floats(NUM_BETAS),
            "mass of the central interval that reaches the true beta", "1"),
-    Column("pose_mode", _floats(NUM_BODY_JOINTS * 9), "predicted mode", "1",
+    Column("pose_mode", floats(NUM_BODY_JOINTS * 9), "predicted mode", "1",
            "23 body joints x 3 x 3, row-major"),
-    Column("global_rotmat", _floats(9), "predicted rotation of the pelvis", "1",
+    Column("global_rotmat", floats(9), "predicted rotation of the pelvis", "1",
            "3 x 3, row-major"),
-    Column("shape_mean", _floats(NUM_BETAS), "predicted mean shape", "1"),
-    Column("camera", _floats(3), "predicted weak-perspective camera", "1, m, m", "s, tx, ty"),
+    Column("shape_mean", floats(NUM_BETAS), "predicted mean shape", "1"),
+    Column("camera", floats(3), "predicted weak-perspective camera", "1, m, m", "s, tx, ty"),
 )  # fmt: skip
 
 _PIXELS = pa.list_(pa.int64(), 4)

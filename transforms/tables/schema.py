@@ -79,8 +79,9 @@ class PeopleLayout:
     """Whether bodies are moved onto the keypoints."""
 
 
-def _floats(count: int) -> pa.DataType:
-    return pa.list_(pa.float32(), count)
+def floats(count: int, kind: pa.DataType | None = None) -> pa.DataType:
+    """Lists of a fixed length, of float32 unless said otherwise."""
+    return pa.list_(kind or pa.float32(), count)
 
 
 _ITEM = (
@@ -93,68 +94,68 @@ _RUN = Column("run_id", pa.string(), "the run that wrote the row, runs/<run_id>.
 
 _PERSON = (
     Column("person_index", pa.int32(), "person of the picture from 0, best box first"),
-    Column("bbox", _floats(4), "box of the person", "px", "x0 y0 x1 y1"),
+    Column("bbox", floats(4), "box of the person", "px", "x0 y0 x1 y1"),
     Column("bbox_score", pa.float32(), "confidence of the person detector, 0 to 1"),
     Column(
-        "keypoints", _floats(NUM_KEYPOINTS * 3), "COCO keypoints found in the full picture",
+        "keypoints", floats(NUM_KEYPOINTS * 3), "COCO keypoints found in the full picture",
         "px, px, confidence", "17 keypoints x (x, y, confidence)",
     ),
     Column(
-        "crop", _floats(3), "square of the picture that the network saw", "px",
+        "crop", floats(3), "square of the picture that the network saw", "px",
         "centre x, centre y, side",
     ),
 )  # fmt: skip
 
 _DISTRIBUTION = (
     Column(
-        "pose_F", _floats(NUM_BODY_JOINTS * 9),
+        "pose_F", floats(NUM_BODY_JOINTS * 9),
         "matrix-Fisher parameter of each body joint's rotation relative to its parent", "1",
         "23 body joints x 3 x 3, row-major",
     ),
     Column(
-        "pose_mode", _floats(NUM_BODY_JOINTS * 9), "most probable rotations: the mode of pose_F",
+        "pose_mode", floats(NUM_BODY_JOINTS * 9), "most probable rotations: the mode of pose_F",
         "1", "23 body joints x 3 x 3, row-major",
     ),
-    Column("shape_mean", _floats(NUM_BETAS), "mean of the shape coefficients", "1", "10 betas"),
+    Column("shape_mean", floats(NUM_BETAS), "mean of the shape coefficients", "1", "10 betas"),
     Column(
-        "shape_std", _floats(NUM_BETAS), "standard deviation of the shape coefficients", "1",
+        "shape_std", floats(NUM_BETAS), "standard deviation of the shape coefficients", "1",
         "10 betas",
     ),
     Column(
-        "global_rotmat", _floats(9),
+        "global_rotmat", floats(9),
         "rotation of the pelvis; the body model's output is turned by pi about x after it to "
         "reach the camera frame", "1", "3 x 3, row-major",
     ),
     Column(
-        "camera", _floats(3),
+        "camera", floats(3),
         "weak perspective of the crop: pixel of the crop = side / 2 * (1 + s * (xy + t)), "
         "xy in the camera frame", "1, m, m", "s, tx, ty",
     ),
     Column(
-        "pose_spread_deg", _floats(NUM_BODY_JOINTS),
+        "pose_spread_deg", floats(NUM_BODY_JOINTS),
         "angular spread: arc cosine of the mean cosine of the turn away from the mode, closed "
         "form; 120 = no information", "deg", "23 body joints",
     ),
 )  # fmt: skip
 
 _GLOBAL_F = Column(
-    "global_F", _floats(9),
+    "global_F", floats(9),
     "matrix-Fisher parameter of the pelvis' rotation, whose mode is global_rotmat; only of weights "
     "that give it", "1", "3 x 3, row-major",
 )  # fmt: skip
 
 _BODY = (
     Column(
-        "joints3d", _floats(NUM_JOINTS * 3), "SMPL joints of the mode, from the pelvis", "m",
+        "joints3d", floats(NUM_JOINTS * 3), "SMPL joints of the mode, from the pelvis", "m",
         f"24 joints x (x, y, z); camera frame: {CAMERA_AXES}",
     ),
     Column(
-        "pelvis", _floats(3),
+        "pelvis", floats(3),
         "the pelvis in the camera frame: what was taken off joints3d, to be added before "
         "projecting with `camera`", "m", f"x, y, z; {CAMERA_AXES}",
     ),
     Column(
-        "joints2d", _floats(NUM_KEYPOINTS * 2),
+        "joints2d", floats(NUM_KEYPOINTS * 2),
         "COCO joints of the mode projected into the full picture", "px", "17 keypoints x (x, y)",
     ),
     Column(
@@ -191,15 +192,15 @@ def refined_name(column: str) -> str:
 def _refined_columns() -> tuple[Column, ...]:
     parameters = (
         Column(
-            "pose", _floats(NUM_BODY_JOINTS * 9),
+            "pose", floats(NUM_BODY_JOINTS * 9),
             "rotations of the refined body: the most probable one given both the distribution and "
             "the keypoints above the visibility threshold", "1",
             "23 body joints x 3 x 3, row-major",
         ),
-        Column("betas", _floats(NUM_BETAS), "its shape coefficients", "1", "10 betas"),
-        Column("global_rotmat", _floats(9), "its rotation of the pelvis", "1",
+        Column("betas", floats(NUM_BETAS), "its shape coefficients", "1", "10 betas"),
+        Column("global_rotmat", floats(9), "its rotation of the pelvis", "1",
                "3 x 3, row-major"),
-        Column("camera", _floats(3), "its weak perspective of the crop", "1, m, m", "s, tx, ty"),
+        Column("camera", floats(3), "its weak perspective of the crop", "1, m, m", "s, tx, ty"),
     )  # fmt: skip
     of_body = (
         replace(column, meaning=f"as {column.name}, of the refined body") for column in _BODY
@@ -208,7 +209,7 @@ def _refined_columns() -> tuple[Column, ...]:
 
 
 JOINT_SPREAD = Column(
-    "joint_spread_m", _floats(NUM_JOINTS),
+    "joint_spread_m", floats(NUM_JOINTS),
     "mean distance of each joint's samples to their mean, the joints taken from the pelvis as "
     "joints3d", "m", "24 joints",
 )  # fmt: skip
@@ -216,7 +217,7 @@ JOINT_SPREAD = Column(
 
 def _spread_column(num_vertices: int) -> Column:
     return Column(
-        "vertex_spread_m", _floats(num_vertices),
+        "vertex_spread_m", floats(num_vertices),
         "mean distance of each vertex's samples to their mean", "m", f"{num_vertices} vertices",
     )  # fmt: skip
 
@@ -225,21 +226,21 @@ def _sample_columns(num_samples: int) -> tuple[Column, ...]:
     order = "best 2D fit first"
     return (
         Column(
-            "samples_pose", _floats(num_samples * NUM_BODY_JOINTS * 9),
+            "samples_pose", floats(num_samples * NUM_BODY_JOINTS * 9),
             f"drawn rotations, {order}", "1",
             f"{num_samples} samples x 23 body joints x 3 x 3, row-major",
         ),
         Column(
-            "samples_betas", _floats(num_samples * NUM_BETAS),
+            "samples_betas", floats(num_samples * NUM_BETAS),
             f"drawn shape coefficients, {order}", "1", f"{num_samples} samples x 10",
         ),
         Column(
-            "samples_joints3d", _floats(num_samples * NUM_JOINTS * 3),
+            "samples_joints3d", floats(num_samples * NUM_JOINTS * 3),
             f"SMPL joints of the samples from the pelvis, {order}", "m",
             f"{num_samples} samples x 24 joints x (x, y, z); camera frame: {CAMERA_AXES}",
         ),
         Column(
-            "samples_fit_px", _floats(num_samples),
+            "samples_fit_px", floats(num_samples),
             "largest 2D distance of each sample to a visible keypoint; NaN where none is", "px",
             f"{num_samples} samples, ascending",
         ),
@@ -248,7 +249,7 @@ def _sample_columns(num_samples: int) -> tuple[Column, ...]:
 
 def _sample_rotation_column(num_samples: int) -> Column:
     return Column(
-        "samples_global_rotmat", _floats(num_samples * 9),
+        "samples_global_rotmat", floats(num_samples * 9),
         "drawn rotations of the pelvis, best 2D fit first; only beside global_F", "1",
         f"{num_samples} samples x 3 x 3, row-major",
     )  # fmt: skip
@@ -256,7 +257,7 @@ def _sample_rotation_column(num_samples: int) -> Column:
 
 def _vertex_columns(num_vertices: int, refined: bool) -> tuple[Column, ...]:
     mode = Column(
-        "vertices", _floats(num_vertices * 3), "mesh of the mode, from the pelvis as joints3d",
+        "vertices", floats(num_vertices * 3), "mesh of the mode, from the pelvis as joints3d",
         "m", f"{num_vertices} vertices x (x, y, z); camera frame: {CAMERA_AXES}",
     )  # fmt: skip
     if not refined:

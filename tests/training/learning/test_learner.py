@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 import torch
 
-from hierprob3d.configs.training import NO_LOSS, PAPER_STAGE_1, LossWeights, TrainConfig
+from hierprob3d.configs.training import PAPER_STAGE_1, LossWeights, TrainConfig
 from hierprob3d.model.body.mesh_body import load_body
 from hierprob3d.training.learning.learner import Learner
 from hierprob3d.training.learning.losses import LossTerms
 from hierprob3d.training.learning.schedule import Schedule, Step
 from hierprob3d.training.people.rendered_set import load_rendered_set
 from hierprob3d.training.run.distributed import Ranks
+from tests.training.loss_weights import NO_LOSS
 
 CPU = torch.device("cpu")
 
