@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -121,7 +122,7 @@ class FlakyFileSystem(AbstractFileSystem):
 
     def _put(self, path: str, value: bytes, mode: str) -> None:
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        temporary = f"{path}.{os.getpid()}-{self._calls['pipe_file']}.put"
+        temporary = f"{path}.{secrets.token_hex(8)}.put"
         Path(temporary).write_bytes(value)
         if mode == "create":
             try:

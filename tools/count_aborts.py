@@ -58,7 +58,7 @@ def count_ends(command: list[str], num_runs: int, at_once: int) -> Counter[int]:
             codes[code] += 1
             if code:
                 print(f"run {done}: {_meaning(code)}: {errors.strip()[-300:]}", flush=True)
-            if done % 50 == 0:
+            if done % 25 == 0:
                 print(f"{done} runs, {done - codes[0]} did not end well", flush=True)
     return codes
 
