@@ -17,8 +17,10 @@ from typing import Any
 from hierprob3d.configs.checks import nearest
 
 from .options import add_options, config_from, is_given, usage
+from .output_streams import unbroken_output
 from .usage import (
     EXIT_DONE,
+    EXIT_FAILURES,
     EXIT_USAGE,
     OneLineParser,
     UsageError,
@@ -93,8 +95,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit code of the command in `argv`: 0 done, 1 too many failures, 2 bad usage.
 
     Errors of the user (`UsageError`, other `ValueError`s, missing or unwritable files) end as one
-    line on stderr; anything else is a defect and keeps its traceback.
+    line on stderr, and so do disks that are full and stores that do not answer, with code 1;
+    anything else is a defect and keeps its traceback.
     """
+    with unbroken_output():
+        return _exit_code(argv)
+
+
+def _exit_code(argv: Sequence[str] | None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help"):
         print(_overview())
@@ -108,8 +116,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as leaving:  # argparse after --help
         return leaving.code if isinstance(leaving.code, int) else EXIT_USAGE
     except (ValueError, OSError) as error:
+        from hierprob3d.transforms.store.outages import is_outage  # not for those that succeed
+
         print(f"{PROGRAM} {name}: error: {_one_line(error)}", file=sys.stderr)
-        return EXIT_USAGE
+        return EXIT_FAILURES if is_outage(error) else EXIT_USAGE
     except KeyboardInterrupt:
         print(f"{PROGRAM} {name}: stopped; the same command goes on from here.", file=sys.stderr)
         return 130

@@ -15,6 +15,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from hierprob3d.module_path import python_command
+from hierprob3d.transforms.store.outages import is_outage
 
 from .lost_worker import LOG_PREFIX, LOG_SUFFIX
 from .worker_plan import MODE, WorkerPlan
@@ -31,8 +32,8 @@ class RunStopped(RuntimeError):
 def attempt(run_pipeline: Callable[[], None], num_threads: int) -> BaseException | None:
     """Runs a pipeline to its end; what stopped it, None if nothing did.
 
-    Not raised, because what was published until then is to be counted first. The traceback is
-    printed: no item fails a pipeline, so this is a full disk or a defect.
+    Not raised, because what was published until then is to be counted first. No item fails a
+    pipeline: so what is no full disk and no lost connection is a defect, and its traceback printed.
 
     Args:
         run_pipeline: Builds the pipeline and waits for its end.
@@ -46,7 +47,8 @@ def attempt(run_pipeline: Callable[[], None], num_threads: int) -> BaseException
     except KeyboardInterrupt as interruption:
         return interruption if watch.loss is None else RunStopped(str(watch.loss))
     except Exception as error:
-        traceback.print_exc()
+        if not is_outage(error):
+            traceback.print_exc()
         lines = str(error).strip().splitlines() or [type(error).__name__]
         return RunStopped(lines[-1])
     return None
