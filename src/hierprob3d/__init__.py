@@ -11,7 +11,14 @@ from hierprob3d import moved
 TYPE_CHECKING = False  # as typing's, which this module does not spend milliseconds on
 if TYPE_CHECKING:
     from hierprob3d.configs.evaluation import EvaluateConfig
-    from hierprob3d.configs.prediction import ModelsConfig, PredictConfig
+    from hierprob3d.configs.prediction import (
+        ModelsConfig,
+        PredictConfig,
+        RefinementConfig,
+        RunConfig,
+        SamplingConfig,
+        SourceConfig,
+    )
     from hierprob3d.configs.preprocessing import PreprocessConfig
     from hierprob3d.model.body.mesh_body import Body, load_body
     from hierprob3d.model.estimate.reconstruction import rebuild_mode, rebuild_samples
@@ -29,9 +36,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Annotator", "Body", "EvaluateConfig", "MatrixFisher", "ModelsConfig", "PredictConfig",
-    "PreprocessConfig", "__version__", "evaluate", "load_body", "load_distribution_net",
-    "load_models", "predict", "preprocess", "read_run", "rebuild_mode", "rebuild_samples",
-    "refine_bodies",
+    "PreprocessConfig", "RefinementConfig", "RunConfig", "SamplingConfig", "SourceConfig",
+    "__version__", "evaluate", "load_body", "load_distribution_net", "load_models", "predict",
+    "preprocess", "read_run", "rebuild_mode", "rebuild_samples", "refine_bodies",
 ]  # fmt: skip
 
 _HOMES = {
@@ -42,6 +49,10 @@ _HOMES = {
     "ModelsConfig": "configs.prediction",
     "PredictConfig": "configs.prediction",
     "PreprocessConfig": "configs.preprocessing",
+    "RefinementConfig": "configs.prediction",
+    "RunConfig": "configs.prediction",
+    "SamplingConfig": "configs.prediction",
+    "SourceConfig": "configs.prediction",
     "evaluate": "pipelines.evaluate",
     "load_body": "model.body.mesh_body",
     "load_distribution_net": "model.network.checkpoints",
