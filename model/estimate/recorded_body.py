@@ -31,7 +31,11 @@ def find_body(metadata: Mapping[str, str], paths: Iterable[str]) -> Body:
     gender = metadata.get("body_gender", "neutral")
     tried = []
     for path in paths:
-        body = _load(path, gender)
+        try:
+            body = _load(path, gender)
+        except ValueError as error:  # of another gender, or no body model
+            tried.append(str(error).rstrip("."))
+            continue
         if body.sha256 == wanted:
             return body
         tried.append(f"{path} is of family '{body.family}', SHA-256 {body.sha256[:12]}...")

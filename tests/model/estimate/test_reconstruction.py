@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,17 @@ import torch
 
 from hierprob3d.model.body.mesh_body import Body, load_body
 from hierprob3d.model.estimate.reconstruction import (
+    PersonRow,
     camera_translation,
     draw_samples,
+    joints_of_samples,
     parameters_of_rows,
+    pose_samples,
     rebuild_mode,
     rebuild_samples,
     streams_of_rows,
+    with_paper_rule,
+    with_refined_body,
 )
 from hierprob3d.model.picture.cameras import (
     half_turn_x,
@@ -184,3 +190,67 @@ def test_a_person_right_of_and_above_the_middle_stands_at_positive_x_and_y() -> 
         torch.tensor([[640.0, 480.0]]), torch.tensor([800.0]),
     )  # fmt: skip
     torch.testing.assert_close(translation, torch.tensor([[1.8, 1.4, -8.0]]))
+
+
+def with_metadata(row: dict[str, Any], body: Body, **changes: str) -> PersonRow:
+    """The row as `read_run` hands it out."""
+    metadata = {
+        "body_sha256": body.sha256, "body_gender": "neutral", "body_family": "openbody",
+        "body_model": "open", "num_samples": "3", "paper_rule": "false",
+    }  # fmt: skip
+    return PersonRow(row, metadata | changes)
+
+
+def test_a_row_with_metadata_is_enough(body: Body) -> None:
+    row = with_metadata(make_row(1), body)
+    vertices, joints = rebuild_samples(row)
+    assert vertices.shape == (3, body.num_vertices, 3) and joints.shape == (3, 24, 3)
+    expected = rebuild_samples([make_row(1)], body, 3)
+    assert torch.equal(vertices, expected[0][0]) and torch.equal(joints, expected[1][0])
+    several = rebuild_samples([row, with_metadata(make_row(2), body)])[0]
+    torch.testing.assert_close(several[0], vertices, atol=1e-5, rtol=0)
+    mode, _ = rebuild_mode(row)
+    assert torch.equal(mode, rebuild_mode([make_row(1)], body)[0][0])
+    refined = {f"refined_{name}": row[name] for name in ("global_rotmat", "camera")}
+    refined |= {"refined_pose": row["pose_mode"], "refined_betas": 10 * [0.0]}
+    straight = rebuild_mode(with_refined_body(PersonRow(row | refined, row.metadata)))[0]
+    assert 1e-3 < (straight - mode).abs().max() < 0.5
+
+
+def test_samples_by_the_papers_rule_share_shape_and_global_rotation(body: Body) -> None:
+    row = with_metadata(with_global_F(make_row(1)), body, paper_rule="true")
+    vertices, joints = rebuild_samples(row)
+    people = parameters_of_rows([row])
+    pose = draw_samples(people, streams_of_rows([row]), 3).pose
+    expected = body.pose(body.shape(people.shape_mean), pose, people.global_rotmat)
+    torch.testing.assert_close(vertices, expected[0][0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(joints, expected[1][0], atol=1e-5, rtol=0)
+    free, _ = rebuild_samples(with_metadata(with_global_F(make_row(1)), body))
+    assert (free - vertices).abs().max() > 0.05
+
+
+def test_rows_that_do_not_say_enough_are_told_so(body: Body) -> None:
+    with pytest.raises(ValueError, match=r"do not say their body_sha256: take .*read_run"):
+        rebuild_mode(make_row(1))
+    with pytest.raises(ValueError, match="do not say their num_samples"):
+        rebuild_samples(make_row(1), body)
+    rows = [with_metadata(make_row(1), body), with_metadata(make_row(2), body, num_samples="4")]
+    with pytest.raises(ValueError, match="files with different num_samples"):
+        rebuild_samples(rows)
+    gone = with_metadata(make_row(1), body, body_sha256="f00", body_family="smpl",
+                         body_model="/gone/SMPL_NEUTRAL.pkl")  # fmt: skip
+    with pytest.raises(ValueError, match=r"neutral body model of family 'smpl'.*body=load_body"):
+        rebuild_mode(gone)
+
+
+def test_joints_alone_are_those_of_the_meshes(body: Body) -> None:
+    people = parameters_of_rows([with_global_F(make_row(1)), with_global_F(make_row(2))])
+    samples = draw_samples(people, streams_of_rows([make_row(1), make_row(2)]), 3)
+    for some in (samples, with_paper_rule(samples, people)):
+        expected = pose_samples(some, body)[1]
+        torch.testing.assert_close(joints_of_samples(some, body), expected, atol=1e-6, rtol=0)
+
+
+def test_rows_keep_their_metadata_through_a_worker(body: Body) -> None:
+    row = pickle.loads(pickle.dumps(with_metadata(make_row(1), body)))
+    assert row.metadata["num_samples"] == "3" and row["person_index"] == 1
