@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import cv2
@@ -130,6 +131,38 @@ def test_missing_and_broken_inputs_become_error_rows(
     labels = np.load(output / "3dpw_test.npz")
     assert statuses.count("ok") == len(labels["wh"]) < 8
     assert statuses.count("failed") == len(errors)
+
+
+def test_a_refused_sequence_counts_by_its_frames_and_the_good_ones_are_done(
+    pw3d: Path, golden_smpl: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sequences = pw3d / "sequenceFiles" / "test"
+    good = load_pickle(sequences / f"{NAME}.pkl")
+    bad = {
+        "climbing": {"sequence": "../../elsewhere"},
+        "copy": {},  # of the same name as the good one
+        "none": {"poses": None},
+        "ragged": {"poses": [[[1.0, 2.0], [3.0]]] * 2},
+    }
+    for name, change in bad.items():
+        (sequences / f"z_{name}.pkl").write_bytes(pickle.dumps(good | change, 2))
+    (sequences / "z_number.pkl").write_bytes(pickle.dumps(5, 2))
+    longer = good | {"sequence": "longer", "cam_poses": np.concatenate([good["cam_poses"]] * 2)}
+    (sequences / "longer.pkl").write_bytes(pickle.dumps(longer, 2))
+    shutil.copytree(pw3d / "imageFiles" / NAME, pw3d / "imageFiles" / "longer")
+    shutil.copytree(pw3d / "imageFiles" / NAME, tmp_path / "elsewhere")
+    output = tmp_path / "deep" / "out"
+    assert main(command(pw3d, golden_smpl, output)) == 1  # more than half failed
+    labels = np.load(output / "3dpw_test.npz")
+    assert len(labels["wh"]) == 16 and not (tmp_path / "deep" / "elsewhere").exists()
+    assert len(list((output / "cropped_frames").iterdir())) == 16
+    failed = Counter(row["uri"].rsplit("/", 1)[-1] for row in rows(output / "errors"))
+    assert failed == {f"z_{name}.pkl": 8 for name in bad} | {"z_number.pkl": 1}
+    frames = rows(output / "frames")
+    assert Counter(row["status"] for row in frames) == {"ok": 16, "failed": 33}
+    assert len({row["item_id"] for row in frames}) == 49
+    assert sum("the first 5 frames" in (row["warning"] or "") for row in frames) == 8
+    assert "longer.pkl: the first 5 frames are used" in caplog.text
 
 
 def test_a_person_of_unknown_gender_never_gets_another_ones_body(

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from hierprob3d.configs.preprocessing import PreprocessConfig
+from hierprob3d.model.files.inner_paths import same_file_key
 from hierprob3d.transforms.inputs.items import Item
 from hierprob3d.transforms.inputs.uris import absolute, filesystem
 
 from .labels import row_id
-from .pw3d_sequences import crop_name, picture_name, read_sequence
+from .pw3d_sequences import BadSequence, Pw3dSequence, crop_name, picture_name, read_sequence
+
+_MAX_REFUSED_FRAMES = 20_000
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -23,8 +29,10 @@ class PreprocessShard:
     uri: str
     """Sequence file."""
     person: int | None
-    """None: the sequence could not be read when the run began."""
+    """None: the sequence cannot be used."""
     items: tuple[Item, ...]
+    refusal: str = ""
+    """Why the sequence cannot be used, where it cannot."""
 
     @property
     def name(self) -> str:
@@ -52,35 +60,63 @@ def plan_shards(
     """(shards of the frames that are not done, number of frames that are)."""
     shards: list[PreprocessShard] = []
     num_done, room = 0, config.limit
+    names: dict[str, str] = {}
     for uri in uris:
-        for person, items in _people(uri, config.split):
+        for person, items, refusal in _people(uri, config.split, names):
             new = [item for item in items if item.item_id not in done]
             num_done += len(items) - len(new)
             new = new[:room]
             room = None if room is None else room - len(new)
             for start in range(0, len(new), config.shard_size):
                 members = tuple(new[start : start + config.shard_size])
-                shards.append(PreprocessShard(len(shards), uri, person, members))
+                shards.append(PreprocessShard(len(shards), uri, person, members, refusal))
     return shards, num_done
 
 
-def _people(uri: str, split: str) -> Iterator[tuple[int | None, list[Item]]]:
-    """Each person of a sequence file with the valid frames; one item if it cannot be read."""
+def _people(
+    uri: str, split: str, names: dict[str, str]
+) -> Iterator[tuple[int | None, list[Item], str]]:
+    """Each person of a sequence file with the valid frames, and why it is refused, if it is.
+
+    A refused sequence counts as failed by its frames, as far as they are known.
+
+    Args:
+        uri: sequence file.
+        split: part of 3DPW.
+        names: of earlier sequences, with their files; the sequence is added.
+    """
     file = uri.rsplit("/", 1)[-1]
     try:
         sequence = read_sequence(uri)
-    except (ValueError, OSError):
-        yield None, [Item(row_id("3dpw", split, file), f"sequenceFiles/{split}/{file}")]
+        _note_name(sequence, file, names)
+    except (ValueError, OSError) as error:
+        num_frames = min(getattr(error, "num_frames", None) or 1, _MAX_REFUSED_FRAMES)
+        numbers = [None] if num_frames == 1 else range(num_frames)
+        yield None, [_refused_item(split, file, number) for number in numbers], str(error)
         return
+    if sequence.warning:
+        _logger.warning("%s: %s", file, sequence.warning)
     for person, track in enumerate(sequence.people):
-        yield (
-            person,
-            [
-                Item(
-                    row_id("3dpw", split, crop_name(sequence.name, frame, person)),
-                    f"imageFiles/{sequence.name}/{picture_name(frame)}",
-                    frame,
-                )
-                for frame in np.flatnonzero(track.valid).tolist()
-            ],
+        frames = np.flatnonzero(track.valid).tolist()
+        yield person, [_item(split, sequence.name, frame, person) for frame in frames], ""
+
+
+def _item(split: str, sequence: str, frame: int, person: int) -> Item:
+    item_id = row_id("3dpw", split, crop_name(sequence, frame, person))
+    return Item(item_id, f"imageFiles/{sequence}/{picture_name(frame)}", frame)
+
+
+def _refused_item(split: str, file: str, number: int | None) -> Item:
+    """Stands for a frame of a refused sequence, or for the whole if its frames are unknown."""
+    name = file if number is None else f"{file}#{number}"
+    return Item(row_id("3dpw", split, name), f"sequenceFiles/{split}/{file}", number)
+
+
+def _note_name(sequence: Pw3dSequence, file: str, names: dict[str, str]) -> None:
+    """BadSequence if an earlier sequence's crops would have the same names."""
+    earlier = names.setdefault(same_file_key(sequence.name), file)
+    if earlier != file:
+        raise BadSequence(
+            f"{file}: the sequence is called {sequence.name!r}, as that of {earlier}",
+            num_frames=int(sum(track.valid.sum() for track in sequence.people)),
         )

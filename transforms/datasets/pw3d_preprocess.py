@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from hierprob3d.configs.preprocessing import PreprocessConfig
 from hierprob3d.model.body.mesh_body import Body, load_body
+from hierprob3d.model.files.inner_paths import path_below
 from hierprob3d.model.network.device import resolve_device
 from hierprob3d.model.people.keypoint_estimators import KeypointEstimator
 from hierprob3d.model.people.person_detectors import whole_picture
@@ -39,6 +40,7 @@ from .pw3d_plan import PreprocessShard
 from .pw3d_schema import label_schema
 from .pw3d_sequences import (
     CROP_SIZE,
+    BadSequence,
     Pw3dSequence,
     body_gender,
     crop_name,
@@ -128,11 +130,9 @@ def preprocess_shard(
         config: where pictures and body models lie.
         estimator: finds the keypoints of each crop; None for labels without.
     """
-    [sequence] = call_each(_sequence, [shard.uri])
-    if not isinstance(sequence, Exception) and shard.person is None:  # its frames are unknown
-        sequence = ValueError(
-            "the sequence was unreadable when the run began; --retry-failed reads it"
-        )
+    sequence: Pw3dSequence | Exception = BadSequence(shard.refusal)
+    if shard.person is not None:
+        [sequence] = call_each(_sequence, [shard.uri])
     if isinstance(sequence, Exception):
         return [], [Failure(item, shard.person, _SEQUENCE, sequence) for item in shard.items]
     return _finish_frames(sequence, shard, config, estimator)
@@ -212,6 +212,7 @@ def _labels(
                 "camera_rotation": sequence.extrinsics[frame, :3, :3].reshape(-1),
                 "camera_translation": sequence.extrinsics[frame, :3, 3],
                 "camera_intrinsics": sequence.intrinsics.reshape(-1),
+                "warning": sequence.warning,
             },
         )
         for place, (item, frame) in enumerate(zip(items, frames, strict=True))
@@ -220,7 +221,8 @@ def _labels(
 
 def _with_crop(item: Item, labels: Labels, config: PreprocessConfig) -> FinishedFrame:
     """The frame with its crop, cut out of its picture."""
-    image = read_picture(f"{absolute(config.data).rstrip('/')}/{item.uri}", MAX_MEGAPIXELS).image
+    path = path_below(absolute(config.data).rstrip("/"), item.uri)
+    image = read_picture(path, MAX_MEGAPIXELS).image
     crop = crop_person(image, labels["center"], labels["wh"])
     return FinishedFrame(item, labels, crop, image.shape[:2])
 
@@ -241,6 +243,7 @@ def _frames_table(
     frames: Sequence[FinishedFrame], failures: Sequence[Failure], run_id: str, seconds: float
 ) -> pa.Table:
     sizes: dict[str, tuple[int | None, int | None]] = {f.item.item_id: f.size for f in frames}
+    warnings = {frame.item.item_id: frame.labels["warning"] for frame in frames}
     items = [frame.item for frame in frames] + [failure.item for failure in failures]
     found = [item.item_id in sizes for item in items]
     columns = {
@@ -251,5 +254,6 @@ def _frames_table(
         "num_people": [int(ok) for ok in found],
         "run_id": [run_id] * len(items),
         "seconds": [seconds / max(1, len(items))] * len(items),
+        "warning": [warnings.get(item.item_id) for item in items],
     }
     return table_of(columns, frames_schema(), nulls_for=len(items))

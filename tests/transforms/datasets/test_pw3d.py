@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 import shutil
 from pathlib import Path
 
@@ -192,6 +193,108 @@ def test_a_broken_sequence_says_what_is_wrong(change: dict, message: str) -> Non
     data = raw() | change
     with pytest.raises(BadSequence, match=message):
         sequence_of({key: value for key, value in data.items() if value is not None})
+
+
+def frames(num: int, size: tuple[int, ...]) -> list[np.ndarray]:
+    return [np.zeros((num, *size))] * 2
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ({"cam_poses": np.tile(np.eye(4), (4, 1, 1))}, "cam_poses has 4"),
+        ({"campose_valid": [np.ones(4)] * 2}, "campose_valid of person 0 has 4"),
+        ({"trans": frames(4, (3,))}, "trans of person 1 has 4"),
+        ({"poses": frames(5, (72,))}, "poses of person 0 has 5"),
+    ],
+)
+def test_the_frames_are_those_that_all_arrays_have(change: dict, said: str) -> None:
+    sequence = sequence_of(raw() | change)
+    assert len(sequence.extrinsics) == 3
+    assert all(len(part) == 3 for p in sequence.people for part in (p.pose, p.valid, p.translation))
+    assert sequence.warning is not None and said in sequence.warning
+    assert "the first 3 frames are used" in sequence.warning
+    assert sequence_of(raw()).warning is None
+
+
+def test_fewer_cameras_than_poses_do_where_the_flags_say_so() -> None:
+    flags = [np.array([1, 1, 0])] * 2
+    cameras = np.tile(np.eye(4), (2, 1, 1))
+    assert len(sequence_of(raw() | {"campose_valid": flags, "cam_poses": cameras}).extrinsics) == 2
+
+
+@pytest.mark.parametrize("shape", [(10, 1), (1, 10), (300, 1), (10,)])
+def test_betas_may_be_a_column_or_a_row(shape: tuple[int, ...]) -> None:
+    betas = np.arange(np.prod(shape), dtype=float).reshape(shape)
+    people = sequence_of(raw() | {"betas": [betas, betas]}).people
+    np.testing.assert_array_equal(people[1].betas, np.arange(10))
+
+
+RAGGED = [[1.0, 2.0], [3.0]]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"poses": None}, {"poses": 5}, {"poses": [None, None]}, {"poses": [RAGGED, RAGGED]},
+        {"poses": ["a" * 216] * 2}, {"poses": [np.full((3, 72), "x")] * 2}, {"poses": np.array(1)},
+        {"poses": [np.zeros((3, 72), complex)] * 2}, {"poses": {"a": 1, "b": 2}},
+        {"betas": [None, None]}, {"betas": [RAGGED, RAGGED]}, {"betas": [np.zeros((2, 10))] * 2},
+        {"campose_valid": [None, None]}, {"campose_valid": [["yes"] * 3] * 2}, {"genders": None},
+        {"trans": [RAGGED, RAGGED]}, {"cam_poses": RAGGED}, {"cam_poses": None}, {"cam_poses": "x"},
+        {"cam_intrinsics": None}, {"cam_intrinsics": np.zeros((2, 2))}, {"sequence": None},
+        {"sequence": 5}, {"sequence": ""}, {"sequence": ["walk"]}, {"sequence": "a" * 250},
+        {key: [] for key in ("poses", "betas", "genders", "campose_valid", "trans")},
+    ],
+    ids=lambda change: str(change)[:40],
+)  # fmt: skip
+def test_anything_else_in_a_sequence_is_one_clear_error(tmp_path: Path, change: dict) -> None:
+    (tmp_path / "bad.pkl").write_bytes(pickle.dumps(raw() | change, 2))
+    with pytest.raises(BadSequence, match=r"bad\.pkl") as caught:
+        read_sequence(str(tmp_path / "bad.pkl"))
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+    # Flags of two people, cameras, nobody, or unknown.
+    assert caught.value.num_frames in (6, 3, 0, None)
+
+
+@pytest.mark.parametrize("content", [5, None, [1], "text", np.zeros(3)], ids=str)
+def test_pickles_of_something_else_are_one_clear_error(tmp_path: Path, content: object) -> None:
+    (tmp_path / "bad.pkl").write_bytes(pickle.dumps(content, 2))
+    with pytest.raises(BadSequence, match=r"bad\.pkl: it holds a .*, not a sequence of 3DPW"):
+        read_sequence(str(tmp_path / "bad.pkl"))
+
+
+def test_mutated_sequences_are_sequences_or_one_clear_error(tmp_path: Path) -> None:
+    whole, rng = pickle.dumps(raw(), 2), np.random.default_rng(0)
+    path = tmp_path / "walk.pkl"
+    for number in range(200):
+        content = bytearray(whole)
+        for place in rng.integers(0, len(content), rng.integers(1, 5)):
+            content[place] = rng.integers(0, 256)
+        path.write_bytes(content[: rng.integers(1, len(content))] if number % 5 == 0 else content)
+        try:
+            read_sequence(str(path))
+        except BadSequence as error:
+            assert "\n" not in str(error) and len(str(error)) < 400
+
+
+@pytest.mark.parametrize("name", ["../../x", "/etc", "a/b", "a\\b", "a\0", ".", "a::b"])
+def test_the_name_of_a_sequence_stays_in_its_folder(name: str) -> None:
+    with pytest.raises(BadSequence, match="'sequence': .* is no name of a file"):
+        sequence_of(raw() | {"sequence": name})
+
+
+@pytest.mark.parametrize("name", ["../secret.png", "/etc/passwd", "a/../../secret.png", "x\0.png"])
+def test_the_name_of_a_crop_stays_in_its_folder(preprocessed: Path, name: str) -> None:
+    with np.load(preprocessed / "3dpw_test.npz") as stored:
+        labels = dict(stored)
+    labels["imgname"] = labels["imgname"].astype("U100")
+    labels["imgname"][3] = name
+    np.savez(preprocessed / "3dpw_test.npz", **labels)
+    crops = preprocessed / "cropped_frames"
+    shutil.copyfile(next(crops.iterdir()), preprocessed / "secret.png")
+    with pytest.raises(ValueError, match="is no name of a file"):
+        dataset_of(preprocessed).load(3)
 
 
 def test_an_unknown_gender_is_refused() -> None:
