@@ -254,9 +254,9 @@ class PredictConfig:
     """
 
     source: SourceConfig
-    models: Annotated[ModelsConfig, Option(heading="models")]
-    sampling: Annotated[SamplingConfig, Option(heading="uncertainty")]
-    refinement: Annotated[RefinementConfig, Option(heading="refinement")]
+    models: Annotated[ModelsConfig, Option(heading="models")] = ModelsConfig()
+    sampling: Annotated[SamplingConfig, Option(heading="uncertainty")] = SamplingConfig()
+    refinement: Annotated[RefinementConfig, Option(heading="refinement")] = RefinementConfig()
     run: Annotated[RunConfig, Option(heading="run")]
 
     def __post_init__(self) -> None:
