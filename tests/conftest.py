@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import resource
 import subprocess
@@ -9,9 +10,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
+
+from hierprob3d.model.body.mesh_body import Body, load_body
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 torch.set_num_threads(1)
@@ -71,3 +75,19 @@ def golden_checkpoints(golden: Path, tmp_path_factory: pytest.TempPathFactory) -
 def _generate(script: Path, folder: Path) -> Path:
     subprocess.run([sys.executable, script, folder], check=True, capture_output=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def body() -> Body:
+    """OpenBody, neutral; one for all tests, not to be changed."""
+    return load_body("open")
+
+
+@pytest.fixture(scope="session")
+def make_inputs(golden: Path) -> ModuleType:
+    """The script that made the golden inputs; its functions give them again."""
+    spec = importlib.util.spec_from_file_location("make_inputs", golden / "make_inputs.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -57,7 +57,7 @@ class KeypointEstimator(Protocol):
 
     def estimate(self, image: np.ndarray, detections: Detections) -> PersonKeypoints:
         """Keypoints of the people of one (H, W, 3) uint8 RGB picture."""
-        ...
+        return self.estimate_batch([image], [detections])[0]
 
     def estimate_batch(
         self, images: Sequence[np.ndarray], detections: Sequence[Detections]
@@ -66,7 +66,7 @@ class KeypointEstimator(Protocol):
         ...
 
 
-class MoveNetKeypoints:
+class MoveNetKeypoints(KeypointEstimator):
     """Keypoints by MoveNet thunder on a square about each person, averaged with its mirror image.
 
     Where the detections carry rough poses (MoveNetDetector), they say which person of the square
@@ -94,10 +94,6 @@ class MoveNetKeypoints:
         if self.network.multi:
             raise ValueError(f"{weights} is a multipose network; thunder is needed.")
         self.batch_size = batch_size or default_batch_size(self.device)
-
-    def estimate(self, image: np.ndarray, detections: Detections) -> PersonKeypoints:
-        """Keypoints of the people of one (H, W, 3) uint8 RGB picture."""
-        return self.estimate_batch([image], [detections])[0]
 
     @torch.inference_mode()
     def estimate_batch(
@@ -143,7 +139,7 @@ class MoveNetKeypoints:
         return torch.cat(found)
 
 
-class HRNetKeypoints:
+class HRNetKeypoints(KeypointEstimator):
     """Keypoints by HRNet-W48 on each person's 3:4 crop: the paper's estimator.
 
     Confidences are the heatmaps' maxima; positions lie on a grid of four crop pixels, as in the
@@ -167,10 +163,6 @@ class HRNetKeypoints:
         self.device = torch.device(device)
         self.network = load_hrnet(path, self.device)
         self.batch_size = batch_size or default_batch_size(self.device)
-
-    def estimate(self, image: np.ndarray, detections: Detections) -> PersonKeypoints:
-        """Keypoints of the people of one (H, W, 3) uint8 RGB picture."""
-        return self.estimate_batch([image], [detections])[0]
 
     @torch.inference_mode()
     def estimate_batch(

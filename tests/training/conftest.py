@@ -20,6 +20,7 @@ from hierprob3d.configs.training import (
 from hierprob3d.training.learning.learner import Learner
 from hierprob3d.training.people import rendered_set
 from hierprob3d.training.poses.joint_limits import HIGHEST, LOWEST
+from hierprob3d.training.random.draws import Draws, seeded_generator
 from hierprob3d.training.run.run_log import read_log
 from hierprob3d.training.train import render_missing, train
 
@@ -113,3 +114,9 @@ def before_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], 
         monkeypatch.setattr(Learner, "learn", learn_after_it)
 
     return arrange
+
+
+@pytest.fixture
+def draws() -> Draws:
+    """Random numbers, the same in every test."""
+    return Draws(seeded_generator("cpu", 0))

@@ -35,11 +35,6 @@ def random_betas(count: int, seed: int = 0) -> torch.Tensor:
 
 
 @pytest.fixture(scope="module")
-def body() -> Body:
-    return load_body("open")
-
-
-@pytest.fixture(scope="module")
 def body64() -> Body:
     return load_body("open").double()
 

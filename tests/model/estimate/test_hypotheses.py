@@ -5,15 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from hierprob3d.model.body.mesh_body import Body, load_body
+from hierprob3d.model.body.mesh_body import Body
 from hierprob3d.model.estimate.hypotheses import before_draws, compared_points, pose_bodies
 from hierprob3d.model.estimate.reconstruction import BodyParameters, Samples
 from hierprob3d.model.rotation.rotations import rotvec_to_rotmat
-
-
-@pytest.fixture(scope="module")
-def body() -> Body:
-    return load_body("open")
 
 
 @pytest.fixture(scope="module")

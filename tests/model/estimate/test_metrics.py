@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
@@ -13,15 +12,6 @@ from torch import Tensor
 from hierprob3d.model.estimate import metrics
 from hierprob3d.model.estimate.metrics import BodyPoints, body_errors
 from tests.oracles.alignments import scale_align, similarity_align
-
-
-@pytest.fixture(scope="module")
-def make_inputs(golden: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_inputs", golden / "make_inputs.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")

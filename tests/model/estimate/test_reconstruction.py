@@ -37,11 +37,6 @@ from hierprob3d.model.rotation.rotations import (
 )
 
 
-@pytest.fixture(scope="module")
-def body() -> Body:
-    return load_body("open")
-
-
 def make_row(number: int, concentration: float = 50.0) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(number)
     pose = rotvec_to_rotmat(0.3 * torch.randn(23, 3, generator=generator))

@@ -24,7 +24,6 @@ from hierprob3d.model.network.checkpoints import (
 from hierprob3d.model.network.distribution_net import DistributionNet
 from hierprob3d.model.network.network_config import NetworkConfig, WeightsMetadata
 
-CHECKPOINT = "poseMF_shapeGaussian_net_weights.tar"
 OPEN = WeightsMetadata(
     body_family="openbody",
     sign_rule="invariant",
@@ -38,11 +37,6 @@ OPEN = WeightsMetadata(
 def net() -> DistributionNet:
     torch.manual_seed(0)
     return DistributionNet(OPEN.network_config()).eval()
-
-
-@pytest.fixture(scope="module")
-def paper_net(golden_checkpoints: Path) -> DistributionNet:
-    return load_distribution_net(golden_checkpoints / CHECKPOINT)
 
 
 def assert_same_state(net: DistributionNet, state: dict[str, Tensor]) -> None:

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from hierprob3d.model.body.skeleton import ANCESTORS
 from hierprob3d.model.network import pose_head
-from hierprob3d.model.network.checkpoints import load_distribution_net
 from hierprob3d.model.network.distribution_net import (
     INITIAL_GLOBAL_CONCENTRATION,
     DistributionNet,
@@ -23,8 +22,6 @@ from hierprob3d.model.network.distribution_net import (
 from hierprob3d.model.network.network_config import NetworkConfig
 from hierprob3d.model.rotation import rotations
 from hierprob3d.model.rotation.matrix_fisher import MatrixFisher
-
-CHECKPOINT = "poseMF_shapeGaussian_net_weights.tar"
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +35,6 @@ def record(golden: Path) -> dict[str, Tensor]:
 def proxy(golden: Path) -> Tensor:
     with np.load(golden / "a_proxy_input.npz") as arrays:
         return torch.from_numpy(arrays["proxy_uint16"].astype(np.float32) / 4096)
-
-
-@pytest.fixture(scope="module")
-def paper_net(golden_checkpoints: Path) -> DistributionNet:
-    return load_distribution_net(golden_checkpoints / CHECKPOINT)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ from torch.nn.functional import avg_pool2d
 from hierprob3d.model.network.distribution_net import DistributionNet
 from hierprob3d.model.network.keypoint_lift import KeypointLift, places_of_heatmaps
 from hierprob3d.model.network.network_config import NetworkConfig
-from tests.model.network.test_distribution_net import assert_near
 from tests.oracles.heatmaps import joints2d_to_heatmaps
 
 
@@ -19,14 +18,14 @@ def test_places_are_those_that_the_heatmaps_were_drawn_at(stride: int) -> None:
     places, mass = places_of_heatmaps(heatmaps)
     # Pixel 0 is drawn at its middle, half a pixel from the border: -1 + 1 / 256.
     expected = (joints2d + 0.5) / 128 - 1
-    assert_near(places[visible], expected[visible], 1e-4)
-    assert_near(mass, visible.float(), 1e-3)
+    torch.testing.assert_close(places[visible], expected[visible], atol=1e-4, rtol=0)
+    torch.testing.assert_close(mass, visible.float(), atol=1e-3, rtol=0)
 
 
 def test_a_keypoint_on_the_border_is_half_there() -> None:
     joints2d = torch.tensor([[[-0.5, 128.0]] * 17])
     _, mass = places_of_heatmaps(joints2d_to_heatmaps(joints2d))
-    assert_near(mass, torch.full((1, 17), 0.5), 1e-3)
+    torch.testing.assert_close(mass, torch.full((1, 17), 0.5), atol=1e-3, rtol=0)
 
 
 def test_without_any_keypoint_features_are_finite() -> None:
@@ -39,7 +38,8 @@ def test_in_lower_precision_places_stay_exact() -> None:
     exact, _ = places_of_heatmaps(heatmaps)
     with torch.autocast("cpu", torch.bfloat16):
         places, _ = places_of_heatmaps(heatmaps)
-    assert_near(places, exact, 1e-6)  # a product of matrices would be half a pixel off
+    # A product of matrices would be half a pixel off.
+    torch.testing.assert_close(places, exact, atol=1e-6, rtol=0)
 
 
 def test_the_branch_is_an_addition_and_the_encoder_joins_from_nothing() -> None:
@@ -52,9 +52,11 @@ def test_the_branch_is_an_addition_and_the_encoder_joins_from_nothing() -> None:
     proxy = torch.rand(2, 18, 64, 64)
     with torch.no_grad():
         lifted = net.keypoint_lift(*places_of_heatmaps(proxy[:, 1:]))
-        assert_near(net.encode(proxy), lifted, 1e-5)
+        torch.testing.assert_close(net.encode(proxy), lifted, atol=1e-5, rtol=0)
         net.encoder_gain.fill_(2.0)
-        assert_near(net.encode(proxy), 2 * net.image_encoder(proxy) + lifted, 1e-4)
+        torch.testing.assert_close(
+            net.encode(proxy), 2 * net.image_encoder(proxy) + lifted, atol=1e-4, rtol=0
+        )
 
 
 def test_the_encoder_learns_as_soon_as_it_counts() -> None:

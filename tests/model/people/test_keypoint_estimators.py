@@ -6,12 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hierprob3d.model.files.bundled import ASSETS
 from hierprob3d.model.people.keypoint_estimators import HRNetKeypoints, MoveNetKeypoints
 from hierprob3d.model.people.movenet import MULTIPOSE_PATH
 from hierprob3d.model.people.person_detectors import Detections, MoveNetDetector, whole_picture
-
-DEMO = ASSETS / "demo"
 
 
 def floats(values: object) -> np.ndarray:
@@ -34,11 +31,6 @@ ASTRONAUT = floats([
 @pytest.fixture(scope="module")
 def estimator() -> MoveNetKeypoints:
     return MoveNetKeypoints()
-
-
-@pytest.fixture(scope="module")
-def astronaut() -> np.ndarray:
-    return np.asarray(Image.open(DEMO / "astronaut.png").convert("RGB"))
 
 
 @pytest.fixture(scope="module")

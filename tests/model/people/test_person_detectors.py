@@ -8,7 +8,6 @@ import torch
 from PIL import Image
 
 import hierprob3d.model.people.person_detectors as person_detectors
-from hierprob3d.model.files.bundled import ASSETS
 from hierprob3d.model.people.mask_rcnn import build_mask_rcnn
 from hierprob3d.model.people.movenet import THUNDER_PATH
 from hierprob3d.model.people.person_detectors import (
@@ -18,8 +17,6 @@ from hierprob3d.model.people.person_detectors import (
     centre_person,
     whole_picture,
 )
-
-DEMO = ASSETS / "demo"
 
 # Box, score and the rough nose, left shoulder and right hip of the one person of astronaut.png,
 # by the separate PyTorch port of MoveNet and its runner that were held against the TensorFlow
@@ -33,11 +30,6 @@ ASTRONAUT_ROUGH = {0: (222.271, 122.677), 5: (305.018, 258.224), 12: (126.896, 4
 @pytest.fixture(scope="module")
 def detector() -> MoveNetDetector:
     return MoveNetDetector()
-
-
-@pytest.fixture(scope="module")
-def astronaut() -> np.ndarray:
-    return np.asarray(Image.open(DEMO / "astronaut.png").convert("RGB"))
 
 
 def floats(values: object) -> np.ndarray:

@@ -20,8 +20,8 @@ from hierprob3d.model.picture.drawing import (
     vertex_normals,
 )
 from hierprob3d.model.picture.overlays import draw_keypoints
+from tests.model.picture.grey_pictures import GREY, drawn_pixels, grey
 
-GREY = 90
 TETRAHEDRON = torch.tensor(
     [[[0.0, 0.5, 0.0], [0.3, -0.2, 0.3], [-0.3, -0.2, 0.3], [0.0, -0.2, -0.4]]]
 )
@@ -30,22 +30,9 @@ TETRAHEDRON_FACES = torch.tensor([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]])
 
 
 @pytest.fixture(scope="module")
-def body() -> Body:
-    return load_body("open")
-
-
-@pytest.fixture(scope="module")
 def t_pose(body: Body) -> torch.Tensor:
     pose = torch.eye(3).expand(1, 23, 3, 3)
     return body(torch.zeros(1, 10), pose, torch.eye(3)[None])[0]
-
-
-def grey(height: int, width: int) -> np.ndarray:
-    return np.full((height, width, 3), GREY, np.uint8)
-
-
-def drawn_pixels(picture: np.ndarray, background: int = GREY) -> np.ndarray:
-    return (picture != background).any(-1)
 
 
 def test_spread_ramp_runs_from_its_first_to_its_last_colour() -> None:

@@ -4,16 +4,7 @@ import numpy as np
 
 from hierprob3d.model.picture.drawing import SPREAD_RAMP
 from hierprob3d.model.picture.overlays import add_spread_legend, draw_keypoints, write_text
-
-GREY = 90
-
-
-def grey(height: int, width: int) -> np.ndarray:
-    return np.full((height, width, 3), GREY, np.uint8)
-
-
-def drawn_pixels(picture: np.ndarray) -> np.ndarray:
-    return (picture != GREY).any(-1)
+from tests.model.picture.grey_pictures import drawn_pixels, grey
 
 
 def test_keypoints_below_the_threshold_are_left_out() -> None:

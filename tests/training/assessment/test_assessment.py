@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from hierprob3d.configs.evaluation import EvaluateConfig
 from hierprob3d.configs.training import KeypointNoiseConfig
-from hierprob3d.model.body.mesh_body import Body, load_body
+from hierprob3d.model.body.mesh_body import Body
 from hierprob3d.model.body.skeleton import BODY_JOINT_NAMES
 from hierprob3d.model.network.checkpoints import default_weights_path, load_distribution_net
 from hierprob3d.model.network.distribution_net import NetOutput
@@ -66,11 +66,6 @@ class ToldNet(nn.Module):
 def _some(output: NetOutput, said: slice) -> NetOutput:
     present = {name: value for name, value in vars(output).items() if value is not None}
     return NetOutput(**{name: value[said] for name, value in present.items()})
-
-
-@pytest.fixture(scope="module")
-def body() -> Body:
-    return load_body("open")
 
 
 def _rotmats(num: int, scale: float, seed: int) -> Tensor:

@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-import pytest
 import torch
 
-from hierprob3d.model.body.mesh_body import Body, load_body
+from hierprob3d.model.body.mesh_body import Body
 from hierprob3d.model.network.distribution_net import DistributionNet
 from hierprob3d.model.network.network_config import NetworkConfig
 from hierprob3d.model.picture.cameras import (
@@ -14,11 +13,6 @@ from hierprob3d.model.picture.cameras import (
 from hierprob3d.model.rotation.rotations import rotvec_to_rotmat
 from hierprob3d.training.assessment.contact_sheet import contact_sheet, fitted_camera
 from hierprob3d.training.people.rendered_people import RenderedSet
-
-
-@pytest.fixture(scope="module")
-def body() -> Body:
-    return load_body("open")
 
 
 def _standing(body: Body, num: int, camera: torch.Tensor) -> RenderedSet:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -17,14 +16,6 @@ from hierprob3d.training.learning.losses import Prediction, Target, pose_shape_l
 from tests.oracles.paper_log_normalizer import paper_log_normalizer
 
 
-def _import(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def _trapezoid(F: Tensor) -> Tensor:
     return paper_log_normalizer(proper_svd(F)[1])
 
@@ -32,9 +23,9 @@ def _trapezoid(F: Tensor) -> Tensor:
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 @pytest.mark.parametrize(("stage", "weights"), [(1, PAPER_STAGE_1), (2, PAPER_STAGE_2)])
 def test_loss_and_gradients_are_the_papers(
-    golden: Path, stage: int, weights: LossWeights, reduction: str
+    golden: Path, make_inputs: ModuleType, stage: int, weights: LossWeights, reduction: str
 ) -> None:
-    inputs, targets = _import(golden / "make_inputs.py").loss_inputs()
+    inputs, targets = make_inputs.loss_inputs()
     with np.load(golden / "j_loss.npz") as archive:
         stored = dict(archive)
     leaves = {name: torch.tensor(value, requires_grad=True) for name, value in inputs.items()}

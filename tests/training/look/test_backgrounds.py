@@ -10,12 +10,7 @@ import torch
 from hierprob3d.configs.training import BackgroundConfig
 from hierprob3d.training.look.backgrounds import Backgrounds
 from hierprob3d.training.look.picture_bank import PictureBank
-from hierprob3d.training.random.draws import Draws, seeded_generator
-
-
-@pytest.fixture
-def draws() -> Draws:
-    return Draws(seeded_generator("cpu", 0))
+from hierprob3d.training.random.draws import Draws
 
 
 def write_wall(folder: Path, name: str, size: tuple[int, int]) -> None:

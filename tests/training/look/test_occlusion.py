@@ -14,14 +14,9 @@ from hierprob3d.training.look.occlusion import (
     random_objects,
 )
 from hierprob3d.training.look.surface import SurfacePixels
-from hierprob3d.training.random.draws import Draws, seeded_generator
+from hierprob3d.training.random.draws import Draws
 
 PLAIN = SynthesisConfig(truncation_probability=0, occluder_probability=0)
-
-
-@pytest.fixture
-def draws() -> Draws:
-    return Draws(seeded_generator("cpu", 0))
 
 
 def every_pixel(num: int) -> SurfacePixels:

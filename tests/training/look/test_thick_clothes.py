@@ -7,16 +7,11 @@ import pytest
 import torch
 
 from hierprob3d.configs.training import SynthesisConfig
-from hierprob3d.model.body.mesh_body import Body, load_body
+from hierprob3d.model.body.mesh_body import Body
 from hierprob3d.training.look.thick_clothes import ThickClothes
 from hierprob3d.training.people.posed_people import PosedPeople, PosedPeopleSampler
 from hierprob3d.training.poses.pose_sampler import PoseSampler
 from hierprob3d.training.random.draws import Draws, seeded_generator
-
-
-@pytest.fixture(scope="module")
-def body() -> Body:
-    return load_body("open")
 
 
 @pytest.fixture(scope="module")

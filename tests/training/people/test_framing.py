@@ -8,17 +8,12 @@ from torch import Tensor
 
 from hierprob3d.configs.training import SynthesisConfig
 from hierprob3d.training.people.framing import FramedPeople, boxed_vertices, frame_people
-from hierprob3d.training.random.draws import Draws, seeded_generator
+from hierprob3d.training.random.draws import Draws
 
 EXACT = SynthesisConfig(
     focal_length=(300, 300), distance_jitter=0, box_scale_jitter=0, box_centre_jitter=0,
     extreme_crop_probability=0,
 )  # fmt: skip
-
-
-@pytest.fixture
-def draws() -> Draws:
-    return Draws(seeded_generator("cpu", 0))
 
 
 @pytest.fixture
