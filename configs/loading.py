@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import types
 import typing
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
+
+from .checks import nearest
 
 Config = TypeVar("Config")
 
@@ -144,7 +145,9 @@ def _build_dataclass(cls: type, value: Any, name: str) -> Any:
     fields = {field.name for field in dataclasses.fields(cls)}
     for key in value:
         if key not in fields:
-            raise ValueError(f"no setting {_join(name, key)!r}.{_nearest(key, fields)}")
+            raise ValueError(
+                f"no setting {_join(name, key)!r}.{nearest(repr(key), map(repr, fields))}"
+            )
     return cls(**{key: _build(kinds[key], item, _join(name, key)) for key, item in value.items()})
 
 
@@ -161,8 +164,3 @@ def _build_plain(kind: Any, value: Any, name: str) -> Any:
 
 def _join(name: str, key: Any) -> str:
     return f"{name}.{key}" if name else str(key)
-
-
-def _nearest(key: Any, names: Iterable[str]) -> str:
-    close = difflib.get_close_matches(str(key), list(names), n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""

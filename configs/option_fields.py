@@ -29,8 +29,8 @@ class OptionField:
     num_values: int | None
     """How many values belong together, as in a pair; None: one."""
 
-    container: type | None
-    """tuple or frozenset, of a list."""
+    is_list: bool
+    """Whether the field holds any number of items."""
 
     default: Any
     """MISSING where the field needs a value."""
@@ -40,11 +40,6 @@ class OptionField:
     """The class that declares it."""
 
     heading: str
-
-    @property
-    def is_list(self) -> bool:
-        """Whether the field holds any number of items."""
-        return self.container is not None
 
     @property
     def is_switch(self) -> bool:
@@ -102,23 +97,14 @@ def _fields(cls: type, heading: str) -> Iterator[OptionField]:
 def _field(
     field: dataclasses.Field[Any], kind: Any, option: Option, owner: type, heading: str
 ) -> OptionField:
-    container, num_values = None, None
-    arguments = typing.get_args(kind)
-    if typing.get_origin(kind) is frozenset or arguments[1:] == (Ellipsis,):
-        container, kind = typing.get_origin(kind), arguments[0]
-        arguments = typing.get_args(kind)
-    if typing.get_origin(kind) is tuple:
-        kind, num_values = arguments[0], len(arguments)
+    is_list = typing.get_origin(kind) is frozenset or Ellipsis in typing.get_args(kind)
+    if is_list:
+        kind = typing.get_args(kind)[0]
+    values = typing.get_args(kind)  # of a tuple
     return OptionField(
-        name=field.name,
-        kind=kind,
-        num_values=num_values,
-        container=container,
-        default=field.default,
-        option=option,
-        owner=owner,
-        heading=heading,
-    )
+        name=field.name, kind=values[0] if values else kind, num_values=len(values) or None,
+        is_list=is_list, default=field.default, option=option, owner=owner, heading=heading,
+    )  # fmt: skip
 
 
 def _unwrapped(kind: Any) -> tuple[Any, Option]:

@@ -8,13 +8,13 @@ paper_training.yaml, which is the published run in our own settings.
 from __future__ import annotations
 
 import ast
-import difflib
 import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from .checks import nearest
 from .loading import build_config, read_settings
 from .training import TrainConfig
 
@@ -197,8 +197,7 @@ def _published_with(given: Mapping[str, Any]) -> dict[str, Any]:
     """All settings of the paper: those given, checked, and the published others."""
     for name, value in given.items():
         if name not in _PUBLISHED:
-            close = difflib.get_close_matches(name, _PUBLISHED, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
+            hint = nearest(repr(name), map(repr, _PUBLISHED))
             raise ValueError(f"the paper's training has no setting {name!r}.{hint}")
         if not _is_alike(value, _PUBLISHED[name]):
             raise ValueError(f"{name} must be of the kind of {_PUBLISHED[name]!r}, got {value!r}")

@@ -1,15 +1,15 @@
 """Options derived from the documented fields of a configuration, on the command line and in YAML.
 
-On argparse, not tyro: with it `predict --help` took 0.14 s against 0.07 s, a wrong word gave a box
-of a dozen lines instead of one, and neither YAML by option names nor Beam's options beside ours
-have a place in it.
+On argparse, not tyro: that took more than twice as long for `predict --help`, said of a wrong word
+in a box of a dozen lines what is one here, and has no place for YAML by option names and for Beam's
+options beside ours.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_origin, get_type_hints
@@ -18,7 +18,7 @@ from hierprob3d.configs.checks import nearest
 from hierprob3d.configs.option import Shortcut
 from hierprob3d.configs.option_fields import OptionField, option_fields
 
-from .usage import OneLineParser, UsageError, option_actions
+from .usage import OneLineParser, UsageError, known_name, option_actions
 
 Config = TypeVar("Config")
 
@@ -32,16 +32,16 @@ _SPELLINGS = "_spellings"
 def add_options(parser: argparse.ArgumentParser, *classes: type) -> None:
     """Declares the options of configurations; one that is not given leaves no trace."""
     groups: dict[str, Any] = {"": parser}
-    for field in _fields_of(classes):
+    for field in (field for cls in classes for field in option_fields(cls)):
         heading = "" if field.is_required or field.option.positional else field.heading
         if heading not in groups:
             groups[heading] = parser.add_argument_group(heading)
         _add_field(groups[heading], field)
-    if _has_config_file(*classes):
+    if _has_config_file(classes[0]):
+        text = "File with options by name; the command line wins"
         parser.add_argument(
-            f"--{CONFIG_FILE}", metavar="YAML", default=argparse.SUPPRESS,
-            help="File with options by name; the command line wins",
-        )  # fmt: skip
+            f"--{CONFIG_FILE}", metavar="YAML", default=argparse.SUPPRESS, help=text
+        )
 
 
 def usage(program: str, cls: type) -> str:
@@ -87,36 +87,22 @@ def config_from(cls: type[Config], args: argparse.Namespace) -> Config:
 class _SetField(argparse.Action):
     """Sets a field once, by one spelling, or item by item where it is a list."""
 
-    def __init__(
-        self,
-        option_strings: Sequence[str],
-        dest: str,
-        *,
-        field: OptionField,
-        shortcut: Shortcut | None = None,
-        **details: Any,
-    ) -> None:
-        super().__init__(option_strings, dest, default=argparse.SUPPRESS, **details)
+    def __init__(self, field: OptionField, shortcut: Shortcut | None = None, **details: Any):
+        super().__init__(default=argparse.SUPPRESS, **details)
         self.field, self.shortcut = field, shortcut
 
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
+    def __call__(self, parser: Any, namespace: Any, values: Any, name: str | None = None) -> None:
         """Notes the value and how it was written."""
         value = self.const if self.nargs == 0 else values
-        spelling = option_string or self.field.option_name
+        name = name or self.field.option_name
         if self.shortcut is not None:
             value = self.shortcut.value.format(value)
-            for name, implied in self.shortcut.implies:
-                _set_once(namespace, name, implied, spelling, is_implied=True)
+            for other, implied in self.shortcut.implies:
+                _set_once(namespace, other, implied, name, is_implied=True)
         if self.field.is_list:
             self._add_items(namespace, value)
         else:
-            _set_once(namespace, self.dest, value, spelling)
+            _set_once(namespace, self.dest, value, name)
 
     def _add_items(self, namespace: argparse.Namespace, value: Any) -> None:
         items = value if isinstance(value, list | tuple) else [value]
@@ -143,44 +129,35 @@ def _set_once(
 
 def _add_field(group: Any, field: OptionField) -> None:
     option = field.option
-    shared: dict[str, Any] = {"action": _SetField, "field": field}
-    help_text = field.help.replace("%", "%%")
-    if option.positional:
-        nargs = "*" if field.is_list else "?"
-        group.add_argument(
-            field.name, **shared, metavar=option.metavar, nargs=nargs, help=help_text
-        )
-    else:
-        shared["dest"] = field.name
-        names = (field.option_name, *option.also)
-        group.add_argument(*names, **shared, **_value_details(field), help=help_text)
+    names = [field.name] if option.positional else [field.option_name, *option.also]
+    dest = {} if option.positional else {"dest": field.name}
+    details = {"action": _SetField, "field": field, **_value_details(field), **dest}
+    group.add_argument(*names, **details, help=field.help.replace("%", "%%"))
     for shortcut in option.shortcuts:
-        details = {"type": shortcut.kind, "metavar": shortcut.metavar}
+        values = {"type": shortcut.kind, "metavar": shortcut.metavar}
         group.add_argument(
-            *shortcut.names,
-            **{**shared, "dest": field.name},
-            **(details if shortcut.metavar else {"nargs": 0, "const": ""}),
-            shortcut=shortcut,
+            *shortcut.names, action=_SetField, field=field, dest=field.name, shortcut=shortcut,
+            **(values if shortcut.metavar else {"nargs": 0, "const": ""}),
             help=_meaning(field, shortcut),
-        )
+        )  # fmt: skip
 
 
 def _value_details(field: OptionField) -> dict[str, Any]:
-    """What argparse is told of the values that follow a name."""
-    option = field.option
-    kind = _finite if field.kind is float else field.kind
+    """What argparse is told of the values that a field takes."""
+    option, size = field.option, field.num_values
     if field.is_switch:
         return {"nargs": 0, "const": field.default is not True}
-    if field.num_values is not None:
-        metavar = option.metavar if field.is_list else tuple(option.metavar.split())
-        return {"nargs": "+" if field.is_list else field.num_values, "metavar": metavar}
+    if size is not None and not field.is_list:
+        return {"nargs": size, "metavar": tuple(option.metavar.split())}
+    details = {"type": _finite if field.kind is float else field.kind, "metavar": option.metavar}
+    if option.positional:
+        return details | {"nargs": "*" if field.is_list else "?"}
+    if size is not None:
+        return details | {"nargs": "+"}
     if field.is_list:
-        return {
-            "type": kind if option.repeated else _items_of(field.kind),
-            "metavar": option.metavar or "LIST",
-        }
-    return {"type": kind, **({"choices": option.choices} if option.choices else {}),
-            "metavar": option.metavar or None}  # fmt: skip
+        items = details["type"] if option.repeated else _items_of(field.kind)
+        return {"type": items, "metavar": option.metavar or "LIST"}
+    return details | ({"choices": option.choices, "metavar": None} if option.choices else {})
 
 
 def _finite(text: str) -> float:
@@ -217,14 +194,9 @@ def _with_metavar(field: OptionField) -> str:
     return value if field.option.positional else f"{field.option_name} {value}"
 
 
-def _fields_of(classes: Sequence[type]) -> Iterator[OptionField]:
-    for cls in classes:
-        yield from option_fields(cls)
-
-
-def _has_config_file(*classes: type) -> bool:
+def _has_config_file(cls: type) -> bool:
     """Whether options may also come from a YAML file: unless `config` is an option itself."""
-    return all(field.name != CONFIG_FILE for field in _fields_of(classes))
+    return all(field.name != CONFIG_FILE for field in option_fields(cls))
 
 
 def _build(cls: type[Config], values: Mapping[str, Any]) -> Config:
@@ -236,12 +208,10 @@ def _build(cls: type[Config], values: Mapping[str, Any]) -> Config:
         if is_dataclass(kind):
             given[field.name] = _build(kind, values)  # type: ignore[arg-type]
         elif field.name in values:
+            container = {tuple: tuple, frozenset: frozenset}.get(get_origin(kind))
             value = values[field.name]
-            given[field.name] = get_origin(kind)(value) if get_origin(kind) in _LISTS else value
+            given[field.name] = container(value) if container else value
     return cls(**given)
-
-
-_LISTS = (tuple, frozenset)
 
 
 def _read_yaml(path: Path, cls: type) -> dict[str, Any]:
@@ -257,46 +227,33 @@ def _read_yaml(path: Path, cls: type) -> dict[str, Any]:
     parser = OneLineParser(add_help=False, allow_abbrev=False)
     add_options(parser, cls)
     try:
-        return vars(parser.parse_args(_yaml_words(content, cls, option_actions(parser))))
+        return vars(parser.parse_args(list(_yaml_words(content, parser))))
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error
 
 
-def _yaml_words(
-    content: Mapping[Any, Any], cls: type, actions: Mapping[str, argparse.Action]
-) -> list[str]:
-    """The options of a file as they would stand on the command line."""
-    positional = {f.name: f for f in option_fields(cls) if f.option.positional}
-    options, others = list[str](), list[str]()
-    for key, value in content.items():
-        name = str(key).replace("-", "_")
-        if name in positional:
-            others += _positional_words(name, value, positional[name].is_list)
+def _yaml_words(content: Mapping[Any, Any], parser: argparse.ArgumentParser) -> Iterator[str]:
+    """The options of a file as they would stand on the command line; null leaves one out."""
+    options = option_actions(parser)
+    positional = {action.dest: action for action in parser._actions if not action.option_strings}
+    for key, value in sorted(content.items(), key=lambda item: item[0] in positional):
+        name = str(key) if key in positional else known_name(f"--{key}", options)
+        action = (positional | options).get(name or "")
+        if name is None or not isinstance(action, _SetField):
+            raise UsageError(f"unknown option {key}.{nearest(f'--{key}', options)}")
+        if value is None:
+            continue
+        is_list = action.field.is_list
+        items = value if isinstance(value, list) and is_list else [value]
+        if action.nargs == 0:
+            wanted, is_right, words = "true or false", isinstance(value, bool), [name] * bool(value)
+        elif key in positional:
+            wanted = "a path or a list of paths" if is_list else "a path"
+            is_right, words = all(isinstance(item, str) for item in items), ["--", *items]
         else:
-            options += _option_words("--" + name.replace("_", "-"), value, actions)
-    return [*options, "--", *others] if others else options
-
-
-def _option_words(name: str, value: Any, actions: Mapping[str, argparse.Action]) -> list[str]:
-    """One option; a value of null leaves it out."""
-    if name not in actions or name == f"--{CONFIG_FILE}":
-        raise UsageError(f"unknown option {name.removeprefix('--')}.{nearest(name, actions)}")
-    action = actions[name]
-    if value is None:
-        return []
-    if action.nargs == 0:
-        if not isinstance(value, bool):
-            raise UsageError(f"{name} must be true or false, got {value!r}.")
-        return [name] if value else []
-    is_list = isinstance(action, _SetField) and action.field.is_list
-    items = value if is_list and isinstance(value, list) else [value]
-    if any(isinstance(item, bool | list | Mapping) for item in items):
-        raise UsageError(f"{name} must be a single value, got {value!r}.")
-    return [f"{name}={item}" for item in items]
-
-
-def _positional_words(name: str, value: Any, is_list: bool) -> list[str]:
-    words = [value] if isinstance(value, str) else value if is_list else None
-    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        raise UsageError(f"{name} must be a path{' or a list of paths' * is_list}, got {value!r}.")
-    return words
+            wanted = "a single value"
+            is_right = not any(isinstance(item, bool | list | Mapping) for item in items)
+            words = [f"{name}={item}" for item in items]
+        if not is_right:
+            raise UsageError(f"{name} must be {wanted}, got {value!r}.")
+        yield from words

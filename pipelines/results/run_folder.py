@@ -15,11 +15,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from hierprob3d.configs.checks import nearest
 from hierprob3d.configs.prediction import SAVES
 from hierprob3d.model.body.mesh_body import Body
 from hierprob3d.model.estimate.reconstruction import PersonRow
 from hierprob3d.model.estimate.recorded_body import BUNDLED, OtherBody, find_body, likely_paths
-from hierprob3d.pipelines.command.usage import UsageError, nearest
+from hierprob3d.pipelines.command.usage import UsageError
 from hierprob3d.transforms.store.output_folder import RUNS, TABLES, OutputFolder, run_of
 from hierprob3d.transforms.tables.schema import (
     PeopleLayout,

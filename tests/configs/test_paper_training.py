@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import logging
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,3 +114,39 @@ def test_what_has_no_effect_is_named(caplog: pytest.LogCaptureFixture) -> None:
     assert [record.getMessage() for record in caplog.records] == [
         "the paper's setting TRAIN.NUM_WORKERS has no effect here: 9"
     ]
+
+
+def test_the_paper_s_settings_by_name() -> None:
+    changes = {"TRAIN.NUM_EPOCHS": "120", "TRAIN.LR": "2e-4"}
+    config = load_train_config(None, ["data.num_shards=5"], changes)
+    published = load_train_config(PAPER_RUN)
+    assert config.optimiser == replace(published.optimiser, lr=2e-4)
+    assert [phase.epochs for phase in config.phases] == [66, 54]
+    assert config.data == replace(published.data, num_shards=5)
+
+
+def test_the_paper_s_settings_go_over_those_of_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "pose_shape_cfg.yaml"
+    path.write_text("TRAIN: {LR: 0.5, NUM_EPOCHS: 70}\n")
+    config = load_train_config(path, [], {"TRAIN.LR": "0.25"})
+    assert config.optimiser.lr == 0.25 and sum(phase.epochs for phase in config.phases) == 70
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("TRAIN.LRR", "1", "no setting 'TRAIN.LRR'. Did you mean 'TRAIN.LR'?"),
+        ("TRAIN.LR", "fast", "TRAIN.LR must be of the kind of 0.0001, got 'fast'"),
+        ("MODEL.EMBED_DIM", "128", "MODEL.EMBED_DIM is 256 here and cannot be 128"),
+    ],
+)
+def test_the_paper_s_settings_by_name_are_checked(name: str, text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        load_train_config(None, [], {name: text})
+
+
+def test_the_paper_s_settings_do_not_change_ours(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("seed: 3\n")
+    with pytest.raises(ValueError, match="holds our settings, not the paper's"):
+        load_train_config(path, [], {"TRAIN.LR": "0.25"})

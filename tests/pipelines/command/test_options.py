@@ -133,11 +133,14 @@ def test_every_field_is_a_key_of_yaml(cls: type, field: OptionField, tmp_path: P
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_shows_every_option_once(name: str) -> None:
     _, parser, classes = cli._parser(name)
-    shown = Counter(re.findall(r"^  (\S+?),? ", parser.format_help() + "\n", re.M))
-    for cls in classes:
-        for field in option_fields(cls):
-            assert shown[field.option_name] == 1, field.option_name
-            assert field.help and not field.help.endswith(".") or field.help.endswith("...")
+    entries = re.findall(r"^  (?=\S)(.+?)(?:  |$)", parser.format_help(), re.M)
+    named = [word.rstrip(",") for entry in entries for word in entry.split() if word[0] == "-"]
+    shown = Counter([*named, *(entry for entry in entries if entry[0] != "-")])
+    for field in (field for cls in classes for field in option_fields(cls)):
+        spellings = [field.option_name, *field.option.also]
+        spellings += [name for shortcut in field.option.shortcuts for name in shortcut.names]
+        assert all(shown[spelling] == 1 for spelling in spellings)
+        assert field.help and not field.help.endswith(".") or field.help.endswith("...")
 
 
 @pytest.mark.parametrize("name", COMMANDS)
