@@ -33,7 +33,8 @@ from hierprob3d.model.picture.drawing import (
 from hierprob3d.model.picture.overlays import draw_keypoints
 from hierprob3d.transforms.inputs.items import VideoRange
 from hierprob3d.transforms.inputs.picture_files import UnreadablePicture, read_picture
-from hierprob3d.transforms.inputs.videos import UnreadableVideo, read_frames
+from hierprob3d.transforms.inputs.video_index import UnreadableVideo
+from hierprob3d.transforms.inputs.videos import read_frames
 
 from .run_folder import PeoplePart, RecordedBodies, RunFolder
 
@@ -129,7 +130,8 @@ def _photograph(row: dict[str, Any]) -> Picture | None:
             return read_picture(row["uri"], _MAX_MEGAPIXELS).image
         whole = VideoRange(None, None, by_time=False)
         wanted = {row["frame_index"]: row["time_s"]}
-        return next(image for _, image in read_frames(row["uri"], whole, wanted))
+        frames = read_frames(row["uri"], whole, wanted, _MAX_MEGAPIXELS)
+        return next(picture.image for _, picture in frames)
     except (OSError, UnreadablePicture, UnreadableVideo, StopIteration):
         return None
 

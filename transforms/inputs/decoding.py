@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from .items import Frame, Item, Shard, VideoRange
 from .media_kinds import is_video
 from .picture_files import read_picture
-from .videos import UnreadableVideo, index_video, read_frames
+from .video_index import UnreadableVideo
+from .videos import index_video, read_frames
 
 
 def read_shard(shard: Shard, max_megapixels: float) -> Iterator[Frame]:
@@ -18,7 +19,7 @@ def read_shard(shard: Shard, max_megapixels: float) -> Iterator[Frame]:
         max_megapixels: Larger pictures are not decoded.
     """
     if shard.video is not None:
-        yield from _read_video(shard.items, shard.video)
+        yield from _read_video(shard.items, shard.video, max_megapixels)
         return
     for item in shard.items:
         yield _read_item(item, max_megapixels)
@@ -53,14 +54,16 @@ def _read_item(item: Item, max_megapixels: float) -> Frame:
         return Frame(item, None, error)
 
 
-def _read_video(items: tuple[Item, ...], video_range: VideoRange) -> Iterator[Frame]:
+def _read_video(
+    items: tuple[Item, ...], video_range: VideoRange, max_megapixels: float
+) -> Iterator[Frame]:
     """Frames of one video; those that the decoder does not deliver follow with the reason."""
     waiting = {item.frame_index: item for item in items}
     error: Exception = UnreadableVideo("the decoder did not deliver this frame")
     try:
         times = {i.frame_index: i.time_s or 0.0 for i in items if i.frame_index is not None}
-        for index, image in read_frames(items[0].uri, video_range, times):
-            yield Frame(waiting.pop(index), image)
+        for index, picture in read_frames(items[0].uri, video_range, times, max_megapixels):
+            yield Frame(waiting.pop(index), picture.image, warning=picture.warning)
     except Exception as raised:  # as above: a broken end leaves the beginning usable
         error = raised
     for item in waiting.values():

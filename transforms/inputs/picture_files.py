@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,15 +58,22 @@ def decode_picture(
     """
     if not data:
         raise UnreadablePicture("the file is empty")
-    try:
+    with damage_told():
         return _decode(examine(data), max_megapixels, memory_limit_bytes)
+
+
+@contextmanager
+def damage_told() -> Iterator[None]:
+    """Whatever Pillow's readers raise on bad files becomes UnreadablePicture."""
+    try:
+        yield
     except UnreadablePicture:
         raise
     except UnidentifiedImageError:
         raise UnreadablePicture("not a picture of a known format") from None
     except MemoryError as error:
         raise UnreadablePicture("decoding the picture takes more memory than there is") from error
-    except Exception as error:  # Pillow's readers raise all kinds on damaged files
+    except Exception as error:  # all kinds, on damaged files
         raise UnreadablePicture(f"damaged picture: {error or type(error).__name__}") from error
 
 

@@ -12,13 +12,8 @@ from typing import TypeVar
 from .items import Item, Shard, frame_item, picture_item
 from .media_kinds import is_video
 from .picture_files import UnreadablePicture
-from .videos import (
-    UnreadableVideo,
-    VideoIndex,
-    index_video,
-    select_frames,
-    split_video,
-)
+from .video_index import UnreadableVideo, VideoIndex, select_frames, split_video
+from .videos import index_video
 
 MAX_SHARD_SIZE = 32
 _SHARDS_PER_WORKER = 4

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
@@ -46,15 +46,23 @@ def is_remote(uri: str) -> bool:
 
 @contextmanager
 def open_uri(uri: str) -> Iterator[BinaryIO]:
-    """The file opened for reading; local names are taken literally, whatever they contain."""
-    if not is_remote(uri):
-        check_regular(uri)
-        with open(uri, "rb") as file:
-            yield file
-        return
-    # The file keeps its file system alive: an archive around the file is closed with it.
-    fs, path = filesystem(uri)
-    with fs.open(path, "rb") as file:
+    """The file opened for reading; local names are taken literally, whatever they contain.
+
+    Raises:
+        OSError: It cannot be opened, whatever the reason; the message says it in one line.
+    """
+    with ExitStack() as stack:
+        if not is_remote(uri):
+            check_regular(uri)
+            yield stack.enter_context(open(uri, "rb"))
+            return
+        try:
+            # The opener lives as long as the file: an archive around it is closed with it.
+            file = stack.enter_context(fsspec.open(uri, "rb"))
+        except OSError:
+            raise
+        except Exception as error:  # stores and archives raise what their packages do
+            raise OSError(str(_cannot_open(uri, error))) from error
         yield file
 
 

@@ -1,66 +1,75 @@
-"""Videos: which frames there are, how they are cut into ranges, and the decoded frames of one.
+"""Videos: the frames of one are found without decoding, and those of a range decoded.
 
-A video is indexed by demuxing alone, without decoding. A range lies between two key frames, half
-open in presentation time: the decoder seeks backward to its first key frame, earlier frames are
-dropped, and decoding goes on past the end until times reach it, so that frames of open groups of
-pictures are neither lost nor seen twice.
+A video is indexed by demuxing alone. A range lies between two key frames, half open in presentation
+time: the decoder seeks backward to its first key frame, earlier frames are dropped, and decoding
+goes on past the end until times reach it, so that frames of open groups of pictures are neither
+lost nor seen twice.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+import time
+from collections.abc import Generator, Iterator, Mapping
 from fractions import Fraction
-from itertools import pairwise
-from typing import BinaryIO
 
 import av
-import numpy as np
+from av.container import InputContainer
+from av.video.stream import VideoStream
 
+from .animations import index_animation, read_animation
+from .encoded_picture import UnreadablePicture
 from .items import VideoRange
-from .picture_files import check_size
-from .uris import check_regular, is_remote, open_uri
+from .media_kinds import is_picture_kind
+from .picture_files import Picture, check_size
+from .video_display import as_shown, shown_size
+from .video_index import UnreadableVideo, VideoIndex
+from .video_streams import Source, open_stream, reason_of
 
 
-class UnreadableVideo(ValueError):
-    """The file is no video that can be used; the message says why."""
+def index_video(uri: str, max_megapixels: float, time_limit_s: float | None = None) -> VideoIndex:
+    """The frames of the video at a path or fsspec URI; those of animated pictures are decoded.
 
-
-@dataclass(frozen=True)
-class VideoIndex:
-    """The frames of a video in presentation order."""
-
-    times_s: tuple[float, ...]
-    """Presentation time of every frame; the first is 0 in most files."""
-
-    pts: tuple[int, ...] | None
-    """The same in ticks of the stream's time base; None where missing or repeated."""
-
-    key_frames: tuple[int, ...]
-    """Ascending indices of frames where a range may begin, always with 0."""
-
-
-def index_video(uri: str, max_megapixels: float) -> VideoIndex:
-    """The frames of the video at a path or fsspec URI, found without decoding.
+    Args:
+        uri: Of a video, or of a picture with several frames or pages.
+        max_megapixels: Larger frames are refused, as far as the header knows.
+        time_limit_s: For all of it, None for any.
 
     Raises:
-        UnreadableVideo: Not a video, damaged, without frames.
+        UnreadableVideo: Not a video, damaged, without frames, or not indexed in time.
         UnreadablePicture: Frames larger than the limit.
+        OSError: The file cannot be opened.
     """
-    with _open_stream(uri) as (container, stream):
-        check_size(stream.width, stream.height, max_megapixels)
-        packets = [(p.pts, p.is_keyframe) for p in container.demux(stream) if _is_shown(p)]
+    deadline = None if time_limit_s is None else time.monotonic() + time_limit_s
+    if is_picture_kind(uri):
+        return index_animation(uri, max_megapixels, deadline)
+    with open_stream(uri, max_megapixels, time_limit_s) as (container, stream):
+        _check_stream(stream, max_megapixels)
+        packets = list(_packets(container, stream, deadline))
         time_base, rate = stream.time_base, stream.average_rate
     if not packets:
         raise UnreadableVideo("the video has no frames")
     return _index(packets, time_base, rate)
 
 
-def _is_shown(packet: av.Packet) -> bool:
-    """Whether the packet holds a frame that players show; the demuxer ends with an empty one."""
-    return packet.size > 0 and not packet.is_discard
+def _check_stream(stream: VideoStream, max_megapixels: float) -> None:
+    """Raise UnreadablePicture if the header names frames that are too large, or of no size."""
+    if not stream.width or not stream.height:
+        raise UnreadablePicture(
+            f"frames of no size, or of more than {max_megapixels:g} megapixels (--max-megapixels)"
+        )
+    size = shown_size(stream.width, stream.height, stream.sample_aspect_ratio)
+    check_size(*size, max_megapixels)
+
+
+def _packets(
+    container: InputContainer, stream: VideoStream, deadline: float | None
+) -> Iterator[tuple[int | None, bool]]:
+    """Time and whether it is a key frame, of every frame that players show."""
+    for packet in container.demux(stream):
+        if deadline is not None and time.monotonic() > deadline:
+            raise UnreadableVideo("finding the frames of the video takes longer than allowed")
+        if packet.size > 0 and not packet.is_discard:  # the demuxer ends with an empty packet
+            yield packet.pts, packet.is_keyframe
 
 
 def _index(
@@ -78,175 +87,146 @@ def _index(
     )
 
 
-def select_frames(index: VideoIndex, frame_step: int, fps: float | None) -> tuple[int, ...]:
-    """Indices of the frames to annotate: every `frame_step`-th, or the first of every 1 / fps s."""
-    if fps is None:
-        return tuple(range(0, len(index.times_s), frame_step))
-    # A small allowance: frame times such as 0.1 are rounded, their slot must not depend on it.
-    slots = [int((time - index.times_s[0]) * fps + 1e-6) for time in index.times_s]
-    return tuple(i for i, slot in enumerate(slots) if i == 0 or slot != slots[i - 1])
-
-
-def split_video(
-    index: VideoIndex, wanted: Sequence[int], shard_size: int
-) -> Iterator[tuple[VideoRange, tuple[int, ...]]]:
-    """Ranges of a video with the wanted frames of each, about `shard_size` of them per range.
-
-    A range begins at a key frame: a long group of pictures makes a long range.
-    """
-    bounds = (*index.key_frames, len(index.times_s))
-    first, group = 0, list[int]()
-    for begin, end in pairwise(bounds):
-        first = first if group else begin
-        group += wanted[bisect_left(wanted, begin) : bisect_left(wanted, end)]
-        if group and (len(group) >= shard_size or end == bounds[-1]):
-            yield _range(index, first, end), tuple(group)
-            group = []
-
-
-def _range(index: VideoIndex, first: int, end: int) -> VideoRange:
-    """The range from frame `first` up to, not including, frame `end`."""
-    if index.pts is None:
-        return VideoRange(None, None, by_time=False)
-    return VideoRange(
-        index.pts[first] if first else None, index.pts[end] if end < len(index.pts) else None
-    )
-
-
 def read_frames(
-    uri: str, video_range: VideoRange, wanted: Mapping[int, float]
-) -> Iterator[tuple[int, np.ndarray]]:
-    """(index, (H, W, 3) uint8 RGB) of the wanted frames of a range, upright.
+    uri: str,
+    video_range: VideoRange,
+    wanted: Mapping[int, float],
+    max_megapixels: float,
+    memory_limit_bytes: int | None = None,
+) -> Iterator[tuple[int, Picture]]:
+    """Index and picture of the wanted frames of a range, as players show them.
 
     In order, but for frames near damaged places, which come last.
 
     Args:
-        uri: Of the video.
+        uri: As of `index_video`.
         video_range: Where the frames lie.
         wanted: Time in seconds of each frame by its index.
+        max_megapixels: Larger frames are not delivered.
+        memory_limit_bytes: Nor are frames of animated pictures that take more to decode.
 
     Raises:
         UnreadableVideo: The video cannot be opened, or some frames cannot be had; then at the end.
     """
+    if is_picture_kind(uri):
+        yield from read_animation(uri, wanted, max_megapixels, memory_limit_bytes)
+        return
     waiting = dict(wanted)
-    problem = yield from _read_waiting(uri, video_range, waiting, "AUTO")
+    problem = yield from _read_waiting(uri, video_range, waiting, max_megapixels, "AUTO")
     if waiting and problem:
         # Threads that decode several frames at once lose good frames together with a bad one.
-        problem = yield from _read_waiting(uri, video_range, waiting, "SLICE")
+        problem = yield from _read_waiting(uri, video_range, waiting, max_megapixels, "SLICE")
     if waiting and problem:
         raise UnreadableVideo(f"this frame could not be decoded: {problem}")
 
 
 def _read_waiting(
-    uri: str, video_range: VideoRange, waiting: dict[int, float], thread_type: str
-) -> Generator[tuple[int, np.ndarray], None, str | None]:
+    uri: str,
+    video_range: VideoRange,
+    waiting: dict[int, float],
+    max_megapixels: float,
+    thread_type: str,
+) -> Generator[tuple[int, Picture], None, str | None]:
     """Frames that are waited for, which are then no longer; returns the decoder's last problem."""
-    problems: list[str] = []
-    with _open_stream(uri) as (container, stream):
+    decoder = _Decoder(max_megapixels)
+    with open_stream(uri, max_megapixels) as source:
+        stream = source[1]
         stream.thread_type = thread_type
+        aspect = _PixelAspect(stream)
         ticks: dict[int | None, int] = {
             round(time / (stream.time_base or 1)): index for index, time in waiting.items()
         }
-        for number, frame in enumerate(_frames_of_range(container, stream, video_range, problems)):
-            if problems and not video_range.by_time:
+        # Without frames out of order, and one by one, a lost packet is the frame of its number.
+        keeps_count = thread_type == "SLICE" and not stream.codec_context.has_b_frames
+        for number, frame in enumerate(decoder.frames(source, video_range)):
+            if decoder.problem and not (video_range.by_time or keeps_count):
                 break  # frames after a damaged one have no known number
-            index = ticks.get(frame.pts, -1) if video_range.by_time else number
-            if index in waiting:
+            index = (
+                number if not video_range.by_time else ticks.get(frame.pts if frame else None, -1)
+            )
+            if frame is not None and index in waiting:
+                try:
+                    image = as_shown(frame, aspect.now(), max_megapixels)
+                except UnreadablePicture as error:
+                    decoder.problem = str(error)
+                    continue
                 del waiting[index]
-                yield index, _upright(frame)
+                yield index, Picture(image)
             if not waiting:
                 break
-    return problems[-1] if problems else None
+    return decoder.problem
 
 
-def _frames_of_range(
-    container: av.container.InputContainer,
-    stream: av.video.stream.VideoStream,
-    video_range: VideoRange,
-    problems: list[str],
-) -> Iterator[av.VideoFrame]:
-    """Decoded frames up to the end of the range, in presentation order."""
-    end = video_range.end_pts
-    for frame in _decode_from(container, stream, video_range.start_pts, problems):
-        if end is not None and frame.pts is not None and frame.pts >= end:
-            return
-        yield frame
+class _PixelAspect:
+    """Width of a stream's pixels by their height; the container's word counts until it changes."""
+
+    def __init__(self, stream: VideoStream) -> None:
+        self._stream = stream
+        self._first, self._container = self._of_codec(), stream.sample_aspect_ratio
+
+    def now(self) -> Fraction | None:
+        """Of the frame that was decoded last."""
+        now = self._of_codec()
+        return self._container if now == self._first else now
+
+    def _of_codec(self) -> Fraction | None:
+        return self._stream.codec_context.sample_aspect_ratio
 
 
-def _decode_from(
-    container: av.container.InputContainer,
-    stream: av.video.stream.VideoStream,
-    start: int | None,
-    problems: list[str],
-) -> Iterator[av.VideoFrame]:
-    """Frames from the last possible entry whose first frame is not after `start`.
+class _Decoder:
+    """Decodes ranges, and keeps the last problem.
 
-    MPEG-TS may land a group of pictures late: then the seek steps further back, at last to the
-    beginning.
+    Args:
+        max_megapixels: The limit of frames that the stream's decoder was given, for messages.
     """
-    if start is None:
-        yield from _decode(container, stream, problems)
-        return
-    back = int(1 / stream.time_base) if stream.time_base else 1  # one second of ticks
-    for target in (start, start - back, start - 10 * back):
-        container.seek(target, stream=stream, backward=True)
-        frames = _decode(container, stream, problems)
-        first = next(frames, None)
-        if first is not None and first.pts is not None and first.pts <= start:
-            yield first
-            yield from frames
+
+    def __init__(self, max_megapixels: float) -> None:
+        self._max_megapixels = max_megapixels
+        self.problem: str | None = None
+
+    def frames(self, source: Source, video_range: VideoRange) -> Iterator[av.VideoFrame | None]:
+        """Decoded frames up to the end of the range, in presentation order; None for lost ones."""
+        end = video_range.end_pts
+        for frame in self._decode_from(source, video_range.start_pts):
+            if frame is not None and end is not None and frame.pts is not None and frame.pts >= end:
+                return
+            yield frame
+
+    def _decode_from(self, source: Source, start: int | None) -> Iterator[av.VideoFrame | None]:
+        """Frames from the last possible entry whose first frame is not after `start`.
+
+        MPEG-TS may land a group of pictures late: then the seek steps further back, at last to the
+        beginning.
+        """
+        container, stream = source
+        if start is None:
+            yield from self._decode(source)
             return
-    container.seek(0, stream=stream, backward=True)
-    yield from _decode(container, stream, problems)
+        back = int(1 / stream.time_base) if stream.time_base else 1  # one second of ticks
+        for target in (start, start - back, start - 10 * back):
+            container.seek(target, stream=stream, backward=True)
+            frames = self._decode(source)
+            first = next((frame for frame in frames if frame is not None), None)
+            if first is not None and first.pts is not None and first.pts <= start:
+                yield first
+                yield from frames
+                return
+        container.seek(0, stream=stream, backward=True)
+        yield from self._decode(source)
 
+    def _decode(self, source: Source) -> Iterator[av.VideoFrame | None]:
+        """Frames from the current place on; None for packets that cannot be decoded."""
+        container, stream = source
+        for packet in container.demux(stream):
+            try:
+                frames = packet.decode()
+            except av.FFmpegError as error:
+                self.problem = self._reason(error, stream)
+                yield None
+                continue
+            yield from frames
 
-def _decode(
-    container: av.container.InputContainer,
-    stream: av.video.stream.VideoStream,
-    problems: list[str],
-) -> Iterator[av.VideoFrame]:
-    """Frames from the current place on; packets that cannot be decoded are noted and passed by."""
-    for packet in container.demux(stream):
-        try:
-            frames = packet.decode()
-        except av.FFmpegError as error:
-            problems.append(_reason(error))
-            continue
-        yield from frames
-
-
-def _reason(error: av.FFmpegError) -> str:
-    return str(error.strerror or error)
-
-
-def _upright(frame: av.VideoFrame) -> np.ndarray:
-    """RGB of a frame, turned as the file's rotation says."""
-    turns = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), turns))
-
-
-@contextmanager
-def _open_stream(
-    uri: str,
-) -> Iterator[tuple[av.container.InputContainer, av.video.stream.VideoStream]]:
-    """The opened file and its first video stream; PyAV's errors become UnreadableVideo."""
-    try:
-        with _source(uri) as source, av.open(source, "r") as container:
-            if not container.streams.video:
-                raise UnreadableVideo("the file has no video stream")
-            yield container, container.streams.video[0]
-    except av.FFmpegError as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        raise UnreadableVideo(f"not a readable video: {_reason(error)}") from error
-
-
-@contextmanager
-def _source(uri: str) -> Iterator[str | BinaryIO]:
-    """What PyAV opens: a local path, which its own reader reads faster, or an open file."""
-    if not is_remote(uri):
-        check_regular(uri)
-        yield uri
-        return
-    with open_uri(uri) as file:
-        yield file
+    def _reason(self, error: av.FFmpegError, stream: VideoStream) -> str:
+        if stream.codec_context.width == 0:  # what a refused size leaves behind
+            return f"more than {self._max_megapixels:g} megapixels (--max-megapixels)"
+        return reason_of(error)

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from hierprob3d.transforms.inputs.decoding import read_shard
 from hierprob3d.transforms.inputs.items import Shard, VideoRange, frame_item, picture_item
 from hierprob3d.transforms.inputs.picture_files import UnreadablePicture
-from hierprob3d.transforms.inputs.videos import (
+from hierprob3d.transforms.inputs.video_index import (
     UnreadableVideo,
     VideoIndex,
-    index_video,
-    read_frames,
     select_frames,
     split_video,
 )
+from hierprob3d.transforms.inputs.videos import index_video, read_frames
 
 NUM_FRAMES = 40
 WIDTH, HEIGHT = 64, 48
@@ -73,9 +75,9 @@ def test_ranges_hold_every_frame_once(video: str, shard_size: int) -> None:
     assert len(index.times_s) == len(expected) == NUM_FRAMES
     found: dict[int, np.ndarray] = {}
     for video_range, frames in split_video(index, range(NUM_FRAMES), shard_size):
-        for number, image in read_frames(video, video_range, times(index, frames)):
+        for number, picture in read_frames(video, video_range, times(index, frames), 100):
             assert number not in found
-            found[number] = image
+            found[number] = picture.image
     assert sorted(found) == list(range(NUM_FRAMES))
     assert all((found[i] == expected[i]).all() for i in found)
 
@@ -85,8 +87,8 @@ def test_chosen_frames_are_those_frames(video: str) -> None:
     wanted = select_frames(index, 7, None)
     assert wanted == (0, 7, 14, 21, 28, 35)
     for video_range, frames in split_video(index, wanted, 2):
-        for number, image in read_frames(video, video_range, times(index, frames)):
-            assert abs(int(image[30, 30, 0]) - (20 + 5 * number)) <= 4
+        for number, picture in read_frames(video, video_range, times(index, frames), 100):
+            assert abs(int(picture.image[30, 30, 0]) - (20 + 5 * number)) <= 4
 
 
 def test_frames_per_second() -> None:
@@ -170,3 +172,95 @@ def test_a_video_without_index_fails_with_its_reason(tmp_path: Path) -> None:
     path.write_bytes(b"\0" * 100)
     (frame,) = read_shard(Shard(0, (picture_item(str(path)),)), 100)
     assert isinstance(frame.error, UnreadableVideo)
+
+
+def write_growing(path: Path, sides: Iterable[int]) -> None:
+    """Motion JPEG whose frames are of several sizes; the header knows the first."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=10)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuvj420p"
+        for index, side in enumerate(sides):
+            data = io.BytesIO()
+            Image.new("RGB", (side, side), (90, 90, 90)).save(data, "JPEG")
+            packet = av.Packet(data.getvalue())
+            packet.stream, packet.pts, packet.dts = stream, index, index
+            packet.time_base, packet.is_keyframe = Fraction(1, 10), True
+            container.mux(packet)
+
+
+@pytest.mark.parametrize("suffix", [".avi", ".mjpeg"])
+def test_a_frame_that_grows_above_the_limit_is_one_error(suffix: str, tmp_path: Path) -> None:
+    path = str(tmp_path / f"growing{suffix}")
+    write_growing(Path(path), (64, 64, 600, 64, 80))
+    index = index_video(path, 0.1)
+    ((video_range, frames),) = split_video(index, range(5), 100)
+    items = tuple(frame_item(path, i, index.times_s[i]) for i in frames)
+    found = {f.item.frame_index: f for f in read_shard(Shard(0, items, video_range), 0.1)}
+    heights = [None if found[i].image is None else found[i].image.shape[0] for i in range(5)]  # type: ignore[union-attr]
+    assert heights == [64, 64, None, 64, 80]
+    assert "more than 0.1 megapixels (--max-megapixels)" in str(found[2].error)
+
+
+def write_playlists(folder: Path, clip: str) -> list[Path]:
+    """Files that name other files to be opened."""
+    texts = {
+        "list.mp4": f"ffconcat version 1.0\nfile '{clip}'\n",
+        "hls.ts": f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{clip}\n#EXT-X-ENDLIST\n",
+        "sdp.mov": "v=0\no=- 0 0 IN IP4 127.0.0.1\nc=IN IP4 127.0.0.1\nt=0 0\n"
+        "m=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
+        "dash.mkv": '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"><Period>'
+        f"<AdaptationSet><Representation><BaseURL>{clip}</BaseURL></Representation>"
+        "</AdaptationSet></Period></MPD>",
+        "frame%d.mp4": "no picture",
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+    return [folder / name for name in texts]
+
+
+def test_no_other_file_is_opened_on_behalf_of_one(tmp_path: Path) -> None:
+    make_video(tmp_path / "clip.ts", "mpeg2video", {})
+    for path in write_playlists(tmp_path, "clip.ts"):
+        with pytest.raises(UnreadableVideo, match="not a readable video"):
+            index_video(str(path), 100)
+
+
+def test_any_trouble_with_a_file_is_an_unreadable_video(tmp_path: Path) -> None:
+    path = tmp_path / "title.avi"
+    with av.open(str(path), "w") as container:
+        container.metadata["title"] = "CafeXX holiday"
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        frame = av.VideoFrame.from_ndarray(np.zeros((HEIGHT, WIDTH, 3), np.uint8), format="rgb24")
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"CafeXX", b"Caf\xe9 e"))
+    assert len(index_video(str(path), 100).times_s) == 1  # a title in Latin-1 costs nothing
+    path.write_bytes(data.replace(b"FMP4", b"CRAW"))
+    with pytest.raises(UnreadableVideo, match="nothing here decodes its codec"):
+        index_video(str(path), 100)
+
+
+def test_indexing_has_a_time_limit(video: str) -> None:
+    with pytest.raises(UnreadableVideo, match="takes longer than allowed|not a readable video"):
+        index_video(video, 100, time_limit_s=0.0)
+
+
+@pytest.mark.parametrize("name", ["closed.mp4", "broadcast.ts", "old.avi", "web.webm"])
+def test_mutated_files_raise_what_is_announced(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    make_video(path, *STREAMS[name])
+    data, random = path.read_bytes(), np.random.default_rng(0)
+    for _ in range(25):
+        mutated = np.frombuffer(data, np.uint8).copy()
+        places = random.integers(0, len(data) if random.random() < 0.5 else 400, 8)
+        mutated[places] = random.integers(0, 256, 8)
+        path.write_bytes(mutated[: random.integers(200, len(data))].tobytes())
+        try:
+            index = index_video(str(path), 1, time_limit_s=10)
+            for video_range, frames in split_video(index, range(len(index.times_s)), 16):
+                list(read_frames(str(path), video_range, times(index, frames), 1))
+        except (UnreadableVideo, UnreadablePicture):
+            pass
