@@ -22,12 +22,18 @@ def test_the_reading_example_runs_on_a_result(tmp_path: Path) -> None:
     picture = ROOT / "model" / "assets" / "demo" / "astronaut.png"
     output = tmp_path / "demo_output"
     assert main(["predict", str(picture), "--output", str(output), "--num-samples", "5"]) == 0
-    code = README.split("<!-- read:begin -->")[1].split("<!-- read:end -->")[0]
-    code = code.replace("```python", "").replace("```", "")
-    shown = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    assert "astronaut.png height 1." in shown_by("read", tmp_path)
+    shown = shown_by("rebuild", tmp_path, "print(table.num_rows, vertices.shape, samples.shape)")
+    assert shown == "1 torch.Size([6880, 3]) torch.Size([5, 6880, 3])\n"
+
+
+def shown_by(name: str, folder: Path, more: str = "") -> str:
+    """What the README's code between the markers of that name prints, run in a folder."""
+    code = README.split(f"<!-- {name}:begin -->")[1].split(f"<!-- {name}:end -->")[0]
+    code = code.replace("```python", "").replace("```", "") + more
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True
     ).stdout
-    assert "astronaut.png height 1." in shown
 
 
 @pytest.mark.parametrize("line", COMMAND_LINES)
