@@ -32,8 +32,8 @@ from hierprob3d.training.assessment.evaluation_set import make_evaluation_set
 from hierprob3d.transforms.datasets.eval_item import EvalItem
 from hierprob3d.transforms.evaluation.evaluation_shards import (
     EvaluationContext,
-    cut_rows,
     evaluate_shard,
+    new_rows,
 )
 from hierprob3d.transforms.evaluation.evaluator import Evaluator
 from hierprob3d.transforms.evaluation.totals import CombineTotals, totals_of
@@ -100,10 +100,11 @@ def memory(num_rows: int) -> dict:
         store, combine = OutputFolder(folder), CombineTotals()
         store.create()
         totals, peaks = combine.create_accumulator(), []
-        shards = cut_rows(range(num_rows), config.rows_per_shard)
+        dataset = MadeUpRows(num_rows)
+        shards = list(new_rows(config, dataset, ()))
         start = time.perf_counter()
         for shard in shards:
-            frames, _ = evaluate_shard(evaluator.rows, MadeUpRows(num_rows), shard, context)
+            frames, _ = evaluate_shard(evaluator.rows, dataset, shard, context)
             store.write_table(part_name("frames", "bench", shard.name), frames)
             totals = combine.add_input(totals, totals_of(frames, config.num_hypotheses))
             peaks.append(peak_gib())

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import apache_beam as beam
@@ -27,10 +26,8 @@ from hierprob3d.pipelines.evaluation.evaluation_report import (
     table_rows,
 )
 from hierprob3d.pipelines.evaluation.evaluation_summary import summarise
-from hierprob3d.pipelines.run.execution import attempt, new_pipeline
-from hierprob3d.pipelines.run.manifest import Manifest, new_run_id, read_outcome
-from hierprob3d.pipelines.run.progress import Progress, polling_interval, published_items
-from hierprob3d.pipelines.run.worker_plan import WorkerPlan, plan_workers
+from hierprob3d.pipelines.run.run import Run
+from hierprob3d.pipelines.run.worker_plan import plan_workers
 from hierprob3d.transforms.batch.models import file_hashes
 from hierprob3d.transforms.evaluation.evaluation_models import (
     evaluation_files,
@@ -41,13 +38,14 @@ from hierprob3d.transforms.evaluation.evaluation_models import (
 from hierprob3d.transforms.evaluation.evaluation_shards import (
     EvaluateRows,
     EvaluationContext,
+    ListEarlierParts,
     ReadTotals,
-    RowShard,
-    cut_rows,
-    row_item,
+    new_rows,
 )
 from hierprob3d.transforms.evaluation.totals import CombineTotals, Totals
+from hierprob3d.transforms.store.list_shards import ListShards
 from hierprob3d.transforms.store.output_folder import RUNS, OutputFolder
+from hierprob3d.transforms.store.plan import Plan
 
 from .evaluation_data import provide_data
 
@@ -83,42 +81,40 @@ def evaluate(config: EvaluateConfig, beam_words: list[str] | None = None) -> int
     load_evaluator(config)
     config = provide_data(config, words)
     dataset = open_dataset(config)
-    store = OutputFolder(config.output)
-    store.create()
-    lock = store.lock_for_run()
-    try:
-        store.sweep()
+    on_gpu = resolve_device(config.device).type == "cuda"
+    with Run(OutputFolder(config.output), config, words, on_gpu) as run:
         settings = _settings(config)
-        _forget(config, store)
-        _check_settings(store, settings)
-        num_rows = min(len(dataset), config.limit or len(dataset))
-        done = {item.item_id for item in store.finished_items()}
-        rows = [r for r in range(num_rows) if row_item(config, dataset, r).item_id not in done]
-        on_gpu = resolve_device(config.device).type == "cuda"
-        plan = plan_workers(words, len(rows), on_gpu)
-        context = _context(config, settings)
-        return _evaluate(store, rows, context, plan)
-    finally:
-        if lock is not None:
-            lock.release()
+        run.forget(overwrite=config.overwrite, retry_failed=config.retry_failed)
+        _check_settings(run.store, settings)
+        done = {item.item_id for item in run.store.finished_items()}
+        plan = run.plan(new_rows(config, dataset, done))
+        context = EvaluationContext(
+            run_id=run.id,
+            config=config,
+            metadata={SETTINGS_KEY: settings},
+            num_threads=_NUM_THREADS,
+        )
+        workers = replace(run.workers(plan.num_items), num_threads=_NUM_THREADS)
+        result = run.execute(lambda p, some: build(p, some, context), plan, workers, _facts(config))
+        if result.problem is not None:
+            return result.exit_code(config.max_failed_ratio)
+        return _report(run.store, config, run.id, result.record)
 
 
-def build(
-    pipeline: beam.Pipeline,
-    shards: Sequence[RowShard],
-    finished: Sequence[str],
-    context: EvaluationContext,
-) -> None:
-    """Shards are evaluated and published; their totals and those of finished parts are joined."""
+def build(pipeline: beam.Pipeline, plan: Plan, context: EvaluationContext) -> None:
+    """Rows are evaluated and published; their totals and those of finished parts are joined."""
     new = (
         pipeline
-        | "Shards" >> beam.Create(list(shards), reshuffle=False)
+        | "Plan" >> beam.Create([plan], reshuffle=False)
+        | "List shards" >> beam.ParDo(ListShards())
         | "Any worker" >> beam.Reshuffle()
         | "Evaluate" >> beam.ParDo(EvaluateRows(context))
     )
     old = (
         pipeline
-        | "Finished parts" >> beam.Create(list(finished), reshuffle=False)
+        | "Output folder" >> beam.Create([context.config.output], reshuffle=False)
+        | "List finished parts" >> beam.ParDo(ListEarlierParts(context.run_id))
+        | "Any reader" >> beam.Reshuffle()
         | "Read" >> beam.ParDo(ReadTotals(context.config.output, context.config.num_hypotheses))
     )
     _ = (
@@ -134,39 +130,6 @@ def publish_totals(totals: Totals, context: EvaluationContext) -> None:
     summary = summarise(totals, context.config)
     store = OutputFolder(context.config.output)
     store.write(_totals_name(context.run_id), json.dumps(summary).encode())
-
-
-def _evaluate(
-    store: OutputFolder, rows: list[int], context: EvaluationContext, plan: WorkerPlan
-) -> int:
-    """Runs the pipeline on unfinished rows, with progress, manifest and tables."""
-    config = context.config
-    shards = cut_rows(rows, config.rows_per_shard)
-    finished = store.parts("frames")
-    manifest = Manifest(store, context.run_id, config, _facts(config, rows, plan))
-    count = published_items(store, context.run_id, shards)
-    with Progress(count, len(rows), polling_interval(store)):
-        problem = attempt(
-            lambda: _run_pipeline(shards, finished, context, plan), context.num_threads
-        )
-    outcome = read_outcome(store, context.run_id)
-    record = manifest.finish("stopped" if problem else "finished", outcome)
-    if isinstance(problem, KeyboardInterrupt):
-        raise problem
-    if problem is not None:
-        print(f"The run stopped: {problem}\nThe same command goes on from here.", file=sys.stderr)
-        return EXIT_FAILURES
-    return _report(store, config, context.run_id, record)
-
-
-def _run_pipeline(
-    shards: Sequence[RowShard],
-    finished: Sequence[str],
-    context: EvaluationContext,
-    plan: WorkerPlan,
-) -> None:
-    with new_pipeline(plan) as pipeline:
-        build(pipeline, shards, finished, context)
 
 
 def _report(
@@ -200,14 +163,6 @@ def _report(
     return EXIT_FAILURES if too_many or not summary["metrics"] else EXIT_DONE
 
 
-def _forget(config: EvaluateConfig, store: OutputFolder) -> None:
-    """Drops rows that this run is told to do again."""
-    if config.overwrite:
-        store.drop_items({item.item_id for item in store.finished_items()})
-    elif config.retry_failed:
-        store.drop_items(store.failed_items())
-
-
 def _settings(config: EvaluateConfig) -> str:
     """What decides the numbers: options and the models' hashes."""
     left_out = _NOT_SETTINGS if config.refine else _NOT_SETTINGS | _OF_REFINEMENT
@@ -234,22 +189,12 @@ def _check_settings(store: OutputFolder, settings: str) -> None:
         )
 
 
-def _context(config: EvaluateConfig, settings: str) -> EvaluationContext:
-    return EvaluationContext(
-        run_id=new_run_id(),
-        config=config,
-        metadata={SETTINGS_KEY: settings},
-        num_threads=_NUM_THREADS,
-    )
-
-
-def _facts(config: EvaluateConfig, rows: list[int], plan: WorkerPlan) -> dict[str, Any]:
+def _facts(config: EvaluateConfig) -> dict[str, Any]:
+    """What the manifest says besides configuration and plan."""
     return {
-        "workers": plan,
         "protocol": asdict(PROTOCOLS[config.protocol]),
         "metrics": config.metric_names,
         "model_files": file_hashes(evaluation_files(config)),
-        "items_planned": len(rows),
     }
 
 

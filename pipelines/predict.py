@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import apache_beam as beam
 
 from hierprob3d.configs.prediction import PredictConfig
-from hierprob3d.model.network.device import resolve_device
 from hierprob3d.pipelines.command.usage import EXIT_DONE, EXIT_FAILURES
 from hierprob3d.pipelines.run.earlier_rows import (
     check_columns,
@@ -20,26 +20,31 @@ from hierprob3d.pipelines.run.earlier_rows import (
     check_writable,
     count_failed,
     finished_inputs,
-    items_to_drop,
     items_to_redo,
+    noting_dropped,
 )
-from hierprob3d.pipelines.run.execution import attempt, new_pipeline
-from hierprob3d.pipelines.run.manifest import Manifest, new_run_id, read_outcome
-from hierprob3d.pipelines.run.progress import Progress, polling_interval, published_items
-from hierprob3d.pipelines.run.summary import dry_run_text, summary_text
+from hierprob3d.pipelines.run.run import Run
+from hierprob3d.pipelines.run.summary import NUM_SHOWN_ITEMS, dry_run_text, summary_text
 from hierprob3d.pipelines.run.worker_plan import WorkerPlan, plan_workers
 from hierprob3d.transforms.batch.models import Models, load_models, model_hashes
-from hierprob3d.transforms.inputs.items import Shard
 from hierprob3d.transforms.inputs.listing import Listing, list_inputs
-from hierprob3d.transforms.inputs.planning import (
-    FrameRule,
-    Work,
-    cut_into_shards,
-    default_shard_size,
-    find_work,
+from hierprob3d.transforms.inputs.planning import Planner, PlanRules
+from hierprob3d.transforms.prediction.dofns import (
+    Decode,
+    DetectPeople,
+    DrawPictures,
+    FindKeypoints,
+    MakeProxies,
+    PlaceBodies,
+    PredictDistributions,
+    Publish,
+    RefineBodies,
+    SampleBodies,
 )
-from hierprob3d.transforms.prediction.shards import PredictShards, RunContext
+from hierprob3d.transforms.prediction.publishing import RunContext
+from hierprob3d.transforms.store.list_shards import ListShards
 from hierprob3d.transforms.store.output_folder import FinishedItem, OutputFolder
+from hierprob3d.transforms.store.plan import VIDEO_DETAILS, Plan
 from hierprob3d.transforms.tables.schema import PeopleLayout, file_metadata
 
 
@@ -60,16 +65,40 @@ def predict(config: PredictConfig, beam_words: list[str] | None = None) -> int:
     models = load_models(config.models)
     store = OutputFolder(config.run.output)
     if config.run.dry_run:
-        check_writable(store)
-        return _predict_new(config, store, listing, models, words)
-    store.create()
-    lock = store.lock_for_run()
-    try:
-        store.sweep()
-        return _predict_new(config, store, listing, models, words)
-    finally:
-        if lock is not None:
-            lock.release()
+        return _say_what_would_be_done(config, words, store, listing, models)
+    with Run(store, config, words, _on_gpu(models)) as run:
+        return _predict_new(config, run, listing, models)
+
+
+def build(pipeline: beam.Pipeline, plan: Plan, context: RunContext) -> None:
+    """The dataflow: shards of the plan, annotated and published by any worker.
+
+    One shuffle, which hands out references of tens of bytes; all after it is fused, so that
+    batches pass from stage to stage as they are, one at a time, and what is finished is in the
+    output folder at once.
+    """
+    shards = (
+        pipeline
+        | "Plan" >> beam.Create([plan], reshuffle=False)
+        | "List shards" >> beam.ParDo(ListShards())
+        | "Any worker" >> beam.Reshuffle()
+    )
+    batches = (
+        shards
+        | "Decode" >> beam.ParDo(Decode(context))
+        | "Detect people" >> beam.ParDo(DetectPeople(context))
+        | "Find keypoints" >> beam.ParDo(FindKeypoints(context))
+        | "Make proxies" >> beam.ParDo(MakeProxies(context))
+        | "Predict distributions" >> beam.ParDo(PredictDistributions(context))
+        | "Place bodies" >> beam.ParDo(PlaceBodies(context))
+    )
+    if context.config.refinement.refine:
+        batches |= "Refine bodies" >> beam.ParDo(RefineBodies(context))
+    if context.config.sampling.uncertainty:
+        batches |= "Sample bodies" >> beam.ParDo(SampleBodies(context))
+    if context.config.run.visualise:
+        batches |= "Draw pictures" >> beam.ParDo(DrawPictures(context))
+    _ = batches | "Publish" >> beam.ParDo(Publish(context))
 
 
 def layout_of(config: PredictConfig, models: Models) -> PeopleLayout:
@@ -84,40 +113,77 @@ def layout_of(config: PredictConfig, models: Models) -> PeopleLayout:
     )
 
 
-def plan_for(config: PredictConfig, beam_words: list[str], work: Work) -> WorkerPlan:
-    """Processes for the work."""
-    on_gpu = resolve_device(config.models.device).type == "cuda"
-    return plan_workers(beam_words, work.num_items, on_gpu)
-
-
-def _predict_new(
-    config: PredictConfig, store: OutputFolder, listing: Listing, models: Models, words: list[str]
-) -> int:
-    """Finds the new items, checks that their rows may join the earlier ones, and annotates them."""
+def _predict_new(config: PredictConfig, run: Run, listing: Listing, models: Models) -> int:
+    """Plans the new items, checks that their rows may join the earlier ones, and annotates them."""
+    store = run.store
     finished = finished_inputs(store, listing)
     redo = items_to_redo(config, store, finished)
-    work = _find_new(config, store, listing, redo)
-    dropped = items_to_drop(work, redo)
+    planner = _planner(config, store, listing, redo, run.workers)
+    dropped: set[str] = set()
+    plan = run.plan(noting_dropped(planner.shards(), redo, dropped), VIDEO_DETAILS)
+    try:
+        check_columns(store, layout_of(config, models), dropped)
+        check_models(store, config, models, dropped)
+    except ValueError:
+        store.remove(plan.name)
+        raise
+    if not plan.num_items:
+        store.remove(plan.name)
+        return _nothing_to_do(config, listing, finished)
+    store.drop_items(dropped)
+    workers = run.workers(plan.num_items)
+    context = _context(config, models, run.id, workers.num_threads)
+    facts = _facts(config, models, planner.num_done)
+    result = run.execute(
+        lambda pipeline, plan: build(pipeline, plan, context), plan, workers, facts
+    )
+    print(summary_text(result.record, store.root))
+    return result.exit_code(config.run.max_failed_ratio)
+
+
+def _say_what_would_be_done(
+    config: PredictConfig, words: list[str], store: OutputFolder, listing: Listing, models: Models
+) -> int:
+    """As `_predict_new`, but nothing is written."""
+    check_writable(store)
+
+    def workers_for(num_items: int) -> WorkerPlan:
+        return plan_workers(words, num_items, _on_gpu(models))
+
+    finished = finished_inputs(store, listing)
+    redo = items_to_redo(config, store, finished)
+    planner = _planner(config, store, listing, redo, workers_for)
+    dropped: set[str] = set()
+    shown: list[str] = []
+    for shard in noting_dropped(planner.shards(), redo, dropped):
+        shown += [item.name for item in shard.items[: NUM_SHOWN_ITEMS - len(shown)]]
     check_columns(store, layout_of(config, models), dropped)
     check_models(store, config, models, dropped)
-    if not work.num_items:
+    if not planner.num_items:
         return _nothing_to_do(config, listing, finished)
-    plan = plan_for(config, words, work)
-    if config.run.dry_run:
-        print(dry_run_text(config, work, listing, plan))
-        return EXIT_DONE
-    store.drop_items(dropped)
-    return _annotate(config, store, work, plan)
+    print(dry_run_text(config, planner, shown, listing, workers_for(planner.num_items)))
+    return EXIT_DONE
 
 
-def _find_new(config: PredictConfig, store: OutputFolder, listing: Listing, redo: set[str]) -> Work:
-    """What is not finished or is to be done again."""
+def _planner(
+    config: PredictConfig,
+    store: OutputFolder,
+    listing: Listing,
+    redo: set[str],
+    workers_for: Callable[[int], WorkerPlan],
+) -> Planner:
+    """What finds the items that are not finished or are to be done again."""
     source = config.source
-    rule = FrameRule(
-        frame_step=source.frame_step, fps=source.fps, max_megapixels=source.max_megapixels
+    rules = PlanRules(
+        frame_step=source.frame_step,
+        fps=source.fps,
+        max_megapixels=source.max_megapixels,
+        shard_size=config.run.shard_size,
+        num_workers=lambda num_items: workers_for(num_items).num_workers,
+        limit=source.limit,
     )
     done = {item.item_id for item in store.finished_items()} - redo
-    return find_work(listing.uris, done, rule, source.limit)
+    return Planner(listing.uris, done, rules)
 
 
 def _nothing_to_do(config: PredictConfig, listing: Listing, finished: list[FinishedItem]) -> int:
@@ -132,42 +198,10 @@ def _nothing_to_do(config: PredictConfig, listing: Listing, finished: list[Finis
     return EXIT_FAILURES if too_many else EXIT_DONE
 
 
-def _annotate(config: PredictConfig, store: OutputFolder, work: Work, plan: WorkerPlan) -> int:
-    """Runs the pipeline on the new items, with progress, manifest and summary."""
-    size = config.run.shard_size or default_shard_size(work.num_items, plan.num_workers)
-    shards = cut_into_shards(work, size)
-    context = _context(config, plan)
-    manifest = Manifest(store, context.run_id, config, _facts(config, work, shards, plan))
-    count = published_items(store, context.run_id, shards)
-    with Progress(count, work.num_items, polling_interval(store)):
-        problem = attempt(lambda: run_pipeline(shards, context, plan), plan.num_threads)
-    outcome = read_outcome(store, context.run_id)
-    record = manifest.finish("stopped" if problem else "finished", outcome)
-    print(summary_text(record, store.root))
-    if isinstance(problem, KeyboardInterrupt):
-        raise problem
-    if problem is not None:
-        print(f"The run stopped: {problem}\nThe same command goes on from here.", file=sys.stderr)
-    too_many = outcome.failed_ratio > config.run.max_failed_ratio
-    return EXIT_FAILURES if problem or too_many or not outcome.num_items else EXIT_DONE
-
-
-def run_pipeline(shards: list[Shard], context: RunContext, plan: WorkerPlan) -> None:
-    """Annotates and publishes all shards."""
-    with new_pipeline(plan) as pipeline:
-        _ = (
-            pipeline
-            | "Shards" >> beam.Create(shards, reshuffle=False)
-            | "Any worker" >> beam.Reshuffle()
-            | "Predict" >> PredictShards(context)
-        )
-
-
-def _context(config: PredictConfig, plan: WorkerPlan) -> RunContext:
-    models = load_models(config.models)
+def _context(config: PredictConfig, models: Models, run_id: str, num_threads: int) -> RunContext:
     body = models.body
     return RunContext(
-        run_id=new_run_id(),
+        run_id=run_id,
         config=config,
         layout=layout_of(config, models),
         body_metadata=file_metadata(
@@ -178,22 +212,20 @@ def _context(config: PredictConfig, plan: WorkerPlan) -> RunContext:
             num_samples=config.sampling.num_samples,
             paper_rule=config.sampling.paper_rule,
         ),
-        num_threads=plan.num_threads,
+        num_threads=num_threads,
     )
 
 
-def _facts(
-    config: PredictConfig, work: Work, shards: list[Shard], plan: WorkerPlan
-) -> dict[str, Any]:
-    """What the manifest says besides the configuration."""
-    models = load_models(config.models)
+def _facts(config: PredictConfig, models: Models, num_done: int) -> dict[str, Any]:
+    """What the manifest says besides configuration and plan."""
     return {
-        "workers": plan,
         "device": str(models.device),
         "keypoint_threshold": models.threshold,
         "body": {"family": models.body.family, "gender": models.body.gender},
         "model_files": model_hashes(config.models),
-        "items_finished_before": work.num_done,
-        "items_planned": work.num_items,
-        "shards": len(shards),
+        "items_finished_before": num_done,
     }
+
+
+def _on_gpu(models: Models) -> bool:
+    return models.device.type == "cuda"

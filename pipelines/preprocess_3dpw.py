@@ -8,24 +8,21 @@ again does only what is missing.
 from __future__ import annotations
 
 import io
-import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
 from hierprob3d.configs.preprocessing import PreprocessConfig
+from hierprob3d.model.body.mesh_body import Body
 from hierprob3d.model.body.skeleton import NUM_BETAS, NUM_JOINTS, NUM_KEYPOINTS
 from hierprob3d.model.network.device import resolve_device
 from hierprob3d.pipelines.command.usage import EXIT_DONE, EXIT_FAILURES, UsageError
-from hierprob3d.pipelines.run.execution import attempt, new_pipeline
-from hierprob3d.pipelines.run.manifest import Manifest, new_run_id, read_outcome
-from hierprob3d.pipelines.run.progress import Progress, polling_interval, published_items
-from hierprob3d.pipelines.run.worker_plan import WorkerPlan, plan_workers
+from hierprob3d.pipelines.run.run import Run
+from hierprob3d.pipelines.run.worker_plan import plan_workers
 from hierprob3d.transforms.datasets.pw3d import keypoints_name, labels_name
-from hierprob3d.transforms.datasets.pw3d_plan import PreprocessShard, list_sequences, plan_shards
+from hierprob3d.transforms.datasets.pw3d_plan import DETAILS, list_sequences, new_frames
 from hierprob3d.transforms.datasets.pw3d_preprocess import (
     Preprocess,
     PreprocessContext,
@@ -34,7 +31,9 @@ from hierprob3d.transforms.datasets.pw3d_preprocess import (
 )
 from hierprob3d.transforms.datasets.pw3d_schema import label_schema
 from hierprob3d.transforms.evaluation.totals import column_values
+from hierprob3d.transforms.store.list_shards import ListShards
 from hierprob3d.transforms.store.output_folder import OutputFolder
+from hierprob3d.transforms.store.plan import Plan
 
 _ORDER = ("sequence_file", "person_index", "frame_index")
 """The paper's order of rows."""
@@ -55,79 +54,37 @@ def preprocess(config: PreprocessConfig, beam_words: list[str] | None = None) ->
     uris = list_sequences(config.data, config.split)
     bodies = {gender: cached_body(config.body_model, gender) for gender in ("male", "female")}
     load_estimator(config)
-    store = OutputFolder(config.output)
-    store.create()
-    lock = store.lock_for_run()
-    try:
-        store.sweep()
-        _forget(config, store)
-        _check_columns(config, store)
-        done = {item.item_id for item in store.finished_items()}
-        shards, num_done = plan_shards(uris, config, done)
-        facts = {
-            "model_files": {
-                f"body_{gender}": {"path": str(body.path), "sha256": body.sha256}
-                for gender, body in bodies.items()
-            },
-            "items_finished_before": num_done,
-            "shards": len(shards),
-        }
-        return _preprocess(config, store, shards, words, facts)
-    finally:
-        if lock is not None:
-            lock.release()
-
-
-def _preprocess(
-    config: PreprocessConfig,
-    store: OutputFolder,
-    shards: Sequence[PreprocessShard],
-    words: list[str],
-    facts: dict[str, Any],
-) -> int:
-    """Runs the pipeline with progress and manifest, and gathers the label files."""
-    num_items = sum(len(shard.items) for shard in shards)
     on_gpu = config.keypoints is not None and resolve_device(config.device).type == "cuda"
-    plan = plan_workers(words, num_items, on_gpu)
-    context = PreprocessContext(
-        run_id=new_run_id(),
-        config=config,
-        num_threads=plan.num_threads,
-    )
-    manifest = Manifest(store, context.run_id, config, {**facts, "workers": plan})
-    count = published_items(store, context.run_id, shards)
-    with Progress(count, num_items, polling_interval(store)):
-        problem = attempt(lambda: _run_pipeline(shards, context, plan), context.num_threads)
-    outcome = read_outcome(store, context.run_id)
-    manifest.finish("stopped" if problem else "finished", outcome)
-    if isinstance(problem, KeyboardInterrupt):
-        raise problem
-    if problem is not None:
-        print(f"The run stopped: {problem}\nThe same command goes on from here.", file=sys.stderr)
-        return EXIT_FAILURES
-    num_rows = write_label_files(store, config)
-    failed = outcome.statuses["failed"]
+    with Run(OutputFolder(config.output), config, words, on_gpu) as run:
+        run.forget(overwrite=config.overwrite, retry_failed=config.retry_failed)
+        _check_columns(config, run.store)
+        done = {item.item_id for item in run.store.finished_items()}
+        plan = run.plan(new_frames(uris, config, done), DETAILS)
+        workers = run.workers(plan.num_items)
+        context = PreprocessContext(run_id=run.id, config=config, num_threads=workers.num_threads)
+        facts = {"model_files": _hashes(bodies), "items_finished_before": len(done)}
+        result = run.execute(lambda p, some: build(p, some, context), plan, workers, facts)
+        if result.problem is not None:
+            return result.exit_code(config.max_failed_ratio)
+        num_rows = write_label_files(run.store, config)
+    failed = result.outcome.statuses["failed"]
     print(
-        f"{outcome.num_items} frames in this run, {failed} of them failed (errors/); "
+        f"{result.outcome.num_items} frames in this run, {failed} of them failed (errors/); "
         f"{labels_name(config.split)} has {num_rows} rows."
     )
-    return (
-        EXIT_FAILURES
-        if outcome.failed_ratio > config.max_failed_ratio or not num_rows
-        else EXIT_DONE
+    too_many = result.outcome.failed_ratio > config.max_failed_ratio
+    return EXIT_FAILURES if too_many or not num_rows else EXIT_DONE
+
+
+def build(pipeline: beam.Pipeline, plan: Plan, context: PreprocessContext) -> None:
+    """Frames of sequences become crops and labels."""
+    _ = (
+        pipeline
+        | "Plan" >> beam.Create([plan], reshuffle=False)
+        | "List shards" >> beam.ParDo(ListShards())
+        | "Any worker" >> beam.Reshuffle()
+        | "Preprocess" >> beam.ParDo(Preprocess(context))
     )
-
-
-def _run_pipeline(
-    shards: Sequence[PreprocessShard], context: PreprocessContext, plan: WorkerPlan
-) -> None:
-    with new_pipeline(plan) as pipeline:
-        _ = (
-            pipeline
-            | "Shards" >> beam.Create(list(shards), reshuffle=False)
-            | "Any worker" >> beam.Reshuffle()
-            | "Preprocess" >> beam.ParDo(Preprocess(context))
-        )
 
 
 def write_label_files(store: OutputFolder, config: PreprocessConfig) -> int:
@@ -159,12 +116,12 @@ def _texts(table: pa.Table, name: str) -> np.ndarray:
     return np.array(table[name].to_pylist(), dtype=np.str_)
 
 
-def _forget(config: PreprocessConfig, store: OutputFolder) -> None:
-    """Drops what this run is told to do again."""
-    if config.overwrite:
-        store.drop_items({item.item_id for item in store.finished_items()})
-    elif config.retry_failed:
-        store.drop_items(store.failed_items())
+def _hashes(bodies: Mapping[str, Body]) -> dict[str, dict[str, str]]:
+    """Path and SHA-256 of the body models."""
+    return {
+        f"body_{gender}": {"path": str(body.path), "sha256": body.sha256}
+        for gender, body in bodies.items()
+    }
 
 
 def _check_columns(config: PreprocessConfig, store: OutputFolder) -> None:

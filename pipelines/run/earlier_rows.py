@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from hierprob3d.configs.prediction import PredictConfig
 from hierprob3d.pipelines.command.usage import UsageError
 from hierprob3d.transforms.batch.models import Models, model_hashes
-from hierprob3d.transforms.inputs.items import picture_item
+from hierprob3d.transforms.inputs.items import Shard, picture_item
 from hierprob3d.transforms.inputs.listing import Listing
-from hierprob3d.transforms.inputs.planning import Work
 from hierprob3d.transforms.store.output_folder import RUNS, TABLES, FinishedItem, OutputFolder
 from hierprob3d.transforms.tables.schema import STATUS_FAILED, PeopleLayout, people_schema
 
@@ -37,13 +36,19 @@ def items_to_redo(
     return ids & store.failed_items() if config.run.retry_failed else set()
 
 
-def items_to_drop(work: Work, redo: Collection[str]) -> set[str]:
-    """Those of `redo` that this run does again; --limit may leave others for later.
+def noting_dropped(
+    shards: Iterable[Shard], redo: Collection[str], dropped: set[str]
+) -> Iterator[Shard]:
+    """The shards as they come; those of `redo` that they do again are added to `dropped`.
 
-    A video that could not be read is one item in all; its frames take its place.
+    --limit may leave others for later. A video that could not be read is one item in all; its
+    frames take its place.
     """
-    whole_videos = {picture_item(items[0].uri).item_id for _, items in work.videos}
-    return whole_videos.union(item.item_id for item in work.items()).intersection(redo)
+    for shard in shards:
+        if redo:
+            whole = [picture_item(shard.items[0].uri)] if shard.video else []
+            dropped.update(i.item_id for i in (*shard.items, *whole) if i.item_id in redo)
+        yield shard
 
 
 def count_failed(finished: list[FinishedItem]) -> int:

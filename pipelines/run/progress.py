@@ -9,9 +9,9 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Protocol, TextIO
+from typing import TextIO
 
 from hierprob3d.transforms.store.output_folder import OutputFolder, part_name
 
@@ -82,28 +82,20 @@ def progress_line(done: int, total: int, seconds: float) -> str:
     return f"{line}, {rate:.2f} items/s, {_clock((total - done) / rate)} left"
 
 
-class PublishedShard(Protocol):
-    """What a shard of any command has."""
-
-    @property
-    def name(self) -> str:
-        """Part of the names of its files."""
-        ...
-
-    @property
-    def items(self) -> Sized:
-        """What it consists of."""
-        ...
-
-
 def published_items(
-    store: OutputFolder, run_id: str, shards: Sequence[PublishedShard]
+    store: OutputFolder, run_id: str, sizes: Mapping[str, int]
 ) -> Callable[[], int]:
-    """Counts the items of shards whose frames part is there."""
-    sizes = {part_name("frames", run_id, shard.name): len(shard.items) for shard in shards}
+    """Counts the items of shards whose frames part is there.
+
+    Args:
+        store: The output folder.
+        run_id: The run.
+        sizes: Number of items of each shard, by its name.
+    """
+    by_part = {part_name("frames", run_id, shard): size for shard, size in sizes.items()}
 
     def count() -> int:
-        return sum(sizes.get(name, 0) for name in store.parts("frames", run_id))
+        return sum(by_part.get(name, 0) for name in store.parts("frames", run_id))
 
     return count
 

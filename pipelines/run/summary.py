@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hierprob3d.configs.prediction import PredictConfig
 from hierprob3d.transforms.inputs.listing import Listing
-from hierprob3d.transforms.inputs.planning import Work
+from hierprob3d.transforms.inputs.planning import Planner
 
 from .worker_plan import WorkerPlan
 
-_SHOWN_ITEMS = 5
+NUM_SHOWN_ITEMS = 5
+"""Names of items that a dry run shows."""
 
 
 def summary_text(record: Mapping[str, Any], folder: str) -> str:
@@ -42,14 +43,27 @@ def summary_text(record: Mapping[str, Any], folder: str) -> str:
     return "\n".join(lines)
 
 
-def dry_run_text(config: PredictConfig, work: Work, listing: Listing, plan: WorkerPlan) -> str:
-    """What a run would do."""
-    frames = sum(len(items) for _, items in work.videos)
+def dry_run_text(
+    config: PredictConfig,
+    planner: Planner,
+    shown: Sequence[str],
+    listing: Listing,
+    workers: WorkerPlan,
+) -> str:
+    """What a run would do.
+
+    Args:
+        config: The run's.
+        planner: Which has found all new items.
+        shown: Names of the first of them.
+        listing: The inputs.
+        workers: The run's.
+    """
     lines = [
-        f"{len(work.pictures)} pictures and {frames} frames of {len(work.videos)} videos would be "
-        f"annotated; {work.num_done} items are finished, {listing.num_skipped} other files skipped",
-        f"{plan.num_workers} worker(s) with {plan.num_threads} thread(s) each",
+        f"{planner.num_pictures} pictures and {planner.num_frames} frames of "
+        f"{planner.num_videos} videos would be annotated; {planner.num_done} items are finished, "
+        f"{listing.num_skipped} other files skipped",
+        f"{workers.num_workers} worker(s) with {workers.num_threads} thread(s) each",
         f"results would go to {config.run.output}; nothing was written",
     ]
-    shown = [item.name for _, item in zip(range(_SHOWN_ITEMS), work.items(), strict=False)]
     return "\n".join([*lines, *(f"  {name}" for name in shown)])

@@ -238,9 +238,9 @@ def assert_same_people(a: pa.Table, b: pa.Table) -> None:
 def test_nan_fails_only_its_person(
     predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hierprob3d.transforms.prediction import annotator
+    from hierprob3d.transforms.prediction import stages
 
-    make_proxies = annotator.make_proxies
+    make_proxies = stages.make_proxies
 
     def spoil_second_person(people: People, *rest: object) -> dict:
         columns = make_proxies(people, *rest)
@@ -248,7 +248,7 @@ def test_nan_fails_only_its_person(
         return columns
 
     assert predict(PEDESTRIANS, "--limit", 1, "--output", tmp_path / "good") == 0
-    monkeypatch.setattr(annotator, "make_proxies", spoil_second_person)
+    monkeypatch.setattr(stages, "make_proxies", spoil_second_person)
     assert predict(PEDESTRIANS, "--limit", 1, "--output", tmp_path / "bad") == 0
     good, bad = (read_rows(tmp_path / name, "people") for name in ("good", "bad"))
     (error,) = read_rows(tmp_path / "bad", "errors").to_pylist()

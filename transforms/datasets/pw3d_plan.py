@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
+import pyarrow as pa
 
 from hierprob3d.configs.preprocessing import PreprocessConfig
 from hierprob3d.model.files.inner_paths import same_file_key
-from hierprob3d.transforms.inputs.items import Item
+from hierprob3d.transforms.inputs.items import Item, Shard, shard_name
 from hierprob3d.transforms.inputs.uris import absolute, filesystem
 
 from .labels import row_id
@@ -19,6 +21,11 @@ from .pw3d_sequences import BadSequence, Pw3dSequence, crop_name, picture_name, 
 _MAX_REFUSED_FRAMES = 20_000
 
 _logger = logging.getLogger(__name__)
+
+DETAILS = pa.schema(
+    [("sequence_uri", pa.string()), ("person", pa.int32()), ("refusal", pa.string())]
+)
+"""Details of the plan's shards, see `PreprocessShard`."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +41,18 @@ class PreprocessShard:
     refusal: str = ""
     """Why the sequence cannot be used, where it cannot."""
 
+    @classmethod
+    def of(cls, shard: Shard) -> PreprocessShard:
+        """What a shard of the plan says."""
+        known = shard.details
+        return cls(
+            shard.index, known["sequence_uri"], known["person"], shard.items, known["refusal"]
+        )
+
     @property
     def name(self) -> str:
         """Part of the file names of what the shard writes."""
-        return f"{self.index:05d}"
+        return shard_name(self.index)
 
 
 def list_sequences(data: str, split: str) -> list[str]:
@@ -54,23 +69,19 @@ def list_sequences(data: str, split: str) -> list[str]:
     return [folder + "/" + name.rsplit("/", 1)[-1] for name in found]
 
 
-def plan_shards(
+def new_frames(
     uris: Sequence[str], config: PreprocessConfig, done: Container[str]
-) -> tuple[list[PreprocessShard], int]:
-    """(shards of the frames that are not done, number of frames that are)."""
-    shards: list[PreprocessShard] = []
-    num_done, room = 0, config.limit
+) -> Iterator[Shard]:
+    """Shards of the frames that are not done."""
+    numbers, room = count(), config.limit
     names: dict[str, str] = {}
     for uri in uris:
         for person, items, refusal in _people(uri, config.split, names):
-            new = [item for item in items if item.item_id not in done]
-            num_done += len(items) - len(new)
-            new = new[:room]
+            new = [item for item in items if item.item_id not in done][:room]
             room = None if room is None else room - len(new)
+            details = {"sequence_uri": uri, "person": person, "refusal": refusal}
             for start in range(0, len(new), config.shard_size):
-                members = tuple(new[start : start + config.shard_size])
-                shards.append(PreprocessShard(len(shards), uri, person, members, refusal))
-    return shards, num_done
+                yield Shard(next(numbers), tuple(new[start : start + config.shard_size]), details)
 
 
 def _people(

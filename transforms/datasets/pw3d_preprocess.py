@@ -26,6 +26,7 @@ from hierprob3d.transforms.inputs.items import Item
 from hierprob3d.transforms.inputs.picture_files import read_picture
 from hierprob3d.transforms.inputs.uris import absolute
 from hierprob3d.transforms.store.output_folder import OutputFolder, part_name
+from hierprob3d.transforms.store.plan import ShardRef, read_shard
 from hierprob3d.transforms.tables.rows import errors_table, item_columns, table_of
 from hierprob3d.transforms.tables.schema import (
     STATUS_FAILED,
@@ -80,7 +81,7 @@ class FinishedFrame:
 
 
 class Preprocess(beam.DoFn):
-    """PreprocessShard -> number of finished frames; all is on disk before it is handed on."""
+    """ShardRef -> number of finished frames; all is on disk before it is handed on."""
 
     def __init__(self, context: PreprocessContext) -> None:
         self.context = context
@@ -97,8 +98,9 @@ class Preprocess(beam.DoFn):
         if self.lock is not None:
             self.lock.release()
 
-    def process(self, shard: PreprocessShard) -> Iterator[int]:
+    def process(self, ref: ShardRef) -> Iterator[int]:
         """Publishes crops, labels, errors and, as the mark of completion, frames."""
+        shard = PreprocessShard.of(read_shard(self.store, ref))
         start = time.perf_counter()
         run_id = self.context.run_id
         frames, failures = preprocess_shard(shard, self.context.config, self.estimator)

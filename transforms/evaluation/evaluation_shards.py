@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import cast
@@ -24,8 +24,9 @@ from hierprob3d.transforms.batch.isolation import (
 from hierprob3d.transforms.batch.models import use_threads
 from hierprob3d.transforms.datasets.eval_item import EvalItem
 from hierprob3d.transforms.datasets.labels import EvalDataset, row_id
-from hierprob3d.transforms.inputs.items import Item
+from hierprob3d.transforms.inputs.items import Item, Shard
 from hierprob3d.transforms.store.output_folder import OutputFolder, part_name
+from hierprob3d.transforms.store.plan import ShardRef, read_shard
 from hierprob3d.transforms.tables.evaluation_schema import evaluation_schema
 from hierprob3d.transforms.tables.rows import Values, errors_table, item_columns, table_of
 from hierprob3d.transforms.tables.schema import STATUS_FAILED, STATUS_OK, errors_schema
@@ -57,35 +58,25 @@ class EvaluationContext:
     """Threads of torch and OpenCV in each process."""
 
 
-@dataclass(frozen=True)
-class RowShard:
-    """The unit of work, of retry and of commit: rows of the dataset."""
-
-    index: int
-    items: tuple[int, ...]
-    """Rows of the dataset, ascending."""
-
-    @property
-    def name(self) -> str:
-        """Part of the file names of what the shard writes."""
-        return f"{self.index:05d}"
-
-
-def cut_rows(rows: Sequence[int], rows_per_shard: int) -> list[RowShard]:
-    """Shards of ascending rows, one for each block of `rows_per_shard` rows of the dataset."""
-    blocks = groupby(rows, lambda row: row // rows_per_shard)
-    return [RowShard(block, tuple(members)) for block, members in blocks]
+def new_rows(config: EvaluateConfig, dataset: EvalDataset, done: Container[str]) -> Iterator[Shard]:
+    """Shards of the rows that are not done, one for each block of `rows_per_shard` rows."""
+    size, limit = config.rows_per_shard, config.limit or len(dataset)
+    for index, start in enumerate(range(0, min(len(dataset), limit), size)):
+        rows = range(start, min(start + size, len(dataset), limit))
+        items = [row_item(config, dataset, row) for row in rows]
+        if new := tuple(item for item in items if item.item_id not in done):
+            yield Shard(index, new)
 
 
 def row_item(config: EvaluateConfig, dataset: EvalDataset, row: int) -> Item:
-    """What error rows and frames call a row of the dataset."""
+    """What plan, error rows and frames call a row of the dataset."""
     split = config.split if config.dataset == "3dpw" else ""
     name = dataset.name(row)
     return Item(row_id(config.rules.name, split, name), name, row)
 
 
 class EvaluateRows(beam.DoFn):
-    """RowShard -> Totals of its rows, which lie in the output folder before it is handed on."""
+    """ShardRef -> Totals of its rows, which lie in the output folder before it is handed on."""
 
     def __init__(self, context: EvaluationContext) -> None:
         self.context = context
@@ -103,13 +94,27 @@ class EvaluateRows(beam.DoFn):
         if self.lock is not None:
             self.lock.release()
 
-    def process(self, shard: RowShard) -> Iterator[Totals]:
+    def process(self, ref: ShardRef) -> Iterator[Totals]:
         """Publishes errors and, as the mark of completion, frames."""
+        shard = read_shard(self.store, ref)
         frames, errors = evaluate_shard(self.evaluator.rows, self.dataset, shard, self.context)
         for table, content in (("errors", errors), ("frames", frames)):
             name = part_name(table, self.context.run_id, shard.name)
             self.store.write_table(name, content)
         yield totals_of(frames, self.context.config.num_hypotheses)
+
+
+class ListEarlierParts(beam.DoFn):
+    """Output folder -> names of the frames parts that other runs left in it."""
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+
+    def process(self, output: str) -> Iterator[str]:
+        """Names as `OutputFolder.parts` gives them."""
+        store = OutputFolder(output)
+        mine = set(store.parts("frames", self.run_id))
+        yield from (name for name in store.parts("frames") if name not in mine)
 
 
 class ReadTotals(beam.DoFn):
@@ -128,7 +133,7 @@ class ReadTotals(beam.DoFn):
 
 
 def evaluate_shard(
-    rows_of: RowsOf, dataset: EvalDataset, shard: RowShard, context: EvaluationContext
+    rows_of: RowsOf, dataset: EvalDataset, shard: Shard, context: EvaluationContext
 ) -> tuple[pa.Table, pa.Table]:
     """(frames, errors) of a shard; a row that fails takes no other with it.
 
@@ -139,8 +144,10 @@ def evaluate_shard(
     schema = evaluation_schema(config, context.metadata)
     failures: list[Failure] = []
     tables = [schema.empty_table()]
-    for _, batch in groupby(shard.items, lambda row: row // config.batch_size):
-        items = [row_item(config, dataset, row) for row in batch]
+    for _, batch in groupby(
+        shard.items, lambda item: cast(int, item.frame_index) // config.batch_size
+    ):
+        items = list(batch)
         done, given = _evaluate(rows_of, dataset, items, failures)
         failed = [item for item in items if item not in done.items]
         tables.append(_rows(failed, STATUS_FAILED, context.run_id, schema, None))

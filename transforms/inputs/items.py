@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 
@@ -28,14 +30,16 @@ class Item:
         return printable(self.uri)
 
 
-def picture_item(uri: str) -> Item:
+def picture_item(uri: str, source_version: str | None = None) -> Item:
     """The item of a picture file, or of a whole video that cannot be read."""
-    return Item(_sha1(uri), uri)
+    return Item(_sha1(uri), uri, source_version=source_version)
 
 
-def frame_item(uri: str, frame_index: int, time_s: float) -> Item:
+def frame_item(
+    uri: str, frame_index: int, time_s: float, source_version: str | None = None
+) -> Item:
     """The item of one video frame."""
-    return Item(_sha1(f"{uri}#frame={frame_index}"), uri, frame_index, time_s)
+    return Item(_sha1(f"{uri}#frame={frame_index}"), uri, frame_index, time_s, source_version)
 
 
 def _sha1(text: str) -> str:
@@ -62,17 +66,29 @@ class VideoRange:
 
 @dataclass(frozen=True)
 class Shard:
-    """The unit of work, of retry and of commit: pictures, or frames of one range of a video."""
+    """The unit of work, of retry and of commit: some items that are done one after the other."""
 
     index: int
     items: tuple[Item, ...]
-    video: VideoRange | None = None
-    """Where the items' frames lie, None for pictures."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What else is known of all of them, such as the video range that their frames lie in."""
 
     @property
     def name(self) -> str:
         """Part of the file names of what the shard writes."""
-        return f"{self.index:05d}"
+        return shard_name(self.index)
+
+    @property
+    def video(self) -> VideoRange | None:
+        """Where the items' frames lie, None for pictures."""
+        if self.details.get("by_time") is None:
+            return None
+        return VideoRange(**{f.name: self.details[f.name] for f in fields(VideoRange)})
+
+
+def shard_name(index: int) -> str:
+    """How file names write the number of a shard."""
+    return f"{index:05d}"
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,12 @@
-"""The plan of a run: which items are new, and how they are cut into shards."""
+"""Which items of the inputs are new, and how they are cut into shards, as a stream."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import asdict, dataclass, field
+from itertools import count
 from typing import TypeVar
 
 from .items import Item, Shard, frame_item, picture_item
@@ -22,70 +22,131 @@ _INDEXING_THREADS = 8
 T = TypeVar("T")
 
 
-@dataclass
-class Work:
-    """New items, before they are cut."""
-
-    pictures: list[Item] = field(default_factory=list)
-    videos: list[tuple[VideoIndex, list[Item]]] = field(default_factory=list)
-    num_done: int = 0
-    """Items that an earlier run finished."""
-
-    @property
-    def num_items(self) -> int:
-        """New items in all."""
-        return len(self.pictures) + sum(len(items) for _, items in self.videos)
-
-    def items(self) -> Iterator[Item]:
-        """All new items."""
-        yield from self.pictures
-        for _, items in self.videos:
-            yield from items
-
-
 @dataclass(frozen=True, kw_only=True)
-class FrameRule:
-    """Which frames of a video are items, and how large they may be."""
+class PlanRules:
+    """What is an item, and how large shards are."""
 
     frame_step: int = 1
     fps: float | None = None
     max_megapixels: float = 100.0
+    """Videos with larger frames are not read."""
+
+    shard_size: int | None = None
+    """Items per shard; None: so that every worker gets several, at most MAX_SHARD_SIZE."""
+
+    num_workers: Callable[[int], int] = lambda num_items: 1
+    """Processes that so many items are shared out to."""
+
+    limit: int | None = None
+    """At most so many new items."""
 
 
-def find_work(
-    uris: list[str], done: Container[str], rule: FrameRule, limit: int | None = None
-) -> Work:
-    """The items of the URIs that are not done, the first `limit` of them.
+@dataclass
+class Planner:
+    """Finds the new items of the inputs and cuts them into shards.
 
-    Videos are indexed here. One that cannot be is a single item, which fails when it is decoded.
+    Args:
+        uris: Pictures and videos.
+        done: Ids of items that need not be done.
+        rules: See there.
+        versions: Source version by URI, where it is known.
     """
-    work = Work()
-    videos = [uri for uri in uris if is_video(uri)]
-    for uri in uris:
-        if not is_video(uri):
-            _add_new(work, [picture_item(uri)], done, work.pictures.extend, limit)
-    with ThreadPoolExecutor(_INDEXING_THREADS) as pool:
-        for some in _groups(videos, _INDEXING_THREADS):
-            if limit is not None and work.num_items >= limit:
-                break
-            indexes = pool.map(lambda uri: _try_index(uri, done, rule), some)
-            for uri, index in zip(some, indexes, strict=True):
-                _add_video(work, uri, index, done, rule, limit)
-    return work
 
+    uris: Sequence[str]
+    done: Container[str]
+    rules: PlanRules
+    versions: Mapping[str, str] = field(default_factory=dict)
 
-def cut_into_shards(work: Work, shard_size: int) -> list[Shard]:
-    """Shards of about `shard_size` items; a video range may be longer, see `split_video`."""
-    shards: list[Shard] = []
-    for members in _groups(work.pictures, shard_size):
-        shards.append(Shard(len(shards), tuple(members)))
-    for index, items in work.videos:
-        by_frame = {item.frame_index: item for item in items}
-        wanted = [item.frame_index for item in items if item.frame_index is not None]
-        for video_range, frames in split_video(index, wanted, shard_size):
-            of_range = tuple(by_frame[frame] for frame in frames)
-            shards.append(Shard(len(shards), of_range, video_range))
-    return shards
+    num_done: int = 0
+    """Items that an earlier run finished."""
+    num_pictures: int = 0
+    num_frames: int = 0
+    num_videos: int = 0
+    """New ones, found so far."""
+
+    @property
+    def num_items(self) -> int:
+        """New items found so far."""
+        return self.num_pictures + self.num_frames
+
+    def shards(self) -> Iterator[Shard]:
+        """Shards of the new items: those of pictures, then of videos, cut near key frames.
+
+        Videos are indexed here. One that cannot be is a single item, which fails when it is
+        decoded.
+        """
+        numbers = count()
+        pictures = self._new_pictures()
+        size = self.rules.shard_size or self._default_size(self._count_new_pictures())
+        for members in _groups_of(pictures, size):
+            yield Shard(next(numbers), tuple(members))
+        for uri, index in self._indexed_videos():
+            for items, details in self._video_shards(uri, index):
+                yield Shard(next(numbers), tuple(items), details)
+
+    def _new_pictures(self) -> Iterator[Item]:
+        for uri in self.uris:
+            if not is_video(uri):
+                new = self._take([picture_item(uri, self.versions.get(uri))])
+                self.num_pictures += len(new)
+                yield from new
+
+    def _count_new_pictures(self) -> int:
+        """How many `_new_pictures` will give; items are named twice rather than kept."""
+        ids = (picture_item(uri).item_id for uri in self.uris if not is_video(uri))
+        return sum(item_id not in self.done for item_id in ids)
+
+    def _indexed_videos(self) -> Iterator[tuple[str, VideoIndex | None]]:
+        """Videos with their indices, a few made at a time."""
+        videos = [uri for uri in self.uris if is_video(uri)]
+        with ThreadPoolExecutor(_INDEXING_THREADS) as pool:
+            for start in range(0, len(videos), _INDEXING_THREADS):
+                if self.rules.limit is not None and self.num_items >= self.rules.limit:
+                    return
+                some = videos[start : start + _INDEXING_THREADS]
+                yield from zip(some, pool.map(self._try_index, some), strict=True)
+
+    def _try_index(self, uri: str) -> VideoIndex | None:
+        """Index of a video, None where it has none or where that was found out before."""
+        if picture_item(uri).item_id in self.done:
+            return None
+        try:
+            return index_video(uri, self.rules.max_megapixels)
+        except (UnreadableVideo, UnreadablePicture, OSError):
+            return None
+
+    def _video_shards(
+        self, uri: str, index: VideoIndex | None
+    ) -> Iterator[tuple[list[Item], Mapping[str, object]]]:
+        version = self.versions.get(uri)
+        if index is None:
+            items = self._take([picture_item(uri, version)])
+            self.num_pictures += len(items)
+            if items:
+                yield items, {}
+            return
+        frames = select_frames(index, self.rules.frame_step, self.rules.fps)
+        new = self._take([frame_item(uri, i, index.times_s[i], version) for i in frames])
+        self.num_frames += len(new)
+        self.num_videos += bool(new)
+        by_frame = {item.frame_index: item for item in new}
+        wanted = [item.frame_index for item in new if item.frame_index is not None]
+        size = self.rules.shard_size or self._default_size(self.num_items)
+        for video_range, numbers in split_video(index, wanted, size):
+            yield [by_frame[number] for number in numbers], asdict(video_range)
+
+    def _take(self, items: list[Item]) -> list[Item]:
+        """The new ones among the items, as far as the limit allows."""
+        new = [item for item in items if item.item_id not in self.done]
+        self.num_done += len(items) - len(new)
+        if self.rules.limit is not None:
+            new = new[: self.rules.limit - self.num_items]
+        return new
+
+    def _default_size(self, num_items: int) -> int:
+        if self.rules.limit is not None:
+            num_items = min(num_items, self.rules.limit)
+        return default_shard_size(num_items, self.rules.num_workers(num_items))
 
 
 def default_shard_size(num_items: int, num_workers: int) -> int:
@@ -93,48 +154,13 @@ def default_shard_size(num_items: int, num_workers: int) -> int:
     return max(1, min(MAX_SHARD_SIZE, math.ceil(num_items / (_SHARDS_PER_WORKER * num_workers))))
 
 
-def _groups(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+def _groups_of(values: Iterator[T], size: int) -> Iterator[list[T]]:
     """The values in runs of `size`."""
-    return (values[start : start + size] for start in range(0, len(values), size))
-
-
-def _try_index(uri: str, done: Container[str], rule: FrameRule) -> VideoIndex | None:
-    """Index of a video, None where it has none or where that was found out before."""
-    if picture_item(uri).item_id in done:
-        return None
-    try:
-        return index_video(uri, rule.max_megapixels)
-    except (UnreadableVideo, UnreadablePicture, OSError):
-        return None
-
-
-def _add_video(
-    work: Work,
-    uri: str,
-    index: VideoIndex | None,
-    done: Container[str],
-    rule: FrameRule,
-    limit: int | None,
-) -> None:
-    if index is None:
-        _add_new(work, [picture_item(uri)], done, work.pictures.extend, limit)
-        return
-    frames = select_frames(index, rule.frame_step, rule.fps)
-    items = [frame_item(uri, frame, index.times_s[frame]) for frame in frames]
-    _add_new(work, items, done, lambda new: work.videos.append((index, new)), limit)
-
-
-def _add_new(
-    work: Work,
-    items: list[Item],
-    done: Container[str],
-    add: Callable[[list[Item]], None],
-    limit: int | None,
-) -> None:
-    """Hands the new ones of `items` to `add`, as far as the limit allows."""
-    new = [item for item in items if item.item_id not in done]
-    work.num_done += len(items) - len(new)
-    room = None if limit is None else limit - work.num_items
-    new = list(islice(new, room))
-    if new:
-        add(new)
+    group: list[T] = []
+    for value in values:
+        group.append(value)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group

@@ -1,130 +1,118 @@
-"""The stages in their order: from the frames of a batch to people with all their columns."""
+"""The stages of prediction for arrays: pictures in, people out, no files and no Beam."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import hashlib
+from collections.abc import Sequence
 
-import torch
+import numpy as np
 
-from hierprob3d.configs.prediction import PredictConfig
-from hierprob3d.transforms.batch.clock import StageClock
-from hierprob3d.transforms.batch.isolation import Columns, Failure, People, run_stage
-from hierprob3d.transforms.batch.models import Models
-from hierprob3d.transforms.inputs.items import Frame
+from hierprob3d.configs.prediction import (
+    ModelsConfig,
+    PredictConfig,
+    RefinementConfig,
+    RunConfig,
+    SamplingConfig,
+    SourceConfig,
+)
+from hierprob3d.transforms.batch.batches import Batch
+from hierprob3d.transforms.batch.isolation import People
+from hierprob3d.transforms.batch.models import Models, load_models
+from hierprob3d.transforms.inputs.items import Frame, Item
 
-from . import distributions as distribution
-from . import refined_bodies as refinement
-from . import sampled_bodies as sampling
-from .detection import DETECT, KEYPOINTS, detect_people, find_keypoints
-from .drawn_pictures import COLOURED, DRAW, NUM_DRAWN_SAMPLES, DrawnPicture, draw_frame
-from .proxies import PROXY, make_proxies
+from .stages import wanted_stages
 
-DECODE = "decode"
+Person = dict[str, np.ndarray]
+"""What is known of one person, by the names of the people table's columns."""
 
-
-@dataclass
-class Batch:
-    """What became of some frames."""
-
-    frames: list[Frame]
-    people: People
-    """Those who came through all stages, with the columns of `transforms.tables.schema`."""
-
-    failures: list[Failure] = field(default_factory=list)
-    pictures: list[DrawnPicture] = field(default_factory=list)
+_NOT_COLUMNS = frozenset({"frame", "body_vertices", "refined_body_vertices"})
+"""What stages tell each other: rows do not have it."""
 
 
 class Annotator:
-    """Annotates batches of frames, stage by stage; keeps no state between batches.
+    """Annotates pictures in memory, each person with the columns of the people table.
 
     Args:
-        config: What the run was told.
-        models: What computes.
+        models: Networks and body model; the bundled ones by default. Loaded once per process.
+        sampling: Number of samples, seed, and whether samples are kept.
+        refinement: Whether bodies are also moved onto the keypoints.
+        batch_size: People per network call.
+
+    Raises:
+        FileNotFoundError, ValueError: A model's file is missing, damaged or does not fit.
     """
 
-    def __init__(self, config: PredictConfig, models: Models) -> None:
-        self.config = config
-        self.models = models
+    def __init__(
+        self,
+        models: ModelsConfig | None = None,
+        sampling: SamplingConfig | None = None,
+        refinement: RefinementConfig | None = None,
+        batch_size: int = 16,
+    ) -> None:
+        self._config = PredictConfig(
+            source=SourceConfig(inputs=("arrays",)),
+            models=models or ModelsConfig(),
+            sampling=sampling or SamplingConfig(),
+            refinement=refinement or RefinementConfig(),
+            run=RunConfig(output="nowhere", batch_size=batch_size),
+        )
+        self.models: Models = load_models(self._config.models)
 
-    @torch.inference_mode()
-    def annotate(self, frames: Sequence[Frame], clock: StageClock) -> Batch:
-        """The people of the frames; who or what failed is among the failures.
+    def annotate(self, image: np.ndarray) -> list[Person]:
+        """The people of one picture, best box first.
+
+        Arrays have the table's numbers in their natural shapes, such as (23, 3, 3) for `pose_F`.
+        Draws depend on the seed and the picture's content alone.
 
         Args:
-            frames: Decoded frames, or ones with their decoding error.
-            clock: Counts the time of each stage.
+            image: (H, W, 3) uint8 RGB, upright.
+
+        Raises:
+            ValueError: No such array.
+            Exception: What kept the picture, or one of its people, from being annotated.
         """
-        failures = [Failure(f.item, None, DECODE, f.error) for f in frames if f.error is not None]
-        decoded = [frame for frame in frames if frame.image is not None]
-        centre_only = self.config.models.people == "centre"
-        with clock.stage(DETECT):
-            detections = detect_people(self.models, decoded, centre_only, failures)
-        with clock.stage(KEYPOINTS):
-            people = find_keypoints(self.models, decoded, detections, failures)
-        people = self._describe(people, decoded, clock, failures)
-        pictures = self._draw(decoded, people, clock, failures)
-        return Batch(list(frames), people, failures, pictures)
+        return self.annotate_batch([image])[0]
 
-    def _describe(
-        self, people: People, frames: list[Frame], clock: StageClock, failures: list[Failure]
-    ) -> People:
-        """The people with distribution, bodies and samples."""
-        models, config = self.models, self.config
-        images = [frame.image for frame in frames if frame.image is not None]
+    def annotate_batch(self, images: Sequence[np.ndarray]) -> list[list[Person]]:
+        """The people of each of some pictures; as `annotate`, with fewer calls of the networks."""
+        batch = Batch([Frame(_item(image, place), image) for place, image in enumerate(images)])
+        run_stages(batch, self.models, self._config)
+        for failure in batch.failures:
+            raise failure.error
+        found: list[list[Person]] = [[] for _ in images]
+        for place, person in zip(_places(batch.people), _people(batch.people), strict=True):
+            found[place].append(person)
+        return found
 
-        def run(stage: str, function: Callable[[People], Columns], *may_be_nan: str) -> None:
-            nonlocal people
-            with clock.stage(stage):
-                people = run_stage(stage, function, people, failures, may_be_nan)
 
-        run(PROXY, lambda some: make_proxies(some, images, models))
-        run(
-            distribution.DISTRIBUTION,
-            lambda some: distribution.predict_distributions(
-                some, models.net, config.run.batch_size
-            ),
+def run_stages(batch: Batch, models: Models, config: PredictConfig) -> None:
+    """Takes a batch through all stages that the configuration wants."""
+    for stage in wanted_stages(config):
+        stage.run(batch, models, config)
+
+
+def _item(image: np.ndarray, place: int) -> Item:
+    """The item of an array, named by its content."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise ValueError(
+            f"picture {place} must be an (H, W, 3) uint8 RGB array, got "
+            f"{image.dtype} {image.shape}."
         )
-        people.columns.pop(PROXY, None)  # 4.7 MB per person, not needed any more
-        run(
-            distribution.BODY,
-            lambda some: distribution.place_modes(some, models),
-            *distribution.MAY_BE_NAN,
-        )
-        if config.refinement.refine:
-            run(
-                refinement.REFINE,
-                lambda some: refinement.refine_people(
-                    some, models, config.refinement.keypoint_error
-                ),
-                *refinement.MAY_BE_NAN,
-            )
-        if config.sampling.uncertainty:
-            drawn = sampling.ForDrawing(
-                num_meshes=NUM_DRAWN_SAMPLES if "samples" in config.run.visualise else 0,
-                vertex_spread=bool(COLOURED & config.run.visualise),
-            )
-            run(
-                sampling.SAMPLE,
-                lambda some: sampling.sample_bodies(some, models, config.sampling, drawn),
-                *sampling.MAY_BE_NAN,
-            )
-        return people
+    content = f"{image.shape}".encode() + np.ascontiguousarray(image).tobytes()
+    return Item(hashlib.sha1(content, usedforsecurity=False).hexdigest(), f"array {place}")
 
-    def _draw(
-        self, frames: list[Frame], people: People, clock: StageClock, failures: list[Failure]
-    ) -> list[DrawnPicture]:
-        """The pictures asked for; a picture that fails costs its people nothing else."""
-        pictures: list[DrawnPicture] = []
-        if not self.config.run.visualise or not len(people):
-            return pictures
-        with clock.stage(DRAW):
-            for place in people.columns["frame"].unique().tolist():
-                mine = (people.columns["frame"] == place).nonzero().flatten().tolist()
-                try:
-                    pictures += draw_frame(
-                        frames[place], people.select(mine), self.models, self.config.run.visualise
-                    )
-                except Exception as error:
-                    failures.append(Failure(frames[place].item, None, DRAW, error))
-        return pictures
+
+def _places(people: People) -> list[int]:
+    return people.columns["frame"].tolist() if len(people) else []
+
+
+def _people(people: People) -> list[Person]:
+    columns = {
+        name: column.cpu().numpy()
+        for name, column in people.columns.items()
+        if name not in _NOT_COLUMNS
+    }
+    return [
+        {"person_index": np.asarray(index)} | {name: c[row] for name, c in columns.items()}
+        for row, index in enumerate(people.person_indices)
+    ]

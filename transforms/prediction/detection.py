@@ -9,13 +9,8 @@ import torch
 
 from hierprob3d.model.people.keypoint_estimators import PersonKeypoints
 from hierprob3d.model.people.person_detectors import Detections, centre_person, whole_picture
-from hierprob3d.transforms.batch.isolation import (
-    Failure,
-    People,
-    call_isolated,
-    run_stage,
-    successes,
-)
+from hierprob3d.transforms.batch.batches import Batch
+from hierprob3d.transforms.batch.isolation import People, call_isolated, successes
 from hierprob3d.transforms.batch.models import Models
 from hierprob3d.transforms.inputs.items import Frame
 
@@ -23,54 +18,44 @@ DETECT = "detect"
 KEYPOINTS = "keypoints"
 
 
-def detect_people(
-    models: Models, frames: Sequence[Frame], centre_only: bool, failures: list[Failure]
-) -> dict[int, Detections]:
+def detect_people(batch: Batch, models: Models, centre_only: bool) -> None:
     """Boxes by place of the frame in the batch; frames whose detection failed are left out.
 
     Args:
+        batch: Its decoded frames are looked at.
         models: Their detector; without one every picture holds one person who fills it.
-        frames: Decoded frames.
         centre_only: Keep only the person nearest to the middle.
-        failures: Where failed frames are noted.
     """
-    images = [_image(frame) for frame in frames]
-    if models.detector is None:
-        detect = _whole_pictures
-    else:
-        detect = models.detector.detect_batch
+    images = batch.images
+    detect = _whole_pictures if models.detector is None else models.detector.detect_batch
     found = call_isolated(detect, images)
-    detections = successes(DETECT, [frame.item for frame in frames], found, failures)
-    if not centre_only:
-        return detections
-    return {
-        place: centre_person(people, images[place].shape[1], images[place].shape[0])
-        for place, people in detections.items()
-    }
+    batch.detections = successes(DETECT, [f.item for f in batch.decoded], found, batch.failures)
+    if centre_only:
+        batch.detections = {
+            place: centre_person(people, images[place].shape[1], images[place].shape[0])
+            for place, people in batch.detections.items()
+        }
 
 
-def find_keypoints(
-    models: Models,
-    frames: Sequence[Frame],
-    detections: dict[int, Detections],
-    failures: list[Failure],
-) -> People:
+def find_keypoints(batch: Batch, models: Models) -> None:
     """The people of all frames, with columns frame, bbox, bbox_score and keypoints.
 
     A detection in which the keypoint network sees no person is dropped, except where pictures
     were given as cropped.
     """
-    places = [place for place, people in detections.items() if len(people)]
-    pairs = [(_image(frames[place]), detections[place]) for place in places]
+    frames, images = batch.decoded, batch.images
+    places = [place for place, people in batch.detections.items() if len(people)]
+    pairs = [(images[place], batch.detections[place]) for place in places]
     found = call_isolated(lambda some: models.keypoints.estimate_batch(*_unzip(some)), pairs)
-    estimates = successes(KEYPOINTS, [frames[place].item for place in places], found, failures)
-    people = _gather(
+    of_places = [frames[place].item for place in places]
+    estimates = successes(KEYPOINTS, of_places, found, batch.failures)
+    batch.people = _gather(
         frames,
-        [(places[i], detections[places[i]], estimate) for i, estimate in estimates.items()],
+        [(places[i], batch.detections[places[i]], estimate) for i, estimate in estimates.items()],
         keep_all=models.detector is None,
     )
-    keypoints = people.columns.pop(KEYPOINTS, torch.empty(0))
-    return run_stage(KEYPOINTS, lambda _: {KEYPOINTS: keypoints}, people, failures)
+    keypoints = batch.people.columns.pop(KEYPOINTS, torch.empty(0))
+    batch.add(KEYPOINTS, lambda _: {KEYPOINTS: keypoints})
 
 
 def _whole_pictures(images: Sequence[np.ndarray]) -> list[Detections]:
@@ -107,8 +92,3 @@ def _unzip(
     pairs: Sequence[tuple[np.ndarray, Detections]],
 ) -> tuple[list[np.ndarray], list[Detections]]:
     return [image for image, _ in pairs], [boxes for _, boxes in pairs]
-
-
-def _image(frame: Frame) -> np.ndarray:
-    assert frame.image is not None, "only decoded frames are handed on"
-    return frame.image

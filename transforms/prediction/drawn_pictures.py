@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -18,13 +17,13 @@ from hierprob3d.model.picture.drawing import (
     spread_colours,
 )
 from hierprob3d.model.picture.overlays import add_spread_legend, draw_keypoints
+from hierprob3d.transforms.batch.batches import DrawnPicture
 from hierprob3d.transforms.batch.isolation import People
 from hierprob3d.transforms.batch.models import Models
-from hierprob3d.transforms.inputs.items import Frame, Item
+from hierprob3d.transforms.inputs.items import Frame
 from hierprob3d.transforms.store.file_names import picture_name
 from hierprob3d.transforms.tables.schema import refined_name
 
-DRAW = "draw"
 NUM_DRAWN_SAMPLES = 8
 COLOURED = frozenset({"crops", "uncropped"})
 """Kinds of pictures in which colours show how far the vertices of the samples lie apart."""
@@ -34,15 +33,6 @@ _MAX_UNCROPPED_SIDE = 2048
 """Larger photographs are drawn smaller: bodies cost by the pixel, 60 bytes of memory each."""
 
 _JPEG_QUALITY = 92
-
-
-@dataclass(frozen=True)
-class DrawnPicture:
-    """An encoded picture of the results of one frame."""
-
-    item: Item
-    name: str
-    jpeg: bytes
 
 
 def draw_frame(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -44,6 +45,8 @@ TABLES = ("people", "errors", "frames")
 RUNS = "runs"
 PICTURES = "pictures"
 MARKS = f"{RUNS}/marks"
+PLAN_SUFFIX = ".plan.parquet"
+"""Of the plans in runs/, which are there as long as their run works."""
 _DROP_JOURNAL = f"{RUNS}/.dropping.json"
 _PART_NAME = re.compile(r"part-(?P<run>.+)-(?P<shard>\d+)\.parquet")
 _TEMPORARY_PREFIX = ".tmp-"
@@ -201,6 +204,35 @@ class OutputFolder:
         with self._open_part(name) as file:
             return is_current(file.schema_arrow)
 
+    def row_groups(self, name: str, columns: list[str]) -> Iterator[pa.Table]:
+        """Some columns of a Parquet file, row group by row group."""
+        with self._open_part(name) as file:
+            for group in range(file.num_row_groups):
+                yield file.read_row_group(group, columns=columns, use_threads=False)
+
+    def row_group(self, name: str, group: int) -> pa.Table:
+        """One row group of a Parquet file."""
+        with self._open_part(name) as file:
+            return file.read_row_group(group, use_threads=False)
+
+    def temporary_file(self, name: str) -> str:
+        """A local path to write a large file to, which `publish_file` then makes `name`."""
+        if not self.is_local:
+            handle, path = tempfile.mkstemp(prefix="hierprob3d-")
+            os.close(handle)
+            return path
+        folder, base = os.path.split(self._full(name))
+        os.makedirs(folder, exist_ok=True)
+        return os.path.join(folder, f"{_TEMPORARY_PREFIX}{os.getpid()}-{base}")
+
+    def publish_file(self, name: str, path: str) -> None:
+        """Makes a file of `temporary_file` the file `name`, whole."""
+        if self.is_local:
+            os.replace(path, self._full(name))
+            return
+        self._fs.put_file(path, self._full(name))
+        os.remove(path)
+
     @contextmanager
     def _open_part(self, name: str) -> Iterator[ParquetFile]:
         path = self._full(name)
@@ -249,7 +281,7 @@ class OutputFolder:
             f"{table}/{name}"
             for table in (*TABLES, RUNS, MARKS, PICTURES)
             for name in self.names(table)
-            if name.startswith(_TEMPORARY_PREFIX)
+            if name.startswith(_TEMPORARY_PREFIX) or name.endswith(PLAN_SUFFIX)
         ]
         for name in leftovers:
             self.remove(name)

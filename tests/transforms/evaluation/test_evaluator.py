@@ -15,8 +15,9 @@ from hierprob3d.model.rotation.rotations import rotvec_to_rotmat
 from hierprob3d.transforms.datasets.eval_item import EvalItem
 from hierprob3d.transforms.evaluation.evaluation_shards import (
     EvaluationContext,
-    cut_rows,
     evaluate_shard,
+    new_rows,
+    row_item,
 )
 from hierprob3d.transforms.evaluation.evaluator import Evaluator, project_to_crop, silhouettes
 
@@ -227,7 +228,8 @@ class Rows:
 
 def shard_tables(rows_of, dataset: Rows) -> tuple:  # noqa: ANN001
     context = EvaluationContext(run_id="r", config=CONFIG, metadata={})
-    return evaluate_shard(rows_of, dataset, cut_rows(range(len(dataset)), 8)[0], context)
+    (shard,) = new_rows(CONFIG, dataset, ())
+    return evaluate_shard(rows_of, dataset, shard, context)
 
 
 def test_a_poisoned_row_takes_no_other_with_it(bodies: dict, truth: tuple, items: list) -> None:
@@ -254,7 +256,10 @@ def test_a_poisoned_row_takes_no_other_with_it(bodies: dict, truth: tuple, items
 
 
 def test_shards_are_blocks_of_the_dataset() -> None:
-    shards = cut_rows([0, 1, 5, 9, 10, 11], 4)
-    assert [(shard.name, shard.items) for shard in shards] == [
-        ("00000", (0, 1)), ("00001", (5,)), ("00002", (9, 10, 11)),
+    config = replace(CONFIG, batch_size=2, shard_size=4)
+    dataset = Rows([ValueError()] * 12)
+    done = {row_item(config, dataset, row).item_id for row in (2, 3, 4, 6, 7, 8)}
+    shards = new_rows(config, dataset, done)
+    assert [(s.name, [item.frame_index for item in s.items]) for s in shards] == [
+        ("00000", [0, 1]), ("00001", [5]), ("00002", [9, 10, 11]),
     ]  # fmt: skip

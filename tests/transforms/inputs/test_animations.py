@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hierprob3d.transforms.inputs.decoding import read_shard
 from PIL import Image
 
-from hierprob3d.transforms.inputs.decoding import read_shard
 from hierprob3d.transforms.inputs.items import VideoRange
 from hierprob3d.transforms.inputs.media_kinds import is_video
 from hierprob3d.transforms.inputs.picture_files import UnreadablePicture, read_picture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,7 +13,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hierprob3d.transforms.inputs.decoding import read_shard
 from hierprob3d.transforms.inputs.items import Shard, VideoRange, frame_item, picture_item
 from hierprob3d.transforms.inputs.picture_files import UnreadablePicture
 from hierprob3d.transforms.inputs.video_index import (
@@ -22,6 +22,7 @@ from hierprob3d.transforms.inputs.video_index import (
     split_video,
 )
 from hierprob3d.transforms.inputs.videos import index_video, read_frames
+from hierprob3d.transforms.prediction.decoding import read_shard
 
 NUM_FRAMES = 40
 WIDTH, HEIGHT = 64, 48
@@ -135,7 +136,7 @@ def test_a_damaged_end_leaves_the_beginning(tmp_path: Path) -> None:
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])
     items = tuple(frame_item(str(path), i, t) for i, t in enumerate(index.times_s))
-    shard = Shard(0, items, VideoRange(None, None))
+    shard = Shard(0, items, asdict(VideoRange(None, None)))
     frames = list(read_shard(shard, 100))
     assert {frame.item for frame in frames} == set(items)
     good = [frame.item.frame_index for frame in frames if frame.image is not None]
@@ -158,7 +159,7 @@ def test_one_bad_packet_costs_one_frame(name: str, tmp_path: Path) -> None:
     found: dict[int, np.ndarray | None] = {}
     for video_range, frames in split_video(index, range(NUM_FRAMES), 16):
         items = tuple(frame_item(str(path), i, index.times_s[i]) for i in frames)
-        for frame in read_shard(Shard(0, items, video_range), 100):
+        for frame in read_shard(Shard(0, items, asdict(video_range)), 100):
             assert frame.item.frame_index is not None
             found[frame.item.frame_index] = frame.image
             assert (frame.error is None) == (frame.item.frame_index != 11), frame.error

@@ -1,0 +1,156 @@
+"""A run of any pipeline into an output folder: alone in it, planned, recorded, to an outcome."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+
+from hierprob3d.pipelines.command.usage import EXIT_DONE, EXIT_FAILURES
+from hierprob3d.transforms.inputs.items import Shard
+from hierprob3d.transforms.store.output_folder import OutputFolder
+from hierprob3d.transforms.store.plan import Plan, PlanWriter, shard_sizes
+
+from .execution import attempt, new_pipeline
+from .manifest import Manifest, Outcome, new_run_id, read_outcome
+from .progress import Progress, polling_interval, published_items
+from .worker_plan import WorkerPlan, plan_workers
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended."""
+
+    outcome: Outcome
+    """Counts and times of what it published."""
+
+    record: dict[str, Any]
+    """Its manifest."""
+
+    problem: BaseException | None
+    """What stopped it, None if nothing did."""
+
+    def exit_code(self, max_failed_ratio: float) -> int:
+        """1 if it was stopped, published nothing, or failed for too large a share of its items.
+
+        Raises:
+            KeyboardInterrupt: The user stopped it.
+        """
+        if isinstance(self.problem, KeyboardInterrupt):
+            raise self.problem
+        if self.problem is not None:
+            print(f"The run stopped: {self.problem}", file=sys.stderr)
+            print("The same command goes on from here.", file=sys.stderr)
+        too_many = self.outcome.failed_ratio > max_failed_ratio
+        failed = self.problem or too_many or not self.outcome.num_items
+        return EXIT_FAILURES if failed else EXIT_DONE
+
+
+class Run:
+    """One run; within its `with` block no other run writes to the folder.
+
+    Args:
+        store: The output folder, made if needed.
+        config: Dataclass with all that the run was told.
+        beam_words: Beam's own options, as on the command line.
+        on_gpu: Whether the networks compute on a GPU, which processes share.
+
+    Raises:
+        FolderInUse: Another run writes to the folder.
+        UsageError: A runner or an option that cannot be used.
+    """
+
+    def __init__(
+        self,
+        store: OutputFolder,
+        config: Any,
+        beam_words: Iterable[str] = (),
+        on_gpu: bool = False,
+    ) -> None:
+        self.id = new_run_id()
+        self.store = store
+        self.config = config
+        self._words = list(beam_words)
+        self._on_gpu = on_gpu
+
+    def __enter__(self) -> Run:
+        self.store.create()
+        self._lock = self.store.lock_for_run()
+        self.store.sweep()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._lock is not None:
+            self._lock.release()
+
+    def forget(self, *, overwrite: bool, retry_failed: bool) -> None:
+        """Drops earlier rows that are to be made again."""
+        if overwrite:
+            self.store.drop_items({item.item_id for item in self.store.finished_items()})
+        elif retry_failed:
+            self.store.drop_items(self.store.failed_items())
+
+    def plan(self, shards: Iterable[Shard], details: pa.Schema | None = None) -> Plan:
+        """Publishes the shards as the plan of this run.
+
+        Args:
+            shards: Consumed one by one.
+            details: Fields of their details.
+        """
+        writer = PlanWriter(self.store, self.id, details)
+        with writer:
+            for shard in shards:
+                writer.add(shard.items, shard.details)
+        return writer.plan()
+
+    def workers(self, num_items: int) -> WorkerPlan:
+        """Processes and threads for that many items."""
+        return plan_workers(self._words, num_items, self._on_gpu)
+
+    def execute(
+        self,
+        build: Callable[[beam.Pipeline, Plan], None],
+        plan: Plan,
+        workers: WorkerPlan,
+        facts: Mapping[str, Any],
+    ) -> RunResult:
+        """Runs the pipeline on the plan, with progress and manifest.
+
+        Args:
+            build: Adds the transforms of the plan's shards to an empty pipeline.
+            plan: Of this run.
+            workers: Of this run.
+            facts: What the manifest says besides the configuration.
+        """
+        planned = {"workers": workers, "items_planned": plan.num_items, "shards": plan.num_shards}
+        manifest = Manifest(self.store, self.id, self.config, {**facts, **planned})
+        count = published_items(self.store, self.id, shard_sizes(self.store, plan))
+        with Progress(count, plan.num_items, polling_interval(self.store)):
+            problem = attempt(lambda: _run_pipeline(build, plan, workers), workers.num_threads)
+        self.store.remove(plan.name)
+        outcome = read_outcome(self.store, self.id)
+        record = manifest.finish("stopped" if problem else "finished", outcome)
+        if isinstance(problem, KeyboardInterrupt):
+            raise problem
+        if problem is not None:
+            print(
+                f"The run stopped: {problem}\nThe same command goes on from here.", file=sys.stderr
+            )
+        return RunResult(outcome, record, problem)
+
+
+def _run_pipeline(
+    build: Callable[[beam.Pipeline, Plan], None], plan: Plan, workers: WorkerPlan
+) -> None:
+    with new_pipeline(workers) as pipeline:
+        build(pipeline, plan)

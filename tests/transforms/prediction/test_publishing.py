@@ -1,0 +1,76 @@
+"""Publishing a shard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hierprob3d.configs.prediction import (
+    ModelsConfig,
+    PredictConfig,
+    RefinementConfig,
+    RunConfig,
+    SamplingConfig,
+    SourceConfig,
+)
+from hierprob3d.transforms.batch.batches import Batch, DrawnPicture
+from hierprob3d.transforms.inputs.items import Frame, picture_item
+from hierprob3d.transforms.prediction.dofns import Publish
+from hierprob3d.transforms.prediction.publishing import RunContext
+from hierprob3d.transforms.store.file_names import picture_name
+from hierprob3d.transforms.store.output_folder import OutputFolder
+from hierprob3d.transforms.tables.schema import PeopleLayout
+
+ITEM = picture_item("/a/b.png")
+
+
+@pytest.fixture
+def publish(tmp_path: Path) -> Publish:
+    config = PredictConfig(
+        source=SourceConfig(inputs=("/a",)),
+        models=ModelsConfig(),
+        sampling=SamplingConfig(),
+        refinement=RefinementConfig(),
+        run=RunConfig(output=str(tmp_path)),
+    )
+    OutputFolder(str(tmp_path)).create()
+    context = RunContext(
+        run_id="run", config=config, layout=PeopleLayout(num_vertices=3), body_metadata={}
+    )
+    dofn = Publish(context)
+    dofn.setup()
+    return dofn
+
+
+def test_a_picture_that_cannot_be_written_is_an_error_row(publish: Publish) -> None:
+    names = [picture_name(ITEM, "person0-crop"), "x" * 300]
+    pictures = [DrawnPicture(ITEM, name, b"jpeg") for name in names]
+    assert list(publish.process(Batch([Frame(ITEM, None)], pictures=pictures))) == [1]
+    assert publish.store.names("pictures") == names[:1]
+    (row,) = publish.store.read_part("errors/part-run-00000.parquet").to_pylist()
+    assert (row["item_id"], row["stage"], row["error"]) == (ITEM.item_id, "draw", "OSError")
+    assert "File name too long" in row["message"]
+
+
+def test_a_shard_is_published_with_its_last_batch(publish: Publish) -> None:
+    others = [picture_item(f"/a/{number}.png") for number in range(2)]
+    first = Batch([Frame(others[0], None)], shard="00007", is_last=False)
+    last = Batch([Frame(others[1], None)], shard="00007", number=1)
+    assert list(publish.process(first)) == [] and publish.store.parts("frames") == []
+    assert list(publish.process(last)) == [2]
+    publish.finish_bundle()
+    assert publish.store.parts("frames") == ["frames/part-run-00007.parquet"]
+    finished = [item.item_id for item in publish.store.finished_items()]
+    assert finished == [item.item_id for item in others]
+
+
+def test_batches_of_a_divided_shard_are_parts_of_their_own(publish: Publish) -> None:
+    list(publish.process(Batch([Frame(ITEM, None)], shard="00007", number=3, is_last=False)))
+    publish.finish_bundle()
+    assert publish.store.parts("frames", "run") == ["frames/part-run-0000700003.parquet"]
+
+
+def test_names_of_pictures_fit_any_disk() -> None:
+    name = picture_name(picture_item("/a/" + "走" * 80 + ".png"), "person0-samples")
+    assert name.startswith("走" * 26 + "-") and len(name.encode()) < 120

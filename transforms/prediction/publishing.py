@@ -1,0 +1,97 @@
+"""Stage `publish`: the batches of a shard become its parts of the tables and its pictures."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from hierprob3d.configs.prediction import PredictConfig
+from hierprob3d.transforms.batch.batches import Batch, DrawnPicture
+from hierprob3d.transforms.batch.isolation import Failure
+from hierprob3d.transforms.store.output_folder import PICTURES, TABLES, OutputFolder, part_name
+from hierprob3d.transforms.tables.rows import concatenate, errors_table, frames_table, people_table
+from hierprob3d.transforms.tables.schema import (
+    STAGE_SECONDS,
+    PeopleLayout,
+    errors_schema,
+    frames_schema,
+    people_schema,
+)
+
+from .stages import DRAW
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunContext:
+    """What every worker must know of the run."""
+
+    run_id: str
+    config: PredictConfig
+    layout: PeopleLayout
+    body_metadata: dict[str, str]
+    """Of the people parts, see `schema.file_metadata`."""
+
+    num_threads: int = 1
+    """Threads of torch and OpenCV in each process."""
+
+
+class ShardTables:
+    """The rows of a shard, gathered batch by batch; pictures are written as they come.
+
+    Args:
+        store: The output folder.
+        context: The run.
+    """
+
+    def __init__(self, store: OutputFolder, context: RunContext) -> None:
+        self._store = store
+        self._context = context
+        self._schema = people_schema(context.layout, context.body_metadata)
+        self._tables: dict[str, list[pa.Table]] = {table: [] for table in TABLES}
+        self._seconds: Counter[str] = Counter()
+        self.first_batch: int | None = None
+
+    def add(self, batch: Batch) -> None:
+        """Writes the batch's pictures and keeps its rows."""
+        run_id, seed = self._context.run_id, self._context.config.sampling.seed
+        failures = [*batch.failures, *self._publish_pictures(batch)]
+        rows = {
+            "people": people_table(batch.people, self._schema, seed, run_id),
+            "errors": errors_table(failures, errors_schema(), run_id),
+            "frames": frames_table(
+                batch.frames, batch.people, batch.failures, batch.clock.total,
+                frames_schema(), run_id,
+            ),
+        }  # fmt: skip
+        for table, content in rows.items():
+            self._tables[table].append(content)
+        self._seconds.update(batch.clock.seconds)
+        if self.first_batch is None:
+            self.first_batch = batch.number
+
+    def publish(self, shard: str) -> int:
+        """Publishes people, errors and, as the mark of completion, frames; their number."""
+        timing = {STAGE_SECONDS: json.dumps(self._seconds)}
+        schemas = {
+            "people": self._schema, "errors": errors_schema(), "frames": frames_schema(timing)
+        }  # fmt: skip
+        tables = {name: concatenate(self._tables[name], schemas[name]) for name in TABLES}
+        for table in TABLES:
+            name = part_name(table, self._context.run_id, shard)
+            self._store.write_table(name, tables[table])
+        return int(tables["frames"].num_rows)
+
+    def _publish_pictures(self, batch: Batch) -> list[Failure]:
+        found = map(self._publish_picture, batch.pictures)
+        return [failure for failure in found if failure is not None]
+
+    def _publish_picture(self, picture: DrawnPicture) -> Failure | None:
+        """Writes a picture; its failure, which costs the results nothing else."""
+        try:
+            self._store.write(f"{PICTURES}/{picture.name}", picture.jpeg)
+        except Exception as error:  # file systems of fsspec raise errors of their own kinds
+            return Failure(picture.item, None, DRAW.name, error)
+        return None

@@ -1,0 +1,166 @@
+"""The plan of a run: its shards as rows of one Parquet file in the output folder.
+
+The job graph holds the plan's name alone and workers read the rows of their own shards, so that
+neither the graph nor any process grows with the number of inputs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from types import TracebackType
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hierprob3d.transforms.inputs.items import Item, Shard, shard_name
+
+from .output_folder import PLAN_SUFFIX, RUNS, OutputFolder
+
+_ROWS_PER_GROUP = 4096
+"""Rows that are read together: more make shards slower to begin, fewer the file larger."""
+
+_ITEM_FIELDS = (
+    pa.field("shard", pa.int32()),
+    pa.field("item_id", pa.string()),
+    pa.field("uri", pa.binary()),  # names of files may hold bytes that are no text
+    pa.field("frame_index", pa.int32()),
+    pa.field("time_s", pa.float64()),
+    pa.field("source_version", pa.string()),
+)
+
+VIDEO_DETAILS = pa.schema([("start_pts", pa.int64()), ("end_pts", pa.int64()),
+                           ("by_time", pa.bool_())])  # fmt: skip
+"""Details of shards of pictures (all null) and of video ranges."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A published plan."""
+
+    output: str
+    """The output folder that it lies in."""
+
+    name: str
+    num_items: int
+    num_shards: int
+
+
+@dataclass(frozen=True)
+class ShardRef:
+    """Where a shard's rows lie in a plan: what the runner hands to workers."""
+
+    name: str
+    """Of the plan."""
+
+    index: int
+    row_group: int
+    start: int
+    count: int
+
+
+class PlanWriter:
+    """Writes the shards of a run as they are found; memory holds one row group.
+
+    Args:
+        store: The output folder.
+        name: File name of the plan, without its folder and extension.
+        details: Fields of `Shard.details`.
+    """
+
+    def __init__(self, store: OutputFolder, name: str, details: pa.Schema | None = None) -> None:
+        self._store = store
+        self._name = f"{RUNS}/{name}{PLAN_SUFFIX}"
+        self._schema = pa.schema([*_ITEM_FIELDS, *(details or ())])
+        self._rows: dict[str, list[Any]] = {field.name: [] for field in self._schema}
+        self._details = list(details.names) if details else []
+        self.num_items = 0
+        self.num_shards = 0
+
+    def __enter__(self) -> PlanWriter:
+        self._path = self._store.temporary_file(self._name)
+        self._file = pq.ParquetWriter(self._path, self._schema, compression="zstd")
+        return self
+
+    def add(self, items: Iterable[Item], details: Mapping[str, Any] | None = None) -> None:
+        """Adds a shard."""
+        before = len(self._rows["shard"])
+        for item in items:
+            self._rows["shard"].append(self.num_shards)
+            self._rows["item_id"].append(item.item_id)
+            self._rows["uri"].append(os.fsencode(item.uri))
+            self._rows["frame_index"].append(item.frame_index)
+            self._rows["time_s"].append(item.time_s)
+            self._rows["source_version"].append(item.source_version)
+        count = len(self._rows["shard"]) - before
+        for name in self._details:
+            self._rows[name] += [(details or {}).get(name)] * count
+        self.num_items += count
+        self.num_shards += 1
+        if len(self._rows["shard"]) >= _ROWS_PER_GROUP:
+            self._flush()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._flush()
+        self._file.close()
+        if error is None:
+            self._store.publish_file(self._name, self._path)
+        else:
+            os.remove(self._path)
+
+    def plan(self) -> Plan:
+        """The plan that was published."""
+        return Plan(self._store.root, self._name, self.num_items, self.num_shards)
+
+    def _flush(self) -> None:
+        if self._rows["shard"]:
+            table = pa.table(self._rows, schema=self._schema)
+            self._file.write_table(table, row_group_size=len(table))
+            self._rows = {name: [] for name in self._rows}
+
+
+def shard_refs(store: OutputFolder, plan: Plan, first_index: int = 0) -> Iterator[ShardRef]:
+    """All shards of a plan in their order; a shard lies in one row group."""
+    for group, table in enumerate(store.row_groups(plan.name, ["shard"])):
+        numbers = table["shard"].combine_chunks()
+        ends = pa.compute.run_end_encode(numbers)
+        start = 0
+        for number, end in zip(ends.values.to_pylist(), ends.run_ends.to_pylist(), strict=True):
+            yield ShardRef(plan.name, first_index + number, group, start, end - start)
+            start = end
+
+
+def read_shard(store: OutputFolder, ref: ShardRef) -> Shard:
+    """The shard's items and details."""
+    rows = _row_group(store.root, ref.name, ref.row_group).slice(ref.start, ref.count)
+    columns = rows.to_pydict()
+    items = map(
+        Item,
+        columns["item_id"],
+        map(os.fsdecode, columns["uri"]),
+        columns["frame_index"],
+        columns["time_s"],
+        columns["source_version"],
+    )
+    known = {field.name for field in _ITEM_FIELDS}
+    details = {name: values[0] for name, values in columns.items() if name not in known}
+    return Shard(ref.index, tuple(items), details)
+
+
+@lru_cache(maxsize=2)
+def _row_group(root: str, name: str, group: int) -> pa.Table:
+    """Shards that follow each other mostly lie in one row group."""
+    return OutputFolder(root).row_group(name, group)
+
+
+def shard_sizes(store: OutputFolder, plan: Plan) -> dict[str, int]:
+    """Number of items of each shard, by its name."""
+    return {shard_name(ref.index): ref.count for ref in shard_refs(store, plan)}
