@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pyarrow as pa
-from pyarrow.parquet import ParquetFile, write_table
+from pyarrow.parquet import ParquetFile, ParquetWriter, write_table
 
 
 class DamagedParquet(ValueError):
@@ -57,3 +57,8 @@ def table_bytes(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     write_table(table, sink, compression="zstd")
     return sink.getvalue().to_pybytes()
+
+
+def parquet_writer(path: str, schema: pa.Schema) -> ParquetWriter:
+    """A writer of row groups into a local file."""
+    return ParquetWriter(path, schema, compression="zstd")

@@ -14,11 +14,12 @@ from types import TracebackType
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
 from hierprob3d.transforms.inputs.items import Item, Shard, shard_name
 
 from .output_folder import PLAN_SUFFIX, RUNS, OutputFolder
+from .parquet_files import parquet_writer
 
 _ROWS_PER_GROUP = 4096
 """Rows that are read together: more make shards slower to begin, fewer the file larger."""
@@ -82,7 +83,7 @@ class PlanWriter:
 
     def __enter__(self) -> PlanWriter:
         self._path = self._store.temporary_file(self._name)
-        self._file = pq.ParquetWriter(self._path, self._schema, compression="zstd")
+        self._file = parquet_writer(self._path, self._schema)
         return self
 
     def add(self, items: Iterable[Item], details: Mapping[str, Any] | None = None) -> None:
@@ -131,7 +132,7 @@ def shard_refs(store: OutputFolder, plan: Plan, first_index: int = 0) -> Iterato
     """All shards of a plan in their order; a shard lies in one row group."""
     for group, table in enumerate(store.row_groups(plan.name, ["shard"])):
         numbers = table["shard"].combine_chunks()
-        ends = pa.compute.run_end_encode(numbers)
+        ends = pc.run_end_encode(numbers)
         start = 0
         for number, end in zip(ends.values.to_pylist(), ends.run_ends.to_pylist(), strict=True):
             yield ShardRef(plan.name, first_index + number, group, start, end - start)

@@ -149,7 +149,7 @@ def _is_transient_kind(error: BaseException) -> bool:
 class RetryingFileSystem(AbstractFileSystem):
     """Another file system, every call of which is made by `retried`.
 
-    Files are opened for reading only, and read on where a connection broke; `pipe_file` writes.
+    Files are opened for reading only, and read on where a connection broke; `pipe_file` and `put_file` write.
     A call that was repeated may have been done the first time: creating and removing bear that.
     Where a back-end takes any error for an answer (nothing is there, the folder is empty), it is
     asked again in a way that shows the error.
@@ -216,6 +216,10 @@ class RetryingFileSystem(AbstractFileSystem):
     def pipe_file(self, path: str, value: bytes, **kwargs: Any) -> None:
         """Writes a file."""
         retried(self.fs.pipe_file, path, value, **kwargs)
+
+    def put_file(self, lpath: str, rpath: str, **kwargs: Any) -> None:
+        """Writes the contents of a local file."""
+        retried(self.fs.put_file, lpath, rpath, **kwargs)
 
     def rm_file(self, path: str) -> None:
         """Removes a file; FileNotFoundError where the first attempt finds none."""
