@@ -149,7 +149,8 @@ def _is_transient_kind(error: BaseException) -> bool:
 class RetryingFileSystem(AbstractFileSystem):
     """Another file system, every call of which is made by `retried`.
 
-    Files are opened for reading only, and read on where a connection broke; `pipe_file` and `put_file` write.
+    Files are opened for reading only, and read on where a connection broke; `pipe_file` and
+    `put_file` write.
     A call that was repeated may have been done the first time: creating and removing bear that.
     Where a back-end takes any error for an answer (nothing is there, the folder is empty), it is
     asked again in a way that shows the error.

@@ -12,7 +12,7 @@ import pytest
 from hierprob3d.configs.preprocessing import PreprocessConfig
 from hierprob3d.model.people.keypoint_estimators import PersonKeypoints
 from hierprob3d.model.people.person_detectors import Detections
-from hierprob3d.transforms.datasets.pw3d_plan import PreprocessShard, list_sequences, plan_shards
+from hierprob3d.transforms.datasets.pw3d_plan import PreprocessShard, list_sequences, new_frames
 from hierprob3d.transforms.datasets.pw3d_preprocess import preprocess_shard
 
 
@@ -44,8 +44,8 @@ def config(golden: Path, golden_smpl: Path, tmp_path: Path) -> PreprocessConfig:
 
 @pytest.fixture
 def shard(config: PreprocessConfig) -> PreprocessShard:
-    shards, _ = plan_shards(list_sequences(config.data, "test"), config, frozenset())
-    return shards[0]
+    first, *_ = new_frames(list_sequences(config.data, "test"), config, frozenset())
+    return PreprocessShard.of(first)
 
 
 def test_a_crop_without_keypoints_takes_no_other_with_it(
