@@ -26,9 +26,11 @@ def put_in_order() -> None:
 
 def ordered_path() -> list[str]:
     """`sys.path`, made absolute, with the user's folders behind what is installed."""
-    entries = list(dict.fromkeys(os.path.abspath(entry) for entry in sys.path))
-    installed = [entry for entry in entries if not _is_users(entry)]
-    return [*installed, *(entry for entry in entries if _is_users(entry))]
+    usable = sys.path if _current_folder() else filter(os.path.isabs, sys.path)
+    entries = list(dict.fromkeys(os.path.abspath(entry) for entry in usable))
+    users = _users_folders()
+    last = [entry for entry in entries if os.path.realpath(entry) in users]
+    return [*(entry for entry in entries if entry not in last), *last]
 
 
 def python_command(module: str) -> list[str]:
@@ -49,25 +51,30 @@ def child_environment() -> dict[str, str | None]:
     return {_SAFE_PATH: "1", "PYTHONPATH": None}
 
 
-def _is_users(entry: str) -> bool:
-    """Whether an absolute entry came from the current folder, the script's or PYTHONPATH."""
-    return os.path.realpath(entry) in _users_folders() and not _is_installed(entry)
-
-
 def _users_folders() -> set[str]:
+    """Folders that are on the path for the current folder's sake, the script's or PYTHONPATH's."""
     listed = os.environ.get("PYTHONPATH", "")
-    folders = [os.getcwd(), *(listed.split(os.pathsep) if listed else [])]
+    folders = [*_current_folder(), *(listed.split(os.pathsep) if listed else [])]
     script = getattr(sys.modules.get("__main__"), "__file__", None)
     if script and not sys.flags.safe_path:
         folders.append(os.path.dirname(os.path.abspath(script)))
-    return {os.path.realpath(folder) for folder in folders}
+    known = folders if _current_folder() else filter(os.path.isabs, folders)
+    return {os.path.realpath(folder) for folder in known if not _is_installed(folder)}
 
 
-def _is_installed(entry: str) -> bool:
-    """Whether an entry holds the standard library or installed packages."""
+def _current_folder() -> list[str]:
+    """The current folder, or nothing where it was removed."""
+    try:
+        return [os.getcwd()]
+    except FileNotFoundError:
+        return []
+
+
+def _is_installed(folder: str) -> bool:
+    """Whether a folder holds the standard library or installed packages."""
     library = os.path.realpath(os.path.dirname(os.__file__))
     places = [*site.getsitepackages(), site.getusersitepackages()]
-    real = os.path.realpath(entry)
+    real = os.path.realpath(folder)
     return (
         real == library
         or real.startswith(library + os.sep)

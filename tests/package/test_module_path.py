@@ -44,6 +44,18 @@ def test_installed_packages_stay_where_they_are_though_on_pythonpath(
     assert ordered_path() == [PACKAGES, LIBRARY, str(user_folder)]
 
 
+def test_a_current_folder_that_was_removed_is_left_out(
+    user_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = user_folder / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    monkeypatch.setattr(sys, "path", ["", "src", LIBRARY])
+    assert ordered_path() == [LIBRARY]
+    os.chdir(user_folder)
+
+
 def test_put_in_order_holds_for_processes_started_later(
     user_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
