@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from hierprob3d.pipelines.command.cli import COMMANDS, main
 
@@ -25,6 +26,12 @@ def test_the_reading_example_runs_on_a_result(tmp_path: Path) -> None:
     assert "astronaut.png height 1." in shown_by("read", tmp_path)
     shown = shown_by("rebuild", tmp_path, "print(table.num_rows, vertices.shape, samples.shape)")
     assert shown == "1 torch.Size([6880, 3]) torch.Size([5, 6880, 3])\n"
+
+
+def test_the_library_example_runs_on_a_picture(tmp_path: Path) -> None:
+    with Image.open(ROOT / "model" / "assets" / "demo" / "astronaut.png") as picture:
+        picture.convert("RGB").save(tmp_path / "photo.jpg")
+    assert "(24, 3) torch.Size([50, 23, 3, 3])" in shown_by("library", tmp_path)
 
 
 def shown_by(name: str, folder: Path, more: str = "") -> str:
