@@ -48,8 +48,8 @@ _SAME_NAME = {
     "transforms.batch": "clock isolation models",
     "transforms.datasets": "pw3d pw3d_preprocess pw3d_schema pw3d_sequences ssp3d",
     "transforms.evaluation": "evaluation_models evaluation_shards",
-    "transforms.inputs": "decoding input_lists items planning videos",
-    "transforms.prediction": "annotator detection shards",
+    "transforms.inputs": "input_lists items planning videos",
+    "transforms.prediction": "annotator decoding detection",
     "transforms.store": "file_names locking",
     "transforms.tables": "evaluation_schema rows schema",
 }
@@ -81,6 +81,7 @@ _NEW_NAME = {
     "transforms.proxy": "transforms.prediction.proxies",
     "transforms.refinement": "transforms.prediction.refined_bodies",
     "transforms.sampling": "transforms.prediction.sampled_bodies",
+    "transforms.shards": "transforms.prediction.dofns",
     "transforms.sources": "transforms.inputs.listing",
     "transforms.store": "transforms.store.output_folder",
 }
