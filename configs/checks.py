@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -23,6 +24,14 @@ def check_at_least(config: Any, lowest: float, *names: str) -> None:
     for name in names:
         value = _value(config, name)
         check(value is None or value >= lowest, f"{name} must be at least {lowest}, got {value}")
+
+
+def check_above_zero(config: Any, *names: str) -> None:
+    """Raise ValueError where a value, named as users write it, is no number > 0; None passes."""
+    for name in names:
+        value = _value(config, name)
+        is_right = value is None or 0 < value < math.inf
+        check(is_right, f"{name} must be a number above 0, got {value}")
 
 
 def check_shares(config: Any, *names: str) -> None:

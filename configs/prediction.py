@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Annotated
 
-from .checks import check, check_at_least, check_choices, check_device, check_shares
+from .checks import (
+    check,
+    check_above_zero,
+    check_at_least,
+    check_choices,
+    check_device,
+    check_shares,
+)
 from .option import DEVICE, Option, Shortcut
 
 GENDERS = ("neutral", "male", "female")
@@ -59,11 +65,8 @@ class SourceConfig:
         check(bool(self.inputs), "give at least one INPUT: a picture, video, folder, glob or list")
         check(all(self.inputs), "an INPUT is empty; write ./ for the current folder")
         check_at_least(self, 1, "--frame-step", "--limit")
-        check(self.fps is None or self.fps > 0, f"--fps must be above 0, got {self.fps}")
+        check_above_zero(self, "--fps", "--max-megapixels")
         check(self.fps is None or self.frame_step == 1, "--fps and --frame-step exclude each other")
-        check(
-            self.max_megapixels > 0, f"--max-megapixels must be above 0, got {self.max_megapixels}"
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,10 +243,7 @@ class RunConfig(EarlierConfig):
         check_choices(self)
         check(bool(self.output), "--output must name a folder")
         check_at_least(self, 1, "--shard-size", "--batch-size")
-        check(
-            0 < self.time_limit_per_item < math.inf,
-            f"--time-limit-per-item must be a number above 0, got {self.time_limit_per_item}",
-        )
+        check_above_zero(self, "--time-limit-per-item")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Annotated
 
-from .checks import check, check_at_least, check_choices
+from .checks import check, check_above_zero, check_at_least, check_choices
 from .option import Option
 
 MESH_FORMATS = ("obj", "ply", "glb")
@@ -86,10 +85,7 @@ class ExportConfig:
     def __post_init__(self) -> None:
         check_choices(self)
         check_at_least(self, 0, "--samples")
-        check(
-            self.focal_length is None or 0 < self.focal_length < math.inf,
-            f"--focal-length must be a number above 0, got {self.focal_length}",
-        )
+        check_above_zero(self, "--focal-length")
         check(
             not (self.refined and self.samples),
             "--refined and --samples exclude each other: samples go with the mode",

@@ -8,7 +8,6 @@ options beside ours.
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -149,25 +148,15 @@ def _value_details(field: OptionField) -> dict[str, Any]:
         return {"nargs": 0, "const": field.default is not True}
     if size is not None and not field.is_list:
         return {"nargs": size, "metavar": tuple(option.metavar.split())}
-    details = {"type": _finite if field.kind is float else field.kind, "metavar": option.metavar}
+    details = {"type": field.kind, "metavar": option.metavar}
     if option.positional:
         return details | {"nargs": "*" if field.is_list else "?"}
     if size is not None:
         return details | {"nargs": "+"}
     if field.is_list:
-        items = details["type"] if option.repeated else _items_of(field.kind)
+        items = field.kind if option.repeated else _items_of(field.kind)
         return {"type": items, "metavar": option.metavar or "LIST"}
     return details | ({"choices": option.choices, "metavar": None} if option.choices else {})
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(text)
-    return value
-
-
-_finite.__name__ = "float"  # argparse says `invalid float value`
 
 
 def _items_of(kind: type) -> Callable[[str], tuple[Any, ...]]:

@@ -41,6 +41,7 @@ class OneLineParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise UsageError; of the spellings of an option it names the first."""
         message = _FURTHER_SPELLINGS.sub(r"\1:", message)
+        message = message.replace("ignored explicit argument", "takes no value, got")
         raise UsageError(f"{message} (--help lists the options)")
 
 
