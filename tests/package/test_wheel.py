@@ -23,6 +23,7 @@ SOURCES = (
     "pyproject.toml", "setup.py",
 )  # fmt: skip
 ROOMS = ("configs", "model", "pipelines", "training", "transforms")
+PERSON = REPOSITORY / "model" / "assets" / "demo" / "astronaut.png"
 NUM_PICTURES = 26
 NAMESAKES = ("model.py", "logging.py", "json.py", "numpy.py", "torch.py", "apache_beam.py",
              "model/__init__.py", "configs/__init__.py", "pipelines/__init__.py",
@@ -137,7 +138,7 @@ def folder_of_namesakes(tmp_path: Path) -> Path:
         path.write_text("raise RuntimeError('this is not the module you are looking for')\n")
     (tmp_path / "hierprob3d").mkdir()
     (tmp_path / "pictures").mkdir()
-    with Image.open(REPOSITORY / "model" / "assets" / "demo" / "astronaut.png") as picture:
+    with Image.open(PERSON) as picture:
         small = picture.convert("RGB").resize((128, 128))
     for number in range(NUM_PICTURES):
         small.save(tmp_path / "pictures" / f"{number}.jpg")
@@ -157,3 +158,18 @@ def test_predict_in_a_folder_of_namesakes(environment: Path, folder_of_namesakes
     assert statuses == ["ok"] * NUM_PICTURES
     as_module = [environment / "bin" / "python", "-m", "hierprob3d", "inspect", "out"]
     subprocess.run(as_module, cwd=folder_of_namesakes, env=variables, check=True)
+
+
+def test_the_library_annotates_an_array_where_it_is_installed(environment: Path) -> None:
+    script = (
+        "import hierprob3d, numpy, sys; from PIL import Image;"
+        "picture = numpy.asarray(Image.open(sys.argv[1]).convert('RGB'));"
+        "(person,) = hierprob3d.Annotator().annotate(picture);"
+        "print(hierprob3d.__version__, person['pose_mode'].shape, hierprob3d.__file__)"
+    )
+    words = [environment / "bin" / "python", "-I", "-c", script, PERSON]
+    done = subprocess.run(words, check=True, capture_output=True, text=True)
+    version, *shape, file = done.stdout.split()
+    assert f"hierprob3d-{version}.dist-info" in os.listdir(packages_of(environment))
+    assert " ".join(shape) == "(23, 3, 3)"
+    assert Path(file).is_relative_to(environment)
