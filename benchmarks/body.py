@@ -18,7 +18,7 @@ from torch import Tensor
 from hierprob3d.model.body.measurements import BodyMeasurer
 from hierprob3d.model.body.mesh_body import Body, load_body
 from hierprob3d.model.body.skeleton import PARENTS
-from hierprob3d.model.estimate.uncertainty import vertex_spread
+from hierprob3d.model.estimate.uncertainty import sample_spread
 from hierprob3d.model.rotation.rotations import rotvec_to_rotmat
 
 Arrays = dict[str, Tensor]
@@ -94,7 +94,7 @@ def main() -> None:
         lambda: plainly_posed(arrays, repeated, rotmats[0]),
         lambda: dense.pose(dense.shape(betas), pose, turn),
         lambda: body.pose(body.shape(betas), pose, turn),
-        lambda: vertex_spread(vertices),
+        lambda: sample_spread(vertices),
         lambda: measurer.measure_distribution(betas, torch.ones(1, 10)),
     ]
     plain, dense_time, sparse_time, spread, measure = seconds(functions, args.repeats)

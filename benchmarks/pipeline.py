@@ -40,7 +40,7 @@ from hierprob3d.configs.prediction import (
 )
 from hierprob3d.model.body.mesh_body import load_body
 from hierprob3d.model.body.skeleton import ALWAYS_VISIBLE, ANCESTORS, NUM_BODY_JOINTS
-from hierprob3d.model.estimate.uncertainty import vertex_spread
+from hierprob3d.model.estimate.uncertainty import sample_spread
 from hierprob3d.model.network.distribution_net import DistributionNet
 from hierprob3d.model.network.network_config import NetworkConfig
 from hierprob3d.model.network.pose_head import PoseHead
@@ -112,7 +112,7 @@ def _plain_spread(net: DistributionNet, features: Tensor, arrays: Any, num_sampl
     rotmats = looped_sample(U, S, V, num_samples)[0]
     rotmats = torch.cat([torch.eye(3).expand(num_samples, 1, 3, 3), rotmats], dim=1)
     betas = shape[:, :10].expand(num_samples, -1)
-    return vertex_spread(plainly_posed(arrays, betas, rotmats)[None])
+    return sample_spread(plainly_posed(arrays, betas, rotmats)[None])
 
 
 def joint_by_joint(head: PoseHead, embed: Tensor) -> tuple[Tensor, Tensor, Tensor]:

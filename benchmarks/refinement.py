@@ -17,7 +17,7 @@ from torch import Tensor
 from hierprob3d.configs.prediction import RefinementConfig
 from hierprob3d.model.body.keypoint_body import KeypointBody
 from hierprob3d.model.body.mesh_body import Body, load_body
-from hierprob3d.model.estimate.reconstruction import BodyParameters, PersonParameters, mode_of
+from hierprob3d.model.estimate.body_samples import BodyParameters, PersonParameters, mode_of
 from hierprob3d.model.estimate.refinement import (
     CAMERA_STD,
     STUDENT_FREEDOM,

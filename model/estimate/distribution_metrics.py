@@ -49,8 +49,3 @@ def shape_central_probability(mean: Tensor, std: Tensor, true_betas: Tensor) -> 
     """(B, 10) mass of the central interval that just reaches the truth; uniform if calibrated."""
     z = (true_betas - mean) / std
     return torch.erf(z.abs() / math.sqrt(2))
-
-
-def sample_spread(points: Tensor) -> Tensor:
-    """(B, K) mean distance of (B, N, K, 3) sampled points to their mean over the samples."""
-    return torch.linalg.vector_norm(points - points.mean(1, keepdim=True), dim=-1).mean(1)

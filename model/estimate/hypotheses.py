@@ -6,26 +6,12 @@ same network, people and draws give both the same figures.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
-from torch import Tensor
 
 from hierprob3d.model.body.mesh_body import Body
 
+from .body_samples import BodyParameters, PosedBodies, Samples
 from .metrics import BodyPoints
-from .reconstruction import BodyParameters, Samples
-
-
-class PosedBodies(NamedTuple):
-    """N bodies of each of P people, metres, body frame."""
-
-    vertices: Tensor
-    """(P, N, V, 3)."""
-    joints: Tensor
-    """(P, N, 24, 3) SMPL joints."""
-    reposed: Tensor
-    """(P, N, V, 3) vertices in the T-pose."""
 
 
 def before_draws(
@@ -45,16 +31,6 @@ def before_draws(
             for one, drawn in zip(first, samples, strict=True)
         )
     )
-
-
-def pose_bodies(bodies: Samples, body: Body) -> PosedBodies:
-    """Meshes and joints of N bodies of each of P people, every one of its own shape."""
-    sizes = bodies.betas.shape[:2]
-    pose, betas, global_rotmats = (values.flatten(0, 1) for values in bodies)
-    shaped = body.shape(betas)
-    vertices, joints = body.pose(shaped, pose[:, None], global_rotmats)
-    parts = (vertices[:, 0], joints[:, 0], shaped.vertices)
-    return PosedBodies(*(values.unflatten(0, sizes) for values in parts))
 
 
 def compared_points(

@@ -19,28 +19,19 @@ stored `joints3d` and `vertices` are the same points after `cameras.half_turn_x`
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from hierprob3d.model.body.mesh_body import Body, joint_transforms
+from hierprob3d.model.body.mesh_body import Body
 from hierprob3d.model.body.skeleton import NUM_BETAS, NUM_BODY_JOINTS
-from hierprob3d.model.network.distribution_net import NetOutput
 from hierprob3d.model.picture.cameras import half_turn_x
-from hierprob3d.model.rotation.matrix_fisher import MatrixFisher
 from hierprob3d.model.rotation.random_streams import RandomStreams, person_keys
 
+from .body_samples import PersonParameters, draw_samples, pose_samples, with_paper_rule
 from .recorded_body import BUNDLED, OtherBody, find_body, likely_paths
-
-SHAPE_STREAM = "shape"
-"""Stream of a person that the draws of the betas use."""
-
-GLOBAL_STREAMS = "global rotation"
-"""The person's further streams that the draws of the global rotation use."""
-
 
 REFINED_COLUMNS = {
     "pose_mode": "refined_pose",
@@ -69,52 +60,6 @@ class PersonRow(dict[str, Any]):
         self.metadata = dict(metadata)
 
 
-@dataclass(frozen=True)
-class PersonParameters:
-    """The distribution of P people, as the network gave it."""
-
-    pose_F: Tensor
-    """(P, 23, 3, 3) matrix-Fisher parameters."""
-    pose_mode: Tensor
-    """(P, 23, 3, 3) rotations of the mode."""
-    shape_mean: Tensor
-    """(P, 10)."""
-    shape_std: Tensor
-    """(P, 10)."""
-    global_rotmat: Tensor
-    """(P, 3, 3)."""
-    camera: Tensor
-    """(P, 3) weak-perspective s, tx, ty of the crop."""
-    crop: Tensor
-    """(P, 3) centre x, centre y, side in px of the full image."""
-    global_F: Tensor | None = None
-    """(P, 3, 3) matrix-Fisher parameters of the global rotation, where the weights give one."""
-
-
-class BodyParameters(NamedTuple):
-    """One body of each of P people, as a picture shows it."""
-
-    pose: Tensor
-    """(P, 23, 3, 3) rotations of the body joints."""
-    betas: Tensor
-    """(P, 10)."""
-    global_rotmat: Tensor
-    """(P, 3, 3)."""
-    camera: Tensor
-    """(P, 3) weak-perspective s, tx, ty of the crop."""
-
-
-class Samples(NamedTuple):
-    """N bodies drawn for each of P people."""
-
-    pose: Tensor
-    """(P, N, 23, 3, 3) rotations of the body joints."""
-    betas: Tensor
-    """(P, N, 10)."""
-    global_rotmat: Tensor
-    """(P, N, 3, 3); all the mode's where the global rotation has no distribution."""
-
-
 def parameters_of_rows(rows: Sequence[Row]) -> PersonParameters:
     """Float32 tensors of the rows' parameters, on the CPU."""
     rotations = (NUM_BODY_JOINTS, 3, 3)
@@ -128,11 +73,6 @@ def parameters_of_rows(rows: Sequence[Row]) -> PersonParameters:
         crop=_column(rows, "crop", (3,)),
         global_F=_column(rows, "global_F", (3, 3)) if _have(rows, "global_F") else None,
     )
-
-
-def mode_of(people: PersonParameters | NetOutput) -> BodyParameters:
-    """The most probable body of each distribution."""
-    return BodyParameters(people.pose_mode, people.shape_mean, people.global_rotmat, people.camera)
 
 
 def rebuild_mode(rows: Row | Sequence[Row], body: Body | None = None) -> tuple[Tensor, Tensor]:
@@ -252,67 +192,6 @@ def streams_of_rows(rows: Sequence[Row]) -> RandomStreams:
         person_keys(int(row["seed"]), [row["item_id"]], [int(row["person_index"])]) for row in rows
     ]
     return RandomStreams(torch.cat(keys))
-
-
-def draw_samples(
-    people: PersonParameters | NetOutput, streams: RandomStreams, num_samples: int
-) -> Samples:
-    """Independent draws of pose, shape and, where it has a distribution, global rotation.
-
-    The first n of a larger number are the draws of n.
-
-    Args:
-        people: P distributions.
-        streams: random numbers of the P people.
-        num_samples: draws per person, N.
-    """
-    pose = MatrixFisher(people.pose_F).sample((num_samples,), generator=streams).transpose(0, 1)
-    noise = streams.normal((num_samples, NUM_BETAS), stream=SHAPE_STREAM)
-    betas = people.shape_mean[:, None] + people.shape_std[:, None] * noise
-    return Samples(pose, betas, _draw_global(people, streams, num_samples))
-
-
-def pose_samples(samples: Samples, body: Body) -> tuple[Tensor, Tensor]:
-    """Meshes of drawn parameters, every sample with its own shape.
-
-    Args:
-        samples: N draws for each of P people.
-        body: body model.
-
-    Returns:
-        vertices (P, N, V, 3) and joints (P, N, 24, 3), metres, body frame.
-    """
-    num_samples = samples.pose.shape[1]
-    pose, betas, global_rotmat = (values.flatten(0, 1) for values in samples)
-    vertices, joints = body(betas, pose, global_rotmat)
-    return vertices.unflatten(0, (-1, num_samples)), joints.unflatten(0, (-1, num_samples))
-
-
-def joints_of_samples(samples: Samples, body: Body) -> Tensor:
-    """SMPL joints (P, N, 24, 3) of drawn parameters, metres, body frame; no mesh is made."""
-    num_samples = samples.pose.shape[1]
-    pose, betas, global_rotmat = (values.flatten(0, 1) for values in samples)
-    _, joints = joint_transforms(body.rest_joints(betas), pose[:, None], global_rotmat)
-    return joints[:, 0].unflatten(0, (-1, num_samples))
-
-
-def with_paper_rule(samples: Samples, people: PersonParameters) -> Samples:
-    """The samples as the paper's code poses them: mean shape and the mode's global rotation."""
-    return Samples(
-        samples.pose,
-        people.shape_mean[:, None].expand_as(samples.betas),
-        people.global_rotmat[:, None].expand_as(samples.global_rotmat),
-    )
-
-
-def _draw_global(
-    people: PersonParameters | NetOutput, streams: RandomStreams, num_samples: int
-) -> Tensor:
-    """(P, N, 3, 3) global rotations of the samples."""
-    if people.global_F is None:
-        return people.global_rotmat[:, None].expand(-1, num_samples, -1, -1)
-    streams = streams.independent(GLOBAL_STREAMS)
-    return MatrixFisher(people.global_F).sample((num_samples,), streams).transpose(0, 1)
 
 
 def _metadata(row: Row) -> dict[str, str]:

@@ -26,7 +26,7 @@ from hierprob3d.model.network.distribution_net import NetOutput
 from hierprob3d.model.picture.cameras import half_turn_x
 from hierprob3d.model.rotation.rotations import rotvec_to_rotmat
 
-from .reconstruction import BodyParameters, PersonParameters
+from .body_samples import BodyParameters, PersonParameters
 
 COCO_SIGMAS = (
     0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107,

@@ -1,4 +1,4 @@
-"""What samples of a body tell: spread of each vertex, and how well each sample fits keypoints."""
+"""What samples of a body tell: spread of each point, and how well each sample fits keypoints."""
 
 from __future__ import annotations
 
@@ -8,19 +8,13 @@ import torch
 from torch import Tensor
 
 
-def vertex_spread(vertices: Tensor) -> Tensor:
-    """Mean distance of each point's samples from their mean, the paper's per-vertex uncertainty.
+def sample_spread(points: Tensor) -> Tensor:
+    """(B, K) mean distance of (B, N, K, 3) sampled points to their mean over the N samples.
 
-    Whether the samples include shape is the caller's choice; the paper's pictures use one shape.
-
-    Args:
-        vertices: (B, N, V, 3) N posed samples of the vertices or joints of each body, metres.
-
-    Returns:
-        (B, V) metres; 0 for a single sample.
+    Of vertices it is the paper's per-vertex uncertainty. Whether the samples include shape is the
+    caller's choice; the paper's pictures use one shape. 0 for a single sample.
     """
-    x, y, z = (vertices - vertices.mean(dim=1, keepdim=True)).unbind(-1)
-    return (x * x + y * y + z * z).sqrt().mean(dim=1)
+    return torch.linalg.vector_norm(points - points.mean(1, keepdim=True), dim=-1).mean(1)
 
 
 def fit_to_keypoints(

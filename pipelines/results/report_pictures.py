@@ -20,7 +20,7 @@ from hierprob3d.model.estimate.reconstruction import (
     rebuild_samples,
     with_refined_body,
 )
-from hierprob3d.model.estimate.uncertainty import vertex_spread
+from hierprob3d.model.estimate.uncertainty import sample_spread
 from hierprob3d.model.picture.cameras import image_to_crop
 from hierprob3d.model.picture.drawing import (
     Picture,
@@ -171,7 +171,7 @@ def _vertex_spread(row: PersonRow, body: Body) -> Tensor | None:
     if row.get("joint_spread_m") is None:
         return None
     num_samples = min(int(row.metadata["num_samples"]), _MAX_SAMPLES)
-    return vertex_spread(rebuild_samples([row], body, num_samples)[0])
+    return sample_spread(rebuild_samples([row], body, num_samples)[0])
 
 
 def _jpeg(picture: Picture) -> bytes:

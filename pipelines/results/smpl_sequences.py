@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from hierprob3d.model.estimate.body_samples import draw_samples
 from hierprob3d.model.estimate.reconstruction import (
     camera_translation,
-    draw_samples,
     parameters_of_rows,
     streams_of_rows,
 )

@@ -13,13 +13,9 @@ import torch
 
 from hierprob3d.model.body.measurements import MEASUREMENT_NAMES
 from hierprob3d.model.body.mesh_body import Body, load_body
-from hierprob3d.model.estimate.reconstruction import (
-    draw_samples,
-    parameters_of_rows,
-    pose_samples,
-    streams_of_rows,
-)
-from hierprob3d.model.estimate.uncertainty import vertex_spread
+from hierprob3d.model.estimate.body_samples import draw_samples, pose_samples
+from hierprob3d.model.estimate.reconstruction import parameters_of_rows, streams_of_rows
+from hierprob3d.model.estimate.uncertainty import sample_spread
 from hierprob3d.model.picture.cameras import half_turn_x, project_body
 from hierprob3d.model.rotation.matrix_fisher import MatrixFisher
 from hierprob3d.model.rotation.rotations import rotvec_to_rotmat
@@ -71,8 +67,8 @@ def person_row(item: Item, index: int, body: Body, **changes: Any) -> dict[str, 
         "joints2d": coco.flatten(), "pelvis": camera_joints[0],
         "joints3d": (camera_joints - camera_joints[0]).flatten(),
         "pose_spread_deg": MatrixFisher(people.pose_F[0]).angular_spread_deg(),
-        "joint_spread_m": vertex_spread(from_pelvis)[0],
-        "vertex_spread_m": vertex_spread(meshes)[0],
+        "joint_spread_m": sample_spread(from_pelvis)[0],
+        "vertex_spread_m": sample_spread(meshes)[0],
     }  # fmt: skip
     return {name: _plain(value) for name, value in row.items()}
 

@@ -11,8 +11,8 @@ import torch
 from conftest import PERSON, copy_person, read_rows, save_random_weights
 
 from hierprob3d.model.body.mesh_body import load_body
+from hierprob3d.model.estimate.body_samples import draw_samples
 from hierprob3d.model.estimate.reconstruction import (
-    draw_samples,
     parameters_of_rows,
     rebuild_samples,
     streams_of_rows,

@@ -13,7 +13,7 @@ from conftest import PERSON
 from earlier_run import COMMAND, SCHEMA1_RUN, copy_run, photos
 
 from hierprob3d.model.estimate.reconstruction import rebuild_mode, rebuild_samples
-from hierprob3d.model.estimate.uncertainty import vertex_spread
+from hierprob3d.model.estimate.uncertainty import sample_spread
 from hierprob3d.pipelines.command.cli import main
 from hierprob3d.pipelines.results.run_folder import read_run
 from hierprob3d.transforms.store.output_folder import OutputFolder
@@ -56,7 +56,7 @@ def test_rows_rebuild_their_samples() -> None:
     for row in read_run(SCHEMA1_RUN).rows():
         vertices, joints = rebuild_samples(row)
         assert vertices.shape == (2, 6880, 3) and joints.shape == (2, 24, 3)
-        rebuilt = vertex_spread(vertices[None])[0].numpy()
+        rebuilt = sample_spread(vertices[None])[0].numpy()
         np.testing.assert_allclose(rebuilt, row["vertex_spread_m"], rtol=2e-3, atol=1e-5)
         placed = (rebuild_mode(row)[1] - rebuild_mode(row)[1][:1]).numpy() * (1, -1, -1)
         np.testing.assert_allclose(placed.ravel(), row["joints3d"], atol=1e-5)

@@ -19,19 +19,21 @@ from hierprob3d.configs.evaluation import MIN_SUFFIX, PROTOCOLS, EvaluateConfig
 from hierprob3d.model.body.keypoint_body import KeypointBody
 from hierprob3d.model.body.mesh_body import Body
 from hierprob3d.model.body.skeleton import NUM_JOINTS
+from hierprob3d.model.estimate.body_samples import (
+    BodyParameters,
+    PosedBodies,
+    Samples,
+    draw_samples,
+    mode_of,
+    pose_bodies,
+)
 from hierprob3d.model.estimate.distribution_metrics import (
     density_rank,
     pose_nll,
-    sample_spread,
     shape_central_probability,
     shape_nll,
 )
-from hierprob3d.model.estimate.hypotheses import (
-    PosedBodies,
-    before_draws,
-    compared_points,
-    pose_bodies,
-)
+from hierprob3d.model.estimate.hypotheses import before_draws, compared_points
 from hierprob3d.model.estimate.metrics import (
     POINT_METRICS,
     BodyPoints,
@@ -42,8 +44,8 @@ from hierprob3d.model.estimate.metrics import (
     point_errors,
     silhouette_counts,
 )
-from hierprob3d.model.estimate.reconstruction import BodyParameters, Samples, draw_samples, mode_of
 from hierprob3d.model.estimate.refinement import refine_bodies
+from hierprob3d.model.estimate.uncertainty import sample_spread
 from hierprob3d.model.network.distribution_net import DistributionNet, NetOutput
 from hierprob3d.model.picture.cameras import (
     half_turn_x,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hierprob3d.configs.prediction import SamplingConfig
-from hierprob3d.model.estimate.reconstruction import (
+from hierprob3d.model.estimate.body_samples import (
     PersonParameters,
     Samples,
     draw_samples,
@@ -17,7 +17,7 @@ from hierprob3d.model.estimate.reconstruction import (
     pose_samples,
     with_paper_rule,
 )
-from hierprob3d.model.estimate.uncertainty import fit_to_keypoints, order_by_fit, vertex_spread
+from hierprob3d.model.estimate.uncertainty import fit_to_keypoints, order_by_fit, sample_spread
 from hierprob3d.model.picture.cameras import half_turn_x, project_body
 from hierprob3d.model.rotation.random_streams import RandomStreams, person_keys
 from hierprob3d.transforms.batch.isolation import Columns, People
@@ -83,7 +83,7 @@ def _describe_samples(
 ) -> Columns:
     drawn = _Drawn(people, models, config.paper_rule)
     joints = drawn.joints()
-    columns = {"joint_spread_m": vertex_spread(joints)}
+    columns = {"joint_spread_m": sample_spread(joints)}
     if drawing.vertex_spread or "vertex_spread" in config.save:
         columns["vertex_spread_m"] = drawn.spread()
     if not (drawing.num_meshes or "samples" in config.save):

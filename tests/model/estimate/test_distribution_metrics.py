@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 
@@ -49,9 +47,3 @@ def test_central_probability_of_a_gaussian(z: float, mass: float) -> None:
         torch.tensor([[3.0]]), torch.tensor([[2.0]]), torch.tensor([[3.0 + 2.0 * z]])
     )
     assert found.item() == pytest.approx(mass, abs=1e-6)
-
-
-def test_spread_is_the_mean_distance_to_the_mean() -> None:
-    points = torch.tensor([[[[0.0, 0.0, 0.0]], [[2.0, 0.0, 0.0]], [[1.0, 3.0, 0.0]]]])
-    expected = (2 * math.sqrt(2) + 2) / 3  # the mean is (1, 1, 0)
-    assert distribution_metrics.sample_spread(points).item() == pytest.approx(expected)

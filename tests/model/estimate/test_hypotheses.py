@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from hierprob3d.model.body.mesh_body import Body
-from hierprob3d.model.estimate.hypotheses import before_draws, compared_points, pose_bodies
-from hierprob3d.model.estimate.reconstruction import BodyParameters, Samples
+from hierprob3d.model.estimate.body_samples import BodyParameters, Samples, pose_bodies
+from hierprob3d.model.estimate.hypotheses import before_draws, compared_points
 from hierprob3d.model.rotation.rotations import rotvec_to_rotmat
 
 

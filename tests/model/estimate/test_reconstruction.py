@@ -10,17 +10,19 @@ import pytest
 import torch
 
 from hierprob3d.model.body.mesh_body import Body, load_body
+from hierprob3d.model.estimate.body_samples import (
+    draw_samples,
+    joints_of_samples,
+    pose_samples,
+    with_paper_rule,
+)
 from hierprob3d.model.estimate.reconstruction import (
     PersonRow,
     camera_translation,
-    draw_samples,
-    joints_of_samples,
     parameters_of_rows,
-    pose_samples,
     rebuild_mode,
     rebuild_samples,
     streams_of_rows,
-    with_paper_rule,
     with_refined_body,
 )
 from hierprob3d.model.picture.cameras import (

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from hierprob3d.model.body.mesh_body import load_body
-from hierprob3d.model.estimate.uncertainty import fit_to_keypoints, order_by_fit, vertex_spread
+from hierprob3d.model.estimate.uncertainty import fit_to_keypoints, order_by_fit, sample_spread
 from hierprob3d.model.picture.cameras import (
     half_turn_x,
     normalised_to_pixels,
@@ -22,14 +22,14 @@ from hierprob3d.model.rotation.matrix_fisher import MatrixFisher
 def test_spread_is_the_mean_distance_to_the_mean() -> None:
     # Mean (0, 0, 0) and distances 3, 3, 0: the mean distance is 2, not the deviation 6**0.5.
     samples = torch.tensor([[3.0, 0, 0], [-3.0, 0, 0], [0.0, 0, 0]])[None, :, None]
-    torch.testing.assert_close(vertex_spread(samples + 7.0), torch.tensor([[2.0]]))
+    torch.testing.assert_close(sample_spread(samples + 7.0), torch.tensor([[2.0]]))
 
 
 def test_spread_of_one_sample_is_zero_and_people_are_apart() -> None:
     samples = torch.randn(3, 4, 10, 3, generator=torch.Generator().manual_seed(0))
-    apart = torch.cat([vertex_spread(samples[i : i + 1]) for i in range(3)])
-    torch.testing.assert_close(vertex_spread(samples), apart)
-    assert vertex_spread(samples[:, :1]).abs().max() == 0
+    apart = torch.cat([sample_spread(samples[i : i + 1]) for i in range(3)])
+    torch.testing.assert_close(sample_spread(samples), apart)
+    assert sample_spread(samples[:, :1]).abs().max() == 0
 
 
 def test_fit_uses_visible_keypoints_only() -> None:
@@ -99,10 +99,10 @@ def test_spread_of_many_samples_as_the_original(
         shaped, _ = body(shapes, poses[0, :1000], turn.expand(1000, 3, 3))
     # A 50-sample estimate deviates by 5 % per vertex on average, hence one of 2000 by 0.8 % and
     # one of 1000 by 1.1 %; vertices of one limb deviate together, so the mean hardly less.
-    ratio = vertex_spread(torch.cat(blocks, dim=1))[0] / expected[::7]
+    ratio = sample_spread(torch.cat(blocks, dim=1))[0] / expected[::7]
     assert abs(float(ratio.mean()) - 1) < 0.02
     assert float((ratio - 1).abs().mean()) < 0.03
-    with_shape = vertex_spread(shaped[None])[0] / expected_with_shape
+    with_shape = sample_spread(shaped[None])[0] / expected_with_shape
     assert abs(float(with_shape.mean()) - 1) < 0.04
 
 
@@ -110,5 +110,11 @@ def test_spread_of_a_hinge_is_the_closed_form() -> None:
     # Points at radius 1 and angles +-t about their mean direction: distance to the mean is sin t.
     angle = torch.tensor([0.4, -0.4], dtype=torch.float64)
     samples = torch.stack([angle.cos(), angle.sin(), torch.zeros(2)], dim=-1)[None, :, None]
-    spread = vertex_spread(samples)
+    spread = sample_spread(samples)
     torch.testing.assert_close(spread, torch.tensor([[math.sin(0.4)]], dtype=torch.float64))
+
+
+def test_spread_about_a_mean_that_is_not_the_origin() -> None:
+    points = torch.tensor([[[[0.0, 0.0, 0.0]], [[2.0, 0.0, 0.0]], [[1.0, 3.0, 0.0]]]])
+    expected = (2 * math.sqrt(2) + 2) / 3  # the mean is (1, 1, 0)
+    assert sample_spread(points).item() == pytest.approx(expected)

@@ -15,7 +15,7 @@ import torch
 from example_run import KILLED_RUN, NUM_SAMPLES, RUN, write_example_run, write_manifest
 
 import hierprob3d
-from hierprob3d.model.estimate.uncertainty import vertex_spread
+from hierprob3d.model.estimate.uncertainty import sample_spread
 from hierprob3d.pipelines.results.run_folder import read_run
 
 
@@ -49,12 +49,12 @@ def test_rows_are_the_people_and_rebuild_themselves(
         np.testing.assert_array_equal(row["crop"], np.float32(written["crop"]))
         vertices, joints = hierprob3d.rebuild_samples(row)
         assert vertices.shape[0] == NUM_SAMPLES
-        spread = vertex_spread(vertices[None])[0]
+        spread = sample_spread(vertices[None])[0]
         torch.testing.assert_close(
             spread, torch.tensor(written["vertex_spread_m"]), atol=1e-5, rtol=0
         )
         from_pelvis = joints - joints[:, :1]
-        spread = vertex_spread(from_pelvis[None])[0]
+        spread = sample_spread(from_pelvis[None])[0]
         torch.testing.assert_close(
             spread, torch.tensor(written["joint_spread_m"]), atol=1e-5, rtol=0
         )
