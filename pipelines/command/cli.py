@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hierprob3d.configs.checks import nearest
+from hierprob3d.configs.option_fields import option_fields
 
 from .options import add_options, config_from, is_given, usage
 from .output_streams import unbroken_output
@@ -126,6 +127,18 @@ def _exit_code(argv: Sequence[str] | None) -> int:
 
 
 def _run_command(name: str, words: list[str]) -> int:
+    command, config, beam_words = parse_command(name, words)
+    function = _function(command)
+    return int(function(config, beam_words) if command.takes_beam_options else function(config))
+
+
+def parse_command(name: str, words: list[str]) -> tuple[Command, Any, list[str]]:
+    """What to call for a command line, with its configuration and Beam's own options.
+
+    Raises:
+        UsageError: there is no such command or option, or something needed is missing.
+        ValueError: a value out of range.
+    """
     if name not in COMMANDS:
         raise UsageError(f"no such command.{nearest(name, COMMANDS)} One of {', '.join(COMMANDS)}.")
     command, parser, classes = _parser(name)
@@ -137,14 +150,12 @@ def _run_command(name: str, words: list[str]) -> int:
     args, rest = parser.parse_known_args([*ours, "--", *others] if others else ours)
     if rest:
         raise UsageError(f"unexpected argument {rest[-1]!r}.")
-    cls: Any = classes[0]
     if command.instead and is_given(classes[1], args):
-        if is_given(cls, args) or beam_words:
-            raise UsageError(f"{option_name(words[0])} goes without other options.")
-        command, cls = command.instead, classes[1]
-    config = config_from(cls, args)
-    function = _function(command)
-    return int(function(config, beam_words) if command.takes_beam_options else function(config))
+        if is_given(classes[0], args) or beam_words:
+            (first, *_) = option_fields(classes[1])
+            raise UsageError(f"{first.option_name} goes without other options.")
+        command = command.instead
+    return command, config_from(_named(command.config), args), beam_words
 
 
 def _parser(name: str) -> tuple[Command, OneLineParser, list[type]]:
