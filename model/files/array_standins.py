@@ -193,6 +193,7 @@ ADMITTED: dict[tuple[str, str], Any] = {
     ("numpy", "dtype"): Dtype,
     ("collections", "OrderedDict"): Mapping,
     ("collections", "defaultdict"): Mapping,
+    ("collections", "Counter"): Mapping,
 }
 for _core in ("numpy.core", "numpy._core"):
     ADMITTED[_core + ".multiarray", "_reconstruct"] = _Reconstruct

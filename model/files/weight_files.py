@@ -6,35 +6,30 @@ import hashlib
 import io
 import json
 import os
-import pickle
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from .bounded_file import num_bytes_left
+from .bounded_unpickler import UnsafePickleError
+from .file_errors import one_line_errors, reason_of
 from .inner_paths import file_name
+from .torch_files import read_torch_file
 
 INDEX_NAME = "index.json"
 MAX_PART_BYTES = 14_900_000
 """Tensor bytes of one part: with its header of a few kB a part stays below 15 MB."""
 
 _NOTES_KEY = "notes"
-
-_unpickle_scalar = np.float64(0).__reduce__()[0]
-_SAFE_GLOBALS: list[Any] = [
-    (_unpickle_scalar, "numpy._core.multiarray.scalar"),
-    (_unpickle_scalar, "numpy.core.multiarray.scalar"),
-    np.dtype,
-    *(type(np.dtype(name)) for name in ("float64", "float32", "int64", "int32", "bool")),
-]
-"""Numpy scalars, as in the validation metrics of the paper's checkpoint, under both module names
-(numpy 1 and 2). With torch's own list this is all that a checkpoint may hold."""
+_LENGTH_BYTES = 8
+_MAX_HEADER_BYTES = 10_000_000
+_NOT_WHOLE, _AGAIN = "is not a whole safetensors file", "; fetch or write it again"
 
 
 class WeightsError(ValueError):
@@ -80,14 +75,31 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], notes: dict[str, Any])
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and notes of one safetensors file; notes are empty where it has none."""
-    try:
+    tensors, texts = read_safetensors(path)
+    with one_line_errors(WeightsError, path, _NOT_WHOLE, _AGAIN):
+        return tensors, dict(json.loads(texts.get(_NOTES_KEY, "{}")))
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and texts of one safetensors file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        WeightsError: it is damaged, or something else.
+    """
+    with one_line_errors(WeightsError, path, _NOT_WHOLE, _AGAIN):
+        _check_header(path)
         with safe_open(path, framework="pt") as file:
-            notes = json.loads((file.metadata() or {}).get(_NOTES_KEY, "{}"))
-            return {name: file.get_tensor(name) for name in file.keys()}, notes  # noqa: SIM118
-    except (SafetensorError, ValueError) as error:
-        raise WeightsError(
-            f"{path} is not a whole safetensors file ({error}); fetch or write it again."
-        ) from error
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return tensors, file.metadata() or {}
+
+
+def _check_header(path: Path) -> None:
+    """ValueError where the header is too long to be held in memory many times over."""
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+        if length > min(num_bytes_left(file), _MAX_HEADER_BYTES):
+            raise ValueError(f"its header would have {length} bytes")
 
 
 def write_parts(
@@ -143,20 +155,24 @@ def write_torch_checkpoint(path: Path, content: dict[str, Any]) -> None:
 def read_torch_checkpoint(path: Path) -> dict[str, Any]:
     """The dictionary in a `torch.save` file, on the CPU; runs no code that the file names.
 
-    Tensors, plain Python values and numpy scalars are admitted, nothing else.
+    Tensors, plain Python values, numpy scalars and arrays are admitted, nothing else. Dictionaries
+    are plain ones and parameters plain tensors.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        WeightsError: it is damaged, no checkpoint, or holds anything else.
     """
-    try:
-        with torch.serialization.safe_globals(_SAFE_GLOBALS):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise WeightsError(
-            f"{path} is not a checkpoint, or holds more than tensors and numbers, "
-            f"which is never run ({_first_line(error)})."
-        ) from error
-    except Exception as error:  # foreign bytes are a random program to an unpickler: any may come
-        raise WeightsError(
-            f"{path} is damaged or not a checkpoint ({_first_line(error)}); fetch it again."
-        ) from error
+    with (
+        one_line_errors(WeightsError, path, "is damaged or not a checkpoint", "; fetch it again"),
+        open(path, "rb") as file,
+    ):
+        try:
+            content = read_torch_file(file)
+        except UnsafePickleError as error:
+            raise WeightsError(
+                f"{path} is not a checkpoint, or holds more than tensors and numbers, "
+                f"which is never run ({reason_of(error)})."
+            ) from error
     if not isinstance(content, dict):
         raise WeightsError(f"{path} holds a {type(content).__name__}, not a checkpoint.")
     return content
@@ -206,7 +222,3 @@ def _split(tensors: dict[str, Tensor], max_bytes: int) -> Iterator[dict[str, Ten
         group[name] = tensor
         size += tensor.nbytes
     yield group
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -6,6 +6,7 @@ Module names follow the published checkpoints (`pose_hrnet_w48_384x288.pth`), so
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,12 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
-from hierprob3d.model.files.weight_files import misfit, read_torch_checkpoint
+from hierprob3d.model.files.weight_files import (
+    WeightsError,
+    misfit,
+    read_torch_checkpoint,
+    some_of,
+)
 
 INPUT_SIZE = (288, 384)
 """Width and height of the network's input, px."""
@@ -25,9 +31,12 @@ HEATMAP_STRIDE = 4
 NUM_KEYPOINTS = 17
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+_COUNTS = ".num_batches_tracked"
 _BLOCKS_PER_BRANCH = 4
 _STEM_CHANNELS = 64
 _LAYER1_CHANNELS = 256
+
+_logger = logging.getLogger(__name__)
 
 
 class _Stage(NamedTuple):
@@ -106,20 +115,37 @@ class _HighResolutionModule(nn.Module):
 def load_hrnet(path: str | Path, device: str | torch.device = "cpu") -> HRNet:
     """HRNet-W48 with the weights of `path`, in evaluation mode.
 
+    As in the paper's code, a file may lack the counts of batches, which training alone uses and
+    which files of 2018 do not have, and may hold more than the network needs, which is told.
+
     Args:
         path: The published `pose_hrnet_w48_384x288.pth`: a plain state dict.
         device: Where the network goes.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is no checkpoint, or its keys or shapes are not HRNet-W48's.
+        WeightsError: The file is no checkpoint, or weights are missing or of another shape.
     """
     weights = _read_state_dict(Path(path))
-    net = HRNet()
-    problem = misfit(net.state_dict(), weights)
-    if problem:
-        raise ValueError(f"{path} does not hold HRNet-W48 weights (384x288, 17 COCO): {problem}.")
-    net.load_state_dict(weights, strict=True)
+    # On "meta" nothing is drawn or allocated: the tensors of the file become the parameters.
+    with torch.device("meta"):
+        net = HRNet()
+    expected = net.state_dict()
+    needed = {name: value for name, value in expected.items() if not name.endswith(_COUNTS)}
+    known = {name: weights[name] for name in needed if name in weights}
+    if misfit(needed, known):
+        raise WeightsError(
+            f"{path} does not hold HRNet-W48 weights (384x288, 17 COCO): "
+            f"{misfit(expected, weights)}."
+        )
+    unknown = [str(name) for name in weights if name not in expected]
+    if unknown:
+        _logger.warning("%s: what HRNet-W48 has not is left out: %s", path, some_of(unknown))
+    state = {
+        name: known[name].float() if name in known else torch.zeros_like(value, device="cpu")
+        for name, value in expected.items()
+    }
+    net.load_state_dict(state, strict=True, assign=True)
     # Channels last is 1.1 to 1.5 times faster on one CPU thread and changes heatmaps by 2e-5.
     return net.eval().to(device).to(memory_format=torch.channels_last)
 

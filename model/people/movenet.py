@@ -16,12 +16,12 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.nn import functional
 
 from hierprob3d.model.files.bundled import ASSETS
-from hierprob3d.model.files.weight_files import misfit
+from hierprob3d.model.files.file_errors import one_line_errors
+from hierprob3d.model.files.weight_files import WeightsError, misfit, read_safetensors
 
 MULTIPOSE_PATH = ASSETS / "movenet" / "movenet-multipose.safetensors"
 THUNDER_PATH = ASSETS / "movenet" / "movenet-thunder.safetensors"
@@ -117,7 +117,7 @@ def load_movenet(
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is not a MoveNet of ours, or not a whole one.
+        WeightsError: the file is not a MoveNet of ours, or not a whole one.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(
@@ -125,18 +125,21 @@ def load_movenet(
             "reinstall the package or give the path of the safetensors file."
         )
     try:
-        with safe_open(str(path), "pt") as file:
-            settings = json.loads(file.metadata()["movenet"])
-            state = {name: file.get_tensor(name).float() for name in file.keys()}
-        # A float16 table of 1 / (cells to the centre + 1.8); the decoding has the formula.
-        state.pop("center_weight", None)
-        network = MoveNet(settings["width"], settings["multi"])
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is not a MoveNet safetensors file: {error}") from error
-    problem = misfit(network.state_dict(), state)
+        tensors, texts = read_safetensors(Path(path))
+    except WeightsError as error:
+        raise WeightsError(f"{path} is not a MoveNet safetensors file: {error}") from error
+    # A float16 table of 1 / (cells to the centre + 1.8); the decoding has the formula.
+    tensors.pop("center_weight", None)
+    # On "meta" nothing is allocated, whatever width the file declares.
+    with one_line_errors(WeightsError, path, "is not a MoveNet safetensors file"):
+        settings = json.loads(texts["movenet"])
+        with torch.device("meta"):
+            network = MoveNet(settings["width"], settings["multi"])
+    problem = misfit(network.state_dict(), tensors)
     if problem:
-        raise ValueError(f"{path} is not a MoveNet safetensors file of ours: {problem}.")
-    network.load_state_dict(state, strict=True)
+        raise WeightsError(f"{path} is not a MoveNet safetensors file of ours: {problem}.")
+    state = {name: tensor.float() for name, tensor in tensors.items()}
+    network.load_state_dict(state, strict=True, assign=True)
     network.eval().requires_grad_(False)
     return network.to(device=device, dtype=dtype).to(memory_format=torch.channels_last)
 

@@ -89,6 +89,28 @@ def test_foreign_prefix_is_an_error(tmp_path: Path) -> None:
         load_hrnet(path)
 
 
+def test_files_of_2018_without_counts_of_batches_are_read(tmp_path: Path) -> None:
+    weights = {
+        name: torch.rand_like(value.float())
+        for name, value in HRNet().state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+    torch.save(weights, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    loaded = load_hrnet(tmp_path / "old.pth").state_dict()
+    assert len(weights) < len(loaded) == 1754
+    for name in ("conv1.weight", "stage4.2.fuse_layers.0.3.1.running_var", "final_layer.bias"):
+        torch.testing.assert_close(loaded[name], weights[name], atol=0, rtol=0)
+
+
+def test_what_the_network_has_not_is_told_and_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "more.pth"
+    torch.save({**HRNet().state_dict(), "total_ops": torch.zeros(1)}, path)
+    load_hrnet(path)
+    assert "more.pth: what HRNet-W48 has not is left out: total_ops" in caplog.text
+
+
 def test_one_missing_key_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "short.pth"
     weights = HRNet().state_dict()

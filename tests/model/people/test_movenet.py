@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,10 @@ def test_files_of_other_content_are_refused(tmp_path: Path) -> None:
     for path in (text, plain, partial):
         with pytest.raises(ValueError, match=f"{path.name} is not a MoveNet safetensors file"):
             load_movenet(path)
+    for width in (1e6, -1, "wide"):
+        save_file(state, partial, metadata={"movenet": json.dumps({"width": width, "multi": True})})
+        with pytest.raises(ValueError, match=f"{partial.name} is not a MoveNet safetensors file"):
+            load_movenet(partial)
 
 
 def drawn_maps(people: list[tuple[int, int]], multi: bool) -> dict[str, Tensor]:
