@@ -161,7 +161,7 @@ class EvaluateConfig(EarlierConfig):
     split: Annotated[str, Option(choices=SPLITS, heading="data")] = "test"
     """Part of 3DPW."""
 
-    limit: Annotated[int | None, Option(metavar="N")] = None
+    limit: int | None = None
     """Only the first N rows of the dataset."""
 
     body_model: Annotated[str, Option(metavar="open|DIR", heading="models")] = "open"
@@ -181,7 +181,7 @@ class EvaluateConfig(EarlierConfig):
     keypoint_weights: Annotated[str | None, Option(metavar="PATH")] = None
     """HRNet's weights, needed where raw 3DPW is preprocessed first."""
 
-    keypoint_threshold: Annotated[float | None, Option(metavar="X")] = None
+    keypoint_threshold: float | None = None
     """Confidence above which limb keypoints are drawn; otherwise the dataset's rule (0.6 for 3DPW,
     none for SSP-3D), for MoveNet's keypoints 0.3."""
 
@@ -194,7 +194,7 @@ class EvaluateConfig(EarlierConfig):
     metrics: Annotated[tuple[str, ...], Option(choices=METRIC_NAMES, metavar="LIST")] = ()
     """Metrics by name, separated by commas; otherwise those of the dataset."""
 
-    num_samples: Annotated[int, Option(metavar="N", also=("-N",))] = 10
+    num_samples: Annotated[int, Option(also=("-N",))] = 10
     """Hypotheses per person of the sample metrics."""
 
     best_of: Annotated[tuple[int, ...], Option(metavar="LIST")] = ()
@@ -205,18 +205,16 @@ class EvaluateConfig(EarlierConfig):
     confident keypoints (of SSP-3D, all). Likelihood, calibration, draws and the columns pose_mode,
     global_rotmat, shape_mean and camera stay the network's."""
 
-    keypoint_error: Annotated[float, Option(metavar="X", needs="refine")] = (
-        RefinementConfig.keypoint_error
-    )
+    keypoint_error: Annotated[float, Option(needs="refine")] = RefinementConfig.keypoint_error
     """Factor on the size of the keypoints' errors, as for prediction."""
 
-    seed: Annotated[int, Option(metavar="N")] = 0
+    seed: int = 0
     """Seed of all draws; a person's draws depend on it and the name of the picture alone."""
 
-    shard_size: Annotated[int, Option(metavar="N", heading="run")] = 128
+    shard_size: Annotated[int, Option(heading="run")] = 128
     """Rows of the dataset per shard, the unit of work and of commit; rounded up to batches."""
 
-    batch_size: Annotated[int, Option(metavar="N")] = 16
+    batch_size: int = 16
     """Persons per network call. Batches begin at multiples of it, whatever the shards, so that
     every sharding gives the same numbers."""
 

@@ -43,7 +43,7 @@ class Option:
     """Other options that set this field."""
 
     metavar: str = ""
-    """Stands for the value in --help, where no list of choices does; words for several values."""
+    """Stands for the value in --help; empty: the choices, N for a whole number, X for another."""
 
     choices: tuple[str, ...] = ()
     """The values allowed."""

@@ -60,6 +60,13 @@ class OptionField:
         return self.option.name or f"--{no}{self.name.replace('_', '-')}"
 
     @property
+    def metavar(self) -> str:
+        """What stands for the value."""
+        if self.option.metavar or self.is_list:
+            return self.option.metavar or "LIST"
+        return "|".join(self.option.choices) or {int: "N", float: "X"}.get(self.kind, "TEXT")
+
+    @property
     def help(self) -> str:
         """The field's docstring as a command line needs it, with choices and default."""
         text = _docstrings(self.owner)[self.name]

@@ -45,16 +45,16 @@ class SourceConfig:
     """Picture, video, folder (searched whole), glob, or list (.txt, .csv or .parquet with a column
     uri); any fsspec path."""
 
-    frame_step: Annotated[int, Option(metavar="N", heading="inputs")] = 1
+    frame_step: Annotated[int, Option(heading="inputs")] = 1
     """Of a video, every N-th frame is annotated."""
 
-    fps: Annotated[float | None, Option(metavar="X")] = None
+    fps: float | None = None
     """Of a video, X frames per second are annotated, instead of every N-th."""
 
-    limit: Annotated[int | None, Option(metavar="N")] = None
+    limit: int | None = None
     """At most N new pictures and frames are annotated in this run; all where it is not given."""
 
-    max_megapixels: Annotated[float, Option(metavar="X")] = 100.0
+    max_megapixels: float = 100.0
     """Larger pictures become error rows before they are decoded."""
 
     check_sources: bool = False
@@ -98,7 +98,7 @@ class ModelsConfig:
     """Weights of the detector; MoveNet's are bundled, for Mask R-CNN torchvision downloads its
     own where none are given."""
 
-    detector_threshold: Annotated[float | None, Option(metavar="X")] = None
+    detector_threshold: float | None = None
     """Score above which a detection counts as a person (0.2 for MoveNet; 0.95 for Mask R-CNN, as in
     the paper's code)."""
 
@@ -109,7 +109,7 @@ class ModelsConfig:
     """Weights of the keypoint model, such as HRNet's pose_hrnet_w48_384x288.pth."""
 
     keypoint_threshold: Annotated[
-        float | None, Option(metavar="X", also=("-T", "--joints2Dvisib_threshold"))
+        float | None, Option(also=("-T", "--joints2Dvisib_threshold"))
     ] = None
     """Confidence above which limb keypoints count as visible (0.3 for MoveNet, 0.75 for HRNet)."""
 
@@ -142,7 +142,7 @@ def check_hrnet(keypoints: str | None, weights: str | None) -> None:
 class SamplingConfig:
     """How the distributions become samples and spreads."""
 
-    num_samples: Annotated[int, Option(metavar="N", also=("-N",))] = 50
+    num_samples: Annotated[int, Option(also=("-N",))] = 50
     """Body samples per person; every spread in metres is computed from them."""
 
     uncertainty: bool = True
@@ -153,7 +153,7 @@ class SamplingConfig:
     code does; otherwise the shape is sampled too (spreads 5 to 6 % larger), and the global rotation
     where the weights give it a distribution."""
 
-    seed: Annotated[int, Option(metavar="N")] = 0
+    seed: int = 0
     """Seed of all draws. A person's draws depend on it, the item and the person's index alone."""
 
     save: Annotated[frozenset[str], Option(choices=SAVES)] = frozenset()
@@ -177,7 +177,7 @@ class RefinementConfig:
     refine: bool = False
     """True: columns refined_*, the most probable body given the distribution and the keypoints."""
 
-    keypoint_error: Annotated[float, Option(metavar="X", needs="refine")] = 1.0
+    keypoint_error: Annotated[float, Option(needs="refine")] = 1.0
     """Factor on the size of the keypoints' errors: at 1 they are how far COCO's annotators differ,
     and 2 px of the crop. Smaller draws bodies nearer to the keypoints, which with exact keypoints
     is better in 3D too; with a detector's it is worse."""
@@ -199,7 +199,7 @@ class EarlierConfig:
     overwrite: bool = False
     """Do everything again; earlier rows of what is done again are replaced."""
 
-    max_failed_ratio: Annotated[float, Option(metavar="X")] = 0.5
+    max_failed_ratio: float = 0.5
     """Share of failures above which the exit code is 1."""
 
     def __post_init__(self) -> None:
@@ -213,11 +213,11 @@ class RunConfig(EarlierConfig):
     output: Annotated[str, Option(metavar="DIR", also=("-S", "--save_dir"))]
     """Folder of the results, made if needed; any fsspec path."""
 
-    shard_size: Annotated[int | None, Option(metavar="N")] = None
+    shard_size: int | None = None
     """Pictures or frames per shard, the unit of work and of commit; otherwise chosen so that every
     worker gets several, and at most 32."""
 
-    batch_size: Annotated[int, Option(metavar="N")] = 16
+    batch_size: int = 16
     """Pictures decoded at once and people per network call: what memory depends on."""
 
     visualise: Annotated[

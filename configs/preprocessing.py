@@ -42,10 +42,10 @@ class PreprocessConfig(EarlierConfig):
     device: Annotated[str, DEVICE] = "auto"
     """Where the keypoint model computes: auto (cuda where there is one), cpu, cuda or cuda:N."""
 
-    shard_size: Annotated[int, Option(metavar="N")] = 64
+    shard_size: int = 64
     """Frames of one person per shard, the unit of work and of commit."""
 
-    limit: Annotated[int | None, Option(metavar="N")] = None
+    limit: int | None = None
     """At most N new frames in this run."""
 
     def __post_init__(self) -> None:

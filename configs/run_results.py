@@ -33,7 +33,7 @@ class ReportConfig:
     output: Annotated[str | None, Option(metavar="FILE")] = None
     """The page; DIR/report.html where it is not given."""
 
-    people: Annotated[int, Option(metavar="N")] = 24
+    people: int = 24
     """People to show, from the surest to the least sure; 0 shows none, and needs no body model."""
 
     body_model: Annotated[str | None, Option(metavar="PATH")] = None

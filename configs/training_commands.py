@@ -89,10 +89,10 @@ class AssessConfig:
     predictions: Annotated[str | None, Option(metavar="DIR")] = None
     """Output of `hierprob3d predict` with the same weights, for the table of photographs."""
 
-    num_people: Annotated[int, Option(metavar="N")] = 2048
+    num_people: int = 2048
     """Rendered people."""
 
-    seed: Annotated[int, Option(metavar="N")] = 2110
+    seed: int = 2110
     """Seed of all draws."""
 
     device: Annotated[str, DEVICE] = "auto"
@@ -125,7 +125,7 @@ class BackgroundsConfig:
     output: Annotated[str, Option(metavar="DIR")]
     """Folder for data.backgrounds: 000000.jpg ..."""
 
-    limit: Annotated[int | None, Option(metavar="N")] = None
+    limit: int | None = None
     """Pictures wanted, those of earlier runs included; all where it is not given."""
 
     size: Annotated[int, Option(metavar="PX")] = 384

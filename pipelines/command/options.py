@@ -147,16 +147,15 @@ def _value_details(field: OptionField) -> dict[str, Any]:
     if field.is_switch:
         return {"nargs": 0, "const": field.default is not True}
     if size is not None and not field.is_list:
-        return {"nargs": size, "metavar": tuple(option.metavar.split())}
-    details = {"type": field.kind, "metavar": option.metavar}
+        return {"nargs": size, "metavar": tuple(field.metavar.split())}
+    details: dict[str, Any] = {"type": field.kind, "metavar": field.metavar}
     if option.positional:
         return details | {"nargs": "*" if field.is_list else "?"}
     if size is not None:
         return details | {"nargs": "+"}
     if field.is_list:
-        items = field.kind if option.repeated else _items_of(field.kind)
-        return {"type": items, "metavar": option.metavar or "LIST"}
-    return details | ({"choices": option.choices, "metavar": None} if option.choices else {})
+        return details | ({} if option.repeated else {"type": _items_of(field.kind)})
+    return details | ({"choices": option.choices} if option.choices else {})
 
 
 def _items_of(kind: type) -> Callable[[str], tuple[Any, ...]]:
@@ -179,8 +178,7 @@ def _meaning(field: OptionField, shortcut: Shortcut) -> str:
 
 
 def _with_metavar(field: OptionField) -> str:
-    value = field.option.metavar or "|".join(field.option.choices)
-    return value if field.option.positional else f"{field.option_name} {value}"
+    return field.metavar if field.option.positional else f"{field.option_name} {field.metavar}"
 
 
 def _has_config_file(cls: type) -> bool:
