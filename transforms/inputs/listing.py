@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import glob
+import importlib.util
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import stat
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
+from hierprob3d.transforms.store.file_names import is_drawn_picture
+
+from .folder_search import (
+    foreign_part,
+    is_hidden,
+    local_files,
+    version_of_info,
+    version_of_stat,
+)
 from .input_lists import LIST_SUFFIXES, names_in_list
-from .media_kinds import PICTURE_SUFFIXES, VIDEO_SUFFIXES
+from .media_kinds import HEIC_SUFFIXES, PICTURE_SUFFIXES, VIDEO_SUFFIXES
+from .picture_formats import HEIC_MEND, HEIC_PACKAGE
 from .uris import (
+    MissingPackage,
     absolute,
     beside,
     filesystem,
     is_remote,
-    is_special,
     open_uri,
     printable,
     suffix,
@@ -22,9 +37,16 @@ from .uris import (
 )
 
 RESULT_FOLDERS = ("people", "errors", "frames", "runs", "pictures")
-"""Sub-folders of an output folder; nothing in them is an input."""
+"""Sub-folders of an output folder. Pictures there are inputs, unless their names are ours."""
 
 _GLOB_CHARACTERS = frozenset("*?[")
+_SPECIAL = "pipes, sockets and devices"
+_NO_EXTENSION = "without an extension"
+_NAMED_KINDS = 8
+_REQUEST_THREADS = 32
+
+_Candidate: TypeAlias = "tuple[str, Mapping[str, Any] | None]"
+"""A file, and what its store says of it; None for local ones."""
 
 
 @dataclass
@@ -32,33 +54,55 @@ class Listing:
     """URIs found, each once, in a fixed order."""
 
     uris: list[str] = field(default_factory=list)
-    num_skipped: int = 0
-    """Files of folders and globs that are not read: neither picture nor video by their extension,
-    or pipes, sockets and devices."""
+    versions: dict[str, str] = field(default_factory=dict)
+    """By URI, a text that changes when the file does: a checksum, or size and time. URIs that
+    lists name have none, unless they are local or `check_sources` was set."""
+
+    skipped: Counter[str] = field(default_factory=Counter)
+    """What folders and globs hold that is not read, by extension or by name: no pictures or
+    videos, folders that may not be read, thumbnails of storage boxes."""
+
+    @property
+    def num_skipped(self) -> int:
+        """All that is not read."""
+        return self.skipped.total()
 
     def names(self) -> set[str]:
         """The URIs as the tables write them, see `printable`."""
         return {printable(uri) for uri in self.uris}
 
+    def skipped_text(self) -> str:
+        """What is not read and how many of each, in one line; empty without any."""
+        kinds = self.skipped.most_common(_NAMED_KINDS)
+        texts = [f"{number} {printable(kind)}{_mend_of(kind)}" for kind, number in kinds]
+        rest = self.num_skipped - sum(number for _, number in kinds)
+        return ", ".join([*texts, *([f"{rest} others"] if rest else [])])
 
-def list_inputs(inputs: Sequence[str], leave_out: str | None = None) -> Listing:
+
+def list_inputs(
+    inputs: Sequence[str], leave_out: str | None = None, check_sources: bool = False
+) -> Listing:
     """URIs of all pictures and videos that the inputs name.
 
     Args:
         inputs: Files (any extension), folders (searched whole, hidden files left out), globs, and
             lists: .txt with one path a line, .csv and .parquet with a column `uri`. Relative
             paths of a list count from the list's folder.
-        leave_out: Output folder; files of folders and globs that lie in its `RESULT_FOLDERS`, by
-            whatever way they are reached, are no inputs.
+        leave_out: Output folder; what runs wrote there, reached by whatever way through folders and
+            globs, is no input.
+        check_sources: Ask for the version of remote files that lists name: one request each.
 
     Raises:
         FileNotFoundError: An input does not exist or a glob matches nothing.
-        ValueError: A list that cannot be read, a folder that may not be read, or a path of an
-            unknown protocol.
+        ValueError: A list that cannot be read, a named folder that may not be read, a named path of
+            an unknown protocol, or any path whose protocol needs a package that is not installed.
     """
     search = _Search(leave_out)
     found = dict.fromkeys(uri for name in inputs for uri in search.expand(name))
-    return Listing(list(found), search.num_skipped)
+    if check_sources:
+        unknown = [uri for uri in found if uri not in search.versions and is_remote(uri)]
+        search.versions |= _requested_versions(unknown)
+    return Listing(list(found), search.versions, search.skipped)
 
 
 class _Search:
@@ -69,7 +113,9 @@ class _Search:
     """
 
     def __init__(self, output: str | None) -> None:
-        self.num_skipped = 0
+        self.skipped: Counter[str] = Counter()
+        self.versions: dict[str, str] = {}
+        self._kinds = _read_suffixes()
         self._real_folders: dict[str, str] = {}
         root = "" if output is None else absolute(output).rstrip("/")
         names = () if output is None else RESULT_FOLDERS
@@ -80,9 +126,12 @@ class _Search:
         uri = absolute(name)
         fs, path = filesystem(uri)
         if fs.isdir(path):
-            return self._media_files(uri)
+            return self._below(uri)
         if fs.exists(path):
-            return self._of_list(uri) if suffix(uri) in LIST_SUFFIXES else [uri]
+            if suffix(uri) in LIST_SUFFIXES:
+                return self._of_list(uri)
+            self._note_version(uri, _version_of(uri))
+            return [uri]
         if _GLOB_CHARACTERS & set(name):
             return self._glob(uri, name)
         raise FileNotFoundError(f"input not found: {name}")
@@ -92,45 +141,110 @@ class _Search:
         with open_uri(uri) as file:
             names = names_in_list(file.read(), suffix(uri), uri)
         for name in names:
-            found = beside(uri, name)
-            if not is_remote(found) and os.path.isdir(found):
-                yield from self._media_files(found)
-            else:
-                yield found
+            yield from self._of_line(uri, name)
 
-    def _media_files(self, folder: str) -> list[str]:
-        """Pictures and videos below a folder, sorted."""
+    def _of_line(self, uri: str, name: str) -> Iterable[str]:
+        """What one line of a list names. What cannot be opened becomes an error row of its own."""
+        try:
+            found = beside(uri, name)
+        except MissingPackage:
+            raise
+        except ValueError:
+            return [name]
+        if is_remote(found):
+            return [found]
+        status = _status(found)
+        if status is not None and stat.S_ISDIR(status.st_mode):
+            return self._below(found, named=False)
+        self._note_version(found, None if status is None else version_of_stat(status))
+        return [found]
+
+    def _below(self, folder: str, named: bool = True) -> list[str]:
+        """Pictures and videos below a folder, sorted; only a named one must be readable."""
         if is_remote(folder):
             fs, path = filesystem(folder)
-            files = _shown(fs.find(path), path)
-            return self._only_media(uris_like(folder, files))
-        return self._only_media(_local_files(folder))
+            start = len(path.rstrip("/"))
+            found = {
+                f: i for f, i in fs.find(path, detail=True).items() if not is_hidden(f[start:])
+            }
+            return self._media(self._remote(folder, found, path))
+        try:
+            return self._media((entry.path, None) for entry in local_files(folder, self.skipped))
+        except OSError as error:
+            if named:
+                raise ValueError(
+                    f"the folder {folder} cannot be read ({error.strerror}): make it readable"
+                ) from error
+            self.skipped[f"the folder {folder}: {error.strerror}"] += 1
+            return []
 
     def _glob(self, uri: str, name: str) -> list[str]:
+        """Pictures and videos that a pattern matches, sorted."""
         if is_remote(uri):
             fs, path = filesystem(uri)
-            files = uris_like(uri, fs.glob(path))
+            found = fs.glob(path, detail=True)
+            files = {f: i for f, i in found.items() if i.get("type") != "directory"}
+            candidates = list(self._remote(uri, files, path))
         else:
-            matches = glob.glob(_local_pattern(name), recursive=True)
-            files = [absolute(file) for file in matches if not os.path.isdir(file)]
+            pattern = _local_pattern(name)
+            matches = (absolute(file) for file in glob.iglob(pattern, recursive=True))
+            files = {file: None for file in matches if not os.path.isdir(file)}
+            candidates = list(self._without_foreign(files.items(), pattern))
         if not files:
             raise FileNotFoundError(f"no file matches {name}")
-        return self._only_media(files)
+        return self._media(candidates)
 
-    def _only_media(self, files: list[str]) -> list[str]:
+    def _remote(self, uri: str, files: Mapping[str, Any], pattern: str) -> Iterator[_Candidate]:
+        """Files of the file system of a URI, as URIs."""
+        for path, info in self._without_foreign(files.items(), pattern):
+            yield uris_like(uri, [path])[0], info
+
+    def _without_foreign(self, files: Iterable[_Candidate], pattern: str) -> Iterator[_Candidate]:
+        """The files without what others than people put there, unless the pattern asks for it."""
+        asked_for = set(pattern.split("/"))
+        for path, info in files:
+            foreign = foreign_part(path)
+            if foreign is None or foreign in asked_for:
+                yield path, info
+            else:
+                self.skipped[foreign] += 1
+
+    def _media(self, candidates: Iterable[_Candidate]) -> list[str]:
         """The inputs among files that were found, sorted."""
-        inputs = [file for file in files if not self._is_result(file)]
-        media = [
-            file
-            for file in inputs
-            if suffix(file) in PICTURE_SUFFIXES + VIDEO_SUFFIXES
-            and (is_remote(file) or not is_special(file))
-        ]
-        self.num_skipped += len(inputs) - len(media)
+        media = []
+        for uri, info in candidates:
+            kind = suffix(uri)
+            if self._is_own_result(uri, is_media=kind in self._kinds):
+                continue
+            if kind not in self._kinds:
+                self.skipped[kind or _NO_EXTENSION] += 1
+            elif self._is_readable(uri, info):
+                media.append(uri)
         return sorted(media)
 
-    def _is_result(self, uri: str) -> bool:
-        return bool(self._results) and self._real(uri).startswith(self._results)
+    def _is_readable(self, uri: str, info: Mapping[str, Any] | None) -> bool:
+        """Whether a file is no pipe, socket or device; its version is noted on the way."""
+        if info is not None:
+            self._note_version(uri, version_of_info(info))
+            return True
+        status = _status(uri)
+        if status is None:  # who reads it will say what is wrong
+            return True
+        if not stat.S_ISREG(status.st_mode):
+            self.skipped[_SPECIAL] += 1
+            return False
+        self._note_version(uri, version_of_stat(status))
+        return True
+
+    def _note_version(self, uri: str, version: str | None) -> None:
+        if version is not None:
+            self.versions[uri] = version
+
+    def _is_own_result(self, uri: str, is_media: bool) -> bool:
+        """Whether a run wrote the file: a part, a manifest, or a picture with a name of ours."""
+        if not self._results or not self._real(uri).startswith(self._results):
+            return False
+        return not is_media or is_drawn_picture(os.path.basename(self._real(uri)))
 
     def _real(self, uri: str) -> str:
         """The URI with all symbolic links resolved; folders are looked up once."""
@@ -144,47 +258,43 @@ class _Search:
         return os.path.join(self._real_folders[folder], name)
 
 
-def _local_files(folder: str) -> list[str]:
-    """All files below a local folder but hidden ones; symbolic links to folders are followed.
-
-    Each real folder is entered once, links after the folders themselves: so a link changes the
-    name of no file that is found without it, and links in a circle come to an end.
-    """
-    files: list[str] = []
-    entered: set[str] = set()
-    waiting = [folder]
-    while waiting:
-        links: list[str] = []
-        for top, below, names in (step for start in waiting for step in _walk(start)):
-            real = os.path.realpath(top)
-            shown = [] if real in entered else sorted(n for n in below if not n.startswith("."))
-            linked = {name for name in shown if os.path.islink(os.path.join(top, name))}
-            below[:] = [name for name in shown if name not in linked]
-            links += [os.path.join(top, name) for name in sorted(linked)]
-            if real not in entered:
-                files += [os.path.join(top, name) for name in names if not name.startswith(".")]
-            entered.add(real)
-        waiting = links
-    return files
-
-
-def _walk(folder: str) -> Iterator[tuple[str, list[str], list[str]]]:
-    def refuse(error: OSError) -> None:
-        raise ValueError(
-            f"the folder {error.filename} cannot be read ({error.strerror}): make it readable, or "
-            "name the folders beside it one by one"
-        ) from error
-
-    return os.walk(folder, onerror=refuse)
-
-
-def _shown(files: Iterable[str], folder: str) -> list[str]:
-    """The files below a folder that are not hidden, nor in a hidden folder."""
-    start = len(folder.rstrip("/"))
-    return [f for f in files if not any(part.startswith(".") for part in f[start:].split("/"))]
-
-
 def _local_pattern(name: str) -> str:
     """The glob as an absolute one; characters of the current folder's own name mean themselves."""
     pattern = os.path.expanduser(name.removeprefix("file://"))
     return os.path.join(glob.escape(os.getcwd()), pattern)
+
+
+def _status(path: str) -> os.stat_result | None:
+    """Of a local file or folder; None where there is none, or it may not be asked for."""
+    try:
+        return os.stat(path)
+    except (OSError, ValueError):
+        return None
+
+
+def _version_of(uri: str) -> str | None:
+    """Of a single file; None where nothing is known of it."""
+    if not is_remote(uri):
+        status = _status(uri)
+        return None if status is None else version_of_stat(status)
+    try:
+        fs, path = filesystem(uri)
+        return version_of_info(fs.info(path))
+    except Exception:  # any store: who reads the file will say what is wrong
+        return None
+
+
+def _requested_versions(uris: Sequence[str]) -> dict[str, str]:
+    with ThreadPoolExecutor(_REQUEST_THREADS) as pool:
+        versions = zip(uris, pool.map(_version_of, uris), strict=True)
+        return {uri: version for uri, version in versions if version is not None}
+
+
+def _read_suffixes() -> frozenset[str]:
+    """Extensions of what is read from folders."""
+    heic = HEIC_SUFFIXES if importlib.util.find_spec(HEIC_PACKAGE) else ()
+    return frozenset(PICTURE_SUFFIXES + VIDEO_SUFFIXES + heic)
+
+
+def _mend_of(kind: str) -> str:
+    return f" ({HEIC_MEND})" if kind in HEIC_SUFFIXES else ""

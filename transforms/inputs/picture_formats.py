@@ -34,6 +34,7 @@ _EXIF_OF_AVIF = re.compile(rb"(II\*\0|MM\0\*)(?:\x08\0\0\0|\0\0\0\x08).{2}", re.
 FRAME_KINDS = ("GIF", "PNG", "WEBP", "AVIF", "TIFF")
 """Of which a file may hold several pictures of the same importance."""
 
+HEIC_PACKAGE = "pillow_heif"
 HEIC_MEND = "pip install hierprob3d[heic]"
 
 
@@ -149,7 +150,7 @@ def _is_heif(data: bytes) -> bool:
 
 def _open_heif(data: bytes) -> ImageFile.ImageFile:
     try:
-        heif = importlib.import_module("pillow_heif")
+        heif = importlib.import_module(HEIC_PACKAGE)
     except ImportError:
         raise UnreadablePicture(f"a HEIC picture: {HEIC_MEND}") from None
     try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
@@ -20,6 +20,16 @@ from fsspec.implementations.local import LocalFileSystem
 from hierprob3d.transforms.store.retries import RetryingFileSystem, retried
 
 _CHAIN = "::"
+_EXTRAS = {"http": "http", "https": "http", "s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
+"""Our own extras, by the protocols that need them."""
+
+
+class CannotOpen(ValueError):
+    """A protocol that is unknown, or an archive that is damaged; the message says so in a line."""
+
+
+class MissingPackage(CannotOpen):
+    """A protocol whose package is not installed; the message names the mend."""
 
 
 def absolute(uri: str) -> str:
@@ -51,18 +61,26 @@ def open_uri(uri: str) -> Iterator[BinaryIO]:
     Raises:
         OSError: It cannot be opened, whatever the reason; the message says it in one line.
     """
-    with ExitStack() as stack:
-        if not is_remote(uri):
-            check_regular(uri)
-            yield stack.enter_context(open(uri, "rb"))
-            return
-        try:
-            # The opener lives as long as the file: an archive around it is closed with it.
-            file = stack.enter_context(fsspec.open(uri, "rb"))
-        except OSError:
-            raise
-        except Exception as error:  # stores and archives raise what their packages do
-            raise OSError(str(_cannot_open(uri, error))) from error
+    if not is_remote(uri):
+        check_regular(uri)
+        with open(uri, "rb") as file:
+            yield file
+        return
+    with _opened_remotely(uri) as file:
+        yield file
+
+
+@contextmanager
+def _opened_remotely(uri: str) -> Iterator[BinaryIO]:
+    # The file keeps its file system alive: an archive around the file is closed with it.
+    try:
+        fs, path = filesystem(uri)
+        opened = fs.open(path, "rb")
+    except OSError:
+        raise
+    except Exception as error:  # stores and archives raise what their packages do
+        raise OSError(str(_cannot_open(uri, error))) from error
+    with opened as file:
         yield file
 
 
@@ -152,7 +170,15 @@ def _filesystem_class(link: str) -> type[fsspec.AbstractFileSystem]:
 
 
 def _cannot_open(uri: str, error: Exception) -> ValueError:
-    """The error in one line, with the package to install where that is what is missing."""
-    package = getattr(error.__cause__, "name", None) if isinstance(error, ImportError) else None
-    mend = f" (pip install {package})" if package else ""
-    return ValueError(f"cannot open {uri}: {error}{mend}")
+    """The error in one line, with what to install where that is what is missing."""
+    if isinstance(error, CannotOpen):
+        return error
+    if not isinstance(error, ImportError):
+        return CannotOpen(f"cannot open {uri}: {error}")
+    protocol = own_name(uri).partition("://")[0]
+    package = getattr(error.__cause__, "name", None) or error.name
+    extra = _EXTRAS.get(protocol)
+    mend = f"hierprob3d[{extra}]" if extra else package
+    return MissingPackage(
+        f"cannot open {uri}: {error}" + (f" (pip install {mend})" if mend else "")
+    )

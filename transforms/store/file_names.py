@@ -33,6 +33,11 @@ def is_picture_of(name: str, short_ids: set[str]) -> bool:
     return match is not None and match["id"] in short_ids
 
 
+def is_drawn_picture(name: str) -> bool:
+    """Whether a file name is one that drawn pictures have."""
+    return _PICTURE_NAME.fullmatch(name) is not None
+
+
 def short_id(item_id: str) -> str:
     """The part of an item's id that names of pictures hold."""
     return item_id[:_ID_LENGTH]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
 import os
 import sys
+import threading
 import zipfile
 from pathlib import Path
 
@@ -12,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from hierprob3d.transforms.inputs.folder_search import version_of_info
 from hierprob3d.transforms.inputs.items import frame_item, picture_item
 from hierprob3d.transforms.inputs.listing import list_inputs
 from hierprob3d.transforms.inputs.media_kinds import is_video
@@ -73,13 +77,15 @@ def test_results_inside_the_inputs_are_left_out(folder: Path) -> None:
 
 def test_results_of_other_filesystems_are_left_out() -> None:
     fs = fsspec.filesystem("memory")
-    for name in ("a.png", "pictures/a.png", "out/pictures/b.png"):
+    drawn = "b-0123456789-crop.jpg"
+    for name in ("a.png", "pictures/a.png", f"out/pictures/{drawn}", "out/runs/1.json"):
         fs.pipe_file(f"/in/{name}", b"")
     try:
         assert list_inputs(["memory://in"], leave_out="memory://in/out/").uris == [
             "memory:///in/a.png", "memory:///in/pictures/a.png"
         ]  # fmt: skip
-        assert list_inputs(["memory:///in/"], leave_out="memory://in").num_skipped == 0
+        assert list_inputs(["memory://in"], leave_out="memory://in/out/").num_skipped == 0
+        assert list_inputs(["memory:///in/"]).uris[1] == f"memory:///in/out/pictures/{drawn}"
         assert "memory:///in/a.png" in list_inputs(["memory://in"], leave_out="memory://in").uris
     finally:
         fs.rm("/in", recursive=True)
@@ -111,7 +117,7 @@ def test_linked_folders_are_entered_once(folder: Path, tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_a_folder_that_may_not_be_read_is_named(
+def test_a_folder_that_may_not_be_read_costs_nothing_else(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scandir = os.scandir
@@ -122,8 +128,13 @@ def test_a_folder_that_may_not_be_read_is_named(
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)  # the tests may run as root, who may read all
+    listing = list_inputs([str(folder)])
+    assert names(listing.uris, folder) == ["[1] *.png", "a.jpeg", "b.JPG"]
+    assert f"1 the folder {folder}/sub: Permission denied" in listing.skipped_text()
+    (folder / "list.txt").write_text("sub\na.jpeg\n")
+    assert names(list_inputs([str(folder / "list.txt")]).uris, folder) == ["a.jpeg"]
     with pytest.raises(ValueError, match=r"folder .*in/sub cannot be read \(Permission denied"):
-        list_inputs([str(folder)])
+        list_inputs([str(folder / "sub")])
 
 
 def test_a_glob_counts_from_a_folder_with_glob_characters(
@@ -232,7 +243,7 @@ def test_archives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "s3fs", None)
-    with pytest.raises(ValueError, match=r"cannot open s3://bucket/a.png: .*\(pip install s3fs\)"):
+    with pytest.raises(ValueError, match=r"cannot open s3://bucket/a.png: .*hierprob3d\[s3\]\)"):
         list_inputs(["s3://bucket/a.png"])
 
 
@@ -251,3 +262,137 @@ def test_item_ids_are_sha1_of_the_uri() -> None:
 
 def test_videos_by_extension() -> None:
     assert is_video("a.MP4") and is_video("s3://x/y.webm") and not is_video("mp4.jpg")
+
+
+def test_the_users_own_pictures_below_the_output_are_read(folder: Path) -> None:
+    own = ["frames/a.png", "people/b.jpg", "pictures/holiday.jpg"]
+    ours = [
+        "frames/part-1-00000.parquet", "pictures/b-frame000003-0123456789-person0-crop.jpg",
+        "runs/1.json",
+    ]  # fmt: skip
+    for name in own + ours:
+        path = folder / "out" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    listing = list_inputs([str(folder / "out")], leave_out=str(folder / "out"))
+    assert names(listing.uris, folder / "out") == own
+    assert listing.num_skipped == 0
+
+
+@pytest.mark.parametrize("place", ["", "sub/"])
+def test_what_storage_boxes_put_there_is_left_out_by_name(place: str, folder: Path) -> None:
+    for name in ("@eaDir/a.jpg", "__MACOSX/b.png", ".thumbnails/c.png", "#recycle/d/e.png",
+                 "Thumbs.db"):  # fmt: skip
+        path = folder / place / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    for pattern in (str(folder), f"{folder}/**/*"):
+        listing = list_inputs([pattern])
+        assert len(listing.uris) == 6
+        assert {"@eaDir", "__MACOSX", "#recycle", "Thumbs.db", ".md"} == set(listing.skipped)
+    asked_for = list_inputs([f"{folder}/{place}@eaDir/*.jpg"])
+    assert len(asked_for.uris) == 1 and not asked_for.skipped
+
+
+def test_storage_boxes_names_in_archives(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        for name in ("a.png", "__MACOSX/b.png", "@eaDir/c/d.png"):
+            archive.writestr(name, b"abc")
+    listing = list_inputs([f"zip://::{tmp_path}/photos.zip"])
+    assert listing.uris == [f"zip://a.png::{tmp_path}/photos.zip"]
+    assert listing.skipped == {"__MACOSX": 1, "@eaDir": 1}
+    assert listing.versions[listing.uris[0]]
+
+
+def test_what_is_skipped_is_counted_by_kind(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a.heic", "b.HEIC", "c.nef", "Makefile"):
+        (folder / name).touch()
+    assert len(list_inputs([str(folder)]).uris) == 8  # with the extra, HEIC is read
+    monkeypatch.setattr("hierprob3d.transforms.inputs.listing.HEIC_PACKAGE", "not_installed")
+    assert list_inputs([str(folder)]).skipped_text() == (
+        "2 .heic (pip install hierprob3d[heic]), 1 without an extension, 1 .nef, 1 .md"
+    )
+
+
+def test_kinds_that_folders_are_searched_for(tmp_path: Path) -> None:
+    kinds = [".jfif", ".jpe", ".gif", ".jp2", ".avif", ".3gp", ".flv", ".mts", ".m2ts", ".h264",
+             ".vob", ".apng", ".ppm", ".tga"]  # fmt: skip
+    for kind in kinds:
+        (tmp_path / f"a{kind}").touch()
+    assert len(list_inputs([str(tmp_path)]).uris) == len(kinds)
+
+
+def test_a_line_that_cannot_be_opened_costs_itself_only(folder: Path) -> None:
+    (folder / "list.txt").write_text("a.jpeg\nnosuchproto://x/y.png\nzip://c.png::none.zip\n")
+    listing = list_inputs([str(folder / "list.txt")])
+    assert listing.uris[0] == str(folder / "a.jpeg")
+    assert listing.uris[1] == "nosuchproto://x/y.png" and len(listing.uris) == 3
+    for uri in listing.uris[1:]:
+        with pytest.raises(OSError, match="nosuchproto|none.zip"), open_uri(uri):
+            pass
+    with pytest.raises(ValueError, match="cannot open nosuchproto://x/y.png"):
+        list_inputs(["nosuchproto://x/y.png"])
+
+
+def test_versions_change_with_the_files(folder: Path) -> None:
+    path = folder / "a.jpeg"
+    (folder / "list.txt").write_text("a.jpeg\nnone.png\n")
+    inputs = ([str(folder)], [str(path)], [f"{folder}/*.jpeg"], [str(folder / "list.txt")])
+    before = [list_inputs(names).versions[str(path)] for names in inputs]
+    assert len(set(before)) == 1
+    path.write_bytes(b"changed")
+    assert {list_inputs(names).versions[str(path)] for names in inputs}.isdisjoint(before)
+    assert str(folder / "none.png") not in list_inputs([str(folder / "list.txt")]).versions
+
+
+def test_versions_of_stores_come_with_the_listing_or_when_asked_for(tmp_path: Path) -> None:
+    fs = fsspec.filesystem("memory")
+    fs.pipe_file("/in/a.png", b"abc")
+    (tmp_path / "list.txt").write_text("memory:///in/a.png\nmemory:///in/none.png\n")
+    try:
+        listed = list_inputs(["memory://in"]).versions
+        assert listed == list_inputs(["memory://in/*.png"]).versions and len(listed) == 1
+        assert list_inputs([str(tmp_path / "list.txt")]).versions == {}
+        assert list_inputs([str(tmp_path / "list.txt")], check_sources=True).versions == listed
+    finally:
+        fs.rm("/in", recursive=True)
+
+
+def test_checksums_come_before_times() -> None:
+    assert version_of_info({"ETag": '"abc"', "size": 3, "LastModified": "now"}) == "abc"
+    assert version_of_info({"size": 3, "updated": "2026-01-01"}) == "3-2026-01-01"
+    assert version_of_info({"size": 3}) is None
+
+
+def test_lists_of_web_addresses(tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp")
+    (tmp_path / "a.png").write_bytes(b"abc")
+    handler = functools.partial(QuietHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        uri = f"http://127.0.0.1:{server.server_address[1]}/a.png"
+        (tmp_path / "list.txt").write_text(uri + "\n")
+        listing = list_inputs([str(tmp_path / "list.txt")])
+        assert listing.uris == [uri]
+        with open_uri(uri) as file:
+            assert file.read() == b"abc"
+        server.shutdown()
+
+
+def test_lists_of_web_addresses_name_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
+    monkeypatch.delitem(sys.modules, "fsspec.implementations.http", raising=False)
+    registry = sys.modules["fsspec.registry"]._registry
+    for protocol in ("http", "https"):
+        monkeypatch.delitem(registry, protocol, raising=False)
+    (tmp_path / "list.txt").write_text("https://example.org/a.png\n")
+    with pytest.raises(ValueError, match=r"example.org/a.png: .*pip install hierprob3d\[http\]"):
+        list_inputs([str(tmp_path / "list.txt")])
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    """Serves files without a word."""
+
+    def log_message(self, *args: object) -> None: ...

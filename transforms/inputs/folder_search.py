@@ -1,0 +1,102 @@
+"""Files below a folder: all but hidden ones and what others than people put there."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+FOREIGN_NAMES = frozenset({
+    "@eaDir", "@SynoResource", "@Recycle", "@Recently-Snapshot", "@__thumb", "#recycle",
+    "#snapshot", "$RECYCLE.BIN", "System Volume Information", "__MACOSX", "lost+found",
+    "Thumbs.db", "ehthumbs.db", "desktop.ini",
+})  # fmt: skip
+"""Folders and files that storage boxes and operating systems put among people's: thumbnails, bins.
+Those that begin with a dot (.thumbnails, .DS_Store) are hidden, as all such names."""
+
+_VERSION_OF_CONTENT = ("etag", "ETag", "md5Hash", "content_md5", "crc32c", "CRC")
+_VERSION_OF_TIME = (
+    "mtime", "LastModified", "last_modified", "updated", "modified", "created", "date_time",
+)  # fmt: skip
+
+
+def version_of_stat(status: os.stat_result) -> str:
+    """Size and time of a local file as one text."""
+    return f"{status.st_size}-{status.st_mtime_ns}"
+
+
+def version_of_info(info: Mapping[str, Any]) -> str | None:
+    """What a store says of a file as one text: its checksum, else size and time; None without."""
+    for key in _VERSION_OF_CONTENT:
+        if info.get(key):
+            return str(info[key]).strip('"')
+    times = (info.get(key) for key in _VERSION_OF_TIME)
+    time = next((time for time in times if time), None)
+    if isinstance(time, datetime):  # as some stores say in one answer, and seconds in another
+        time = time.timestamp()
+    return None if time is None else f"{info.get('size')}-{time}"
+
+
+def local_files(folder: str, skipped: Counter[str]) -> Iterator[os.DirEntry[str]]:
+    """All files below a local folder; symbolic links to folders are followed.
+
+    Each real folder is entered once, links after the folders themselves: so a link changes the
+    name of no file that is found without it, and links in a circle come to an end.
+
+    Args:
+        folder: Absolute path.
+        skipped: Counts foreign names, and folders that may not be read, by their names.
+
+    Raises:
+        OSError: The folder itself may not be read.
+    """
+    entered: set[str] = set()
+    waiting = [folder]
+    while waiting:
+        links: list[str] = []
+        while waiting:
+            top = waiting.pop()
+            real = os.path.realpath(top)
+            if real in entered:
+                continue
+            entered.add(real)
+            try:
+                entries = _shown_entries(top, skipped)
+            except OSError as error:
+                if top == folder:
+                    raise
+                skipped[f"the folder {top}: {error.strerror}"] += 1
+                continue
+            folders = [entry for entry in entries if _is_folder(entry)]
+            yield from (entry for entry in entries if entry not in folders)
+            links += [entry.path for entry in folders if entry.is_symlink()]
+            waiting += [entry.path for entry in reversed(folders) if not entry.is_symlink()]
+        waiting = links[::-1]
+
+
+def is_hidden(path: str) -> bool:
+    """Whether any part of a path begins with a dot."""
+    return any(part.startswith(".") for part in path.split("/"))
+
+
+def foreign_part(path: str) -> str | None:
+    """The first of a path's parts that is none of people's, see FOREIGN_NAMES."""
+    return next((part for part in path.split("/") if part in FOREIGN_NAMES), None)
+
+
+def _shown_entries(folder: str, skipped: Counter[str]) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        shown = [entry for entry in entries if not entry.name.startswith(".")]
+    skipped.update(entry.name for entry in shown if entry.name in FOREIGN_NAMES)
+    return sorted(
+        (entry for entry in shown if entry.name not in FOREIGN_NAMES), key=lambda entry: entry.name
+    )
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a circle, or into what may not be read
+        return False
