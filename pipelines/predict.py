@@ -61,7 +61,8 @@ def predict(config: PredictConfig, beam_words: list[str] | None = None) -> int:
     """
     words = list(beam_words or [])
     plan_workers(words, 0, on_gpu=False)  # wrong Beam options are told before anything is read
-    listing = list_inputs(config.source.inputs, leave_out=config.run.output)
+    source = config.source
+    listing = list_inputs(source.inputs, config.run.output, source.check_sources)
     models = load_models(config.models)
     store = OutputFolder(config.run.output)
     if config.run.dry_run:
@@ -137,7 +138,7 @@ def _predict_new(config: PredictConfig, run: Run, listing: Listing, models: Mode
     result = run.execute(
         lambda pipeline, plan: build(pipeline, plan, context), plan, workers, facts
     )
-    print(summary_text(result.record, store.root))
+    print(summary_text(result.record, store.root, listing.skipped_text()))
     return result.exit_code(config.run.max_failed_ratio)
 
 
@@ -183,13 +184,16 @@ def _planner(
         limit=source.limit,
     )
     done = {item.item_id for item in store.finished_items()} - redo
-    return Planner(listing.uris, done, rules)
+    return Planner(listing.uris, done, rules, listing.versions)
 
 
 def _nothing_to_do(config: PredictConfig, listing: Listing, finished: list[FinishedItem]) -> int:
     if not finished:
         skipped = f" ({listing.num_skipped} other files skipped)" if listing.num_skipped else ""
-        print(f"Nothing to do: the inputs hold no picture or video{skipped}.", file=sys.stderr)
+        names = f": {listing.skipped_text()}" if skipped else "."
+        print(
+            f"Nothing to do: the inputs hold no picture or video{skipped}{names}", file=sys.stderr
+        )
         return EXIT_FAILURES
     failed = count_failed(finished)
     hint = f"; {failed} of them failed (--retry-failed does those again)" if failed else ""

@@ -15,12 +15,13 @@ NUM_SHOWN_ITEMS = 5
 """Names of items that a dry run shows."""
 
 
-def summary_text(record: Mapping[str, Any], folder: str) -> str:
+def summary_text(record: Mapping[str, Any], folder: str, skipped: str = "") -> str:
     """The end of a run in a few lines: counts, errors by stage, speed, time per stage.
 
     Args:
         record: The finished manifest.
         folder: Where the results lie.
+        skipped: What the inputs hold that is not read, see `Listing.skipped_text`.
     """
     counts = record["counts"]
     lines = [
@@ -39,6 +40,8 @@ def summary_text(record: Mapping[str, Any], folder: str) -> str:
             for stage, seconds in record["stage_seconds"].items()
         )
         lines.append(f"time: {shares}")
+    if skipped:
+        lines.append(f"not read: {skipped}")
     lines.append(f"results: {folder}")
     return "\n".join(lines)
 
@@ -59,10 +62,11 @@ def dry_run_text(
         listing: The inputs.
         workers: The run's.
     """
+    names = f" ({listing.skipped_text()})" if listing.num_skipped else ""
     lines = [
         f"{planner.num_pictures} pictures and {planner.num_frames} frames of "
         f"{planner.num_videos} videos would be annotated; {planner.num_done} items are finished, "
-        f"{listing.num_skipped} other files skipped",
+        f"{listing.num_skipped} other files skipped{names}",
         f"{workers.num_workers} worker(s) with {workers.num_threads} thread(s) each",
         f"results would go to {config.run.output}; nothing was written",
     ]

@@ -13,6 +13,10 @@ from typing import BinaryIO
 from .png_files import PNG_MARK
 
 FRAME_SUFFIXES = (".gif", ".png", ".apng", ".webp", ".avif", ".avifs", ".tif", ".tiff")
+_START_BYTES = 1 << 12
+_LOOP_MARK = b"\x21\xff\x0bNETSCAPE2.0"
+"""How a GIF begins that is shown again and again: told from the beginning alone."""
+
 _MAX_STEPS = 10_000
 """A file of more parts before its second frame counts as having one."""
 
@@ -26,10 +30,10 @@ def holds_frames(file: BinaryIO) -> bool:
 
     Damaged ones are not: who decodes them says what is wrong.
     """
-    start = file.read(32)
+    start = file.read(_START_BYTES)
     try:
         if start[:6] in (b"GIF87a", b"GIF89a"):
-            return _is_animated_gif(file, start)
+            return _LOOP_MARK in start or _is_animated_gif(file, start)
         if start.startswith(PNG_MARK):
             return _is_animated_png(file)
         if start[:4] == b"RIFF" and start[8:16] == b"WEBPVP8X":

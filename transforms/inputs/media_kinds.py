@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
 from .frame_counts import FRAME_SUFFIXES, holds_frames
-from .uris import open_uri, suffix
+from .uris import filesystem, is_remote, open_uri, suffix
 
 PICTURE_SUFFIXES = (
     ".jpg", ".jpeg", ".jfif", ".jpe", ".jif", ".png", ".apng", ".webp", ".bmp", ".dib", ".tif",
@@ -21,23 +25,51 @@ VIDEO_SUFFIXES = (
 )  # fmt: skip
 
 
-def is_picture_kind(uri: str) -> bool:
-    """Whether the extension is one of pictures that may hold several frames or pages."""
-    return suffix(uri) in FRAME_SUFFIXES
+_PEEKED_REMOTELY = (".gif", ".apng", ".avifs")
+_PEEK_BYTES = 1 << 12
+_PEEKING_THREADS = 16
 
 
 def is_video(uri: str) -> bool:
     """Whether the file gives frames: a video by its extension, in any case, or an animated picture.
 
-    Pictures of kinds that may be animated are looked into; one that cannot be is none here, who
-    decodes it says why.
+    Pictures of kinds that may be animated or have pages are looked into; one that cannot be is
+    none here, who decodes it says why. Of remote files only those are whose kind is mostly
+    animated, by their first 4 KB: a request for each of a million PNGs is too much, and the rare
+    animated one says in its row that frames were left out.
     """
     kind = suffix(uri)
-    if kind in VIDEO_SUFFIXES:
-        return True
-    if kind not in FRAME_SUFFIXES:
-        return False
+    return kind in VIDEO_SUFFIXES or (_may_hold_frames(uri, kind) and _peek(uri))
+
+
+def videos_among(uris: Sequence[str], is_known: Callable[[str], bool]) -> set[str]:
+    """Those of the URIs that give frames, see `is_video`.
+
+    Args:
+        uris: Pictures and videos.
+        is_known: Whether a URI is known to be a still picture; it is not looked into.
+    """
+    unsure = [u for u in uris if _may_hold_frames(u, suffix(u)) and not is_known(u)]
+    with ThreadPoolExecutor(_PEEKING_THREADS) as pool:
+        answers = zip(unsure, pool.map(_peek, unsure), strict=True)
+        animated = {uri for uri, is_animated in answers if is_animated}
+    return animated | {uri for uri in uris if suffix(uri) in VIDEO_SUFFIXES}
+
+
+def is_picture_kind(uri: str) -> bool:
+    """Whether the extension is one of pictures that may hold several frames or pages."""
+    return suffix(uri) in FRAME_SUFFIXES
+
+
+def _may_hold_frames(uri: str, kind: str) -> bool:
+    return kind in (_PEEKED_REMOTELY if is_remote(uri) else FRAME_SUFFIXES)
+
+
+def _peek(uri: str) -> bool:
     try:
+        if is_remote(uri):
+            fs, path = filesystem(uri)
+            return holds_frames(io.BytesIO(fs.cat_file(path, start=0, end=_PEEK_BYTES)))
         with open_uri(uri) as file:
             return holds_frames(file)
     except Exception:  # any store, any protocol

@@ -6,11 +6,12 @@ import math
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from itertools import count
 from typing import TypeVar
 
 from .items import Item, Shard, frame_item, picture_item
-from .media_kinds import is_video
+from .media_kinds import videos_among
 from .picture_files import UnreadablePicture
 from .video_index import UnreadableVideo, VideoIndex, select_frames, split_video
 from .videos import index_video
@@ -84,21 +85,25 @@ class Planner:
             for items, details in self._video_shards(uri, index):
                 yield Shard(next(numbers), tuple(items), details)
 
+    @cached_property
+    def _videos(self) -> set[str]:
+        return videos_among(self.uris, lambda uri: picture_item(uri).item_id in self.done)
+
     def _new_pictures(self) -> Iterator[Item]:
         for uri in self.uris:
-            if not is_video(uri):
+            if uri not in self._videos:
                 new = self._take([picture_item(uri, self.versions.get(uri))])
                 self.num_pictures += len(new)
                 yield from new
 
     def _count_new_pictures(self) -> int:
         """How many `_new_pictures` will give; items are named twice rather than kept."""
-        ids = (picture_item(uri).item_id for uri in self.uris if not is_video(uri))
+        ids = (picture_item(uri).item_id for uri in self.uris if uri not in self._videos)
         return sum(item_id not in self.done for item_id in ids)
 
     def _indexed_videos(self) -> Iterator[tuple[str, VideoIndex | None]]:
         """Videos with their indices, a few made at a time."""
-        videos = [uri for uri in self.uris if is_video(uri)]
+        videos = [uri for uri in self.uris if uri in self._videos]
         with ThreadPoolExecutor(_INDEXING_THREADS) as pool:
             for start in range(0, len(videos), _INDEXING_THREADS):
                 if self.rules.limit is not None and self.num_items >= self.rules.limit:

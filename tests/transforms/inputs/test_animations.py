@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pytest
-from hierprob3d.transforms.inputs.decoding import read_shard
 from PIL import Image
 
-from hierprob3d.transforms.inputs.items import VideoRange
+from hierprob3d.transforms.inputs.items import VideoRange, picture_item
 from hierprob3d.transforms.inputs.media_kinds import is_video
 from hierprob3d.transforms.inputs.picture_files import UnreadablePicture, read_picture
-from hierprob3d.transforms.inputs.planning import FrameRule, cut_into_shards, find_work
+from hierprob3d.transforms.inputs.planning import Planner, PlanRules
 from hierprob3d.transforms.inputs.videos import index_video, read_frames
+from hierprob3d.transforms.prediction.decoding import read_shard
 
 WHOLE = VideoRange(None, None, by_time=False)
 COLOURS = [(10 * i, 20, 200 - 30 * i) for i in range(5)]
@@ -26,7 +28,7 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
-def write_animation(path: Path, **options: Any) -> None:
+def write_animation(path: Path | io.BytesIO, **options: Any) -> None:
     first, *others = (Image.new("RGB", (24, 16), colour) for colour in COLOURS)
     first.save(path, save_all=True, append_images=others, **options)
 
@@ -36,8 +38,7 @@ def test_every_frame_is_an_item(suffix: str, tmp_path: Path) -> None:
     moving, still = str(tmp_path / f"moving{suffix}"), str(tmp_path / f"still{suffix}")
     write_animation(Path(moving), **KINDS[suffix])
     Image.new("RGB", (24, 16)).save(still)
-    work = find_work([moving, still], set(), FrameRule())
-    shards = cut_into_shards(work, 2)
+    shards = list(Planner([moving, still], (), PlanRules(shard_size=2)).shards())
     frames = [frame for shard in shards for frame in read_shard(shard, 100)]
     assert [frame.item.frame_index for frame in frames] == [None, 0, 1, 2, 3, 4]
     assert all(frame.error is None and frame.warning is None for frame in frames)
@@ -46,6 +47,25 @@ def test_every_frame_is_an_item(suffix: str, tmp_path: Path) -> None:
     one_a_second = suffix == ".tiff"
     times = [float(i) for i in range(5)] if one_a_second else [0.0, 0.1, 0.3, 0.4, 0.5]
     assert [frame.item.time_s for frame in frames[1:]] == times
+
+
+def test_a_picture_that_is_done_is_not_looked_into(tmp_path: Path) -> None:
+    path = str(tmp_path / "a.gif")
+    write_animation(Path(path))
+    planner = Planner([path], {picture_item(path).item_id}, PlanRules())
+    assert list(planner.shards()) == [] and planner.num_done == 1
+
+
+def test_remote_animations_are_told_by_their_beginning() -> None:
+    fs, data = fsspec.filesystem("memory"), io.BytesIO()
+    write_animation(data, format="GIF", loop=0)
+    fs.pipe_file("/in/moving.gif", data.getvalue())
+    fs.pipe_file("/in/none.png", b"")
+    try:
+        assert is_video("memory:///in/moving.gif")
+        assert not is_video("memory:///in/none.gif") and not is_video("memory:///in/none.png")
+    finally:
+        fs.rm("/in", recursive=True)
 
 
 def test_some_frames_can_be_had_alone(tmp_path: Path) -> None:

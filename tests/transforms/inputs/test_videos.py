@@ -197,7 +197,7 @@ def test_a_frame_that_grows_above_the_limit_is_one_error(suffix: str, tmp_path: 
     index = index_video(path, 0.1)
     ((video_range, frames),) = split_video(index, range(5), 100)
     items = tuple(frame_item(path, i, index.times_s[i]) for i in frames)
-    found = {f.item.frame_index: f for f in read_shard(Shard(0, items, video_range), 0.1)}
+    found = {f.item.frame_index: f for f in read_shard(Shard(0, items, asdict(video_range)), 0.1)}
     heights = [None if found[i].image is None else found[i].image.shape[0] for i in range(5)]  # type: ignore[union-attr]
     assert heights == [64, 64, None, 64, 80]
     assert "more than 0.1 megapixels (--max-megapixels)" in str(found[2].error)
