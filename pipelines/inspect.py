@@ -31,6 +31,10 @@ def summary_lines(folder: str, summary: RunSummary) -> Iterator[str]:
             "run with the same output does them again"
         )
     yield from _error_lines(summary)
+    if summary.warnings:
+        yield "warnings (number, what, first example)"
+    for warned in summary.warnings:
+        yield f"  {warned.count:>7}  {one_line(warned.warning)} ({one_line(warned.uri)})"
     yield from _spread_lines(summary)
     for record in summary.runs:
         yield from _run_lines(record)

@@ -50,6 +50,7 @@ def page(folder: str, summary: RunSummary, pictures: Sequence[PersonPicture]) ->
         _people_section(pictures),
         _spread_section(summary.joint_spreads),
         _errors_section(summary),
+        _warnings_section(summary),
         *(_run_section(run) for run in summary.runs),
     ]
     return (
@@ -170,6 +171,14 @@ def _errors_section(summary: RunSummary) -> str:
     )  # fmt: skip
     text = "<h2>Errors by stage</h2><p>What failed, and the first example of each kind.</p>"
     return text + _table(["stage", "kind", "number", "", "first example"], rows, numbers={2})
+
+
+def _warnings_section(summary: RunSummary) -> str:
+    if not summary.warnings:
+        return ""
+    rows = ([group.warning, str(group.count), group.uri] for group in summary.warnings)
+    text = "<h2>Warnings</h2><p>What to know of pictures and frames that could be used.</p>"
+    return text + _table(["warning", "number", "first example"], rows, numbers={1})
 
 
 def _run_section(run: RunRecord) -> str:

@@ -142,7 +142,7 @@ def _strip(row: PersonRow, body: Body, photograph: Picture | None, threshold: fl
     meshes = [rebuild_mode([one], body)[0] for one in shown_rows]
     cameras = [parameters_of_rows([one]).camera for one in shown_rows]
     vertices = meshes[-1]
-    spread = _vertex_spread(row, body)
+    spread = vertex_spread_of(row, body)
     colours = plain_colours(vertices) if spread is None else spread_colours(spread)
     crop = torch.tensor(row["crop"])[None]
     shown = crop * crop.new_tensor([1.0, 1.0, _AROUND])
@@ -164,7 +164,7 @@ def _strip(row: PersonRow, body: Body, photograph: Picture | None, threshold: fl
     return np.concatenate(parts, axis=1)
 
 
-def _vertex_spread(row: PersonRow, body: Body) -> Tensor | None:
+def vertex_spread_of(row: PersonRow, body: Body) -> Tensor | None:
     """(1, V) metres: the stored one or that of samples made again; None where none were drawn."""
     if row.get("vertex_spread_m") is not None:
         return torch.tensor(row["vertex_spread_m"])[None]

@@ -9,12 +9,16 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from hierprob3d.model.body.skeleton import BODY_JOINT_NAMES
 from hierprob3d.pipelines.run.manifest import Outcome, read_outcome
 from hierprob3d.transforms.tables.schema import STATUSES
 
 from .run_folder import RunFolder
+
+MAX_WARNINGS = 20
+"""Warnings that are told apart; some name numbers of their picture."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,16 @@ class ErrorGroup:
     """Where the first of them happened."""
     message: str
     """Message of the first of them."""
+
+
+@dataclass(frozen=True)
+class WarningGroup:
+    """Pictures and frames that were used, with the same thing to know of them."""
+
+    warning: str
+    count: int
+    uri: str
+    """The first of them."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +97,8 @@ class RunSummary:
     num_people: int
     errors: tuple[ErrorGroup, ...]
     """Most frequent first."""
+    warnings: tuple[WarningGroup, ...]
+    """Most frequent first, at most `MAX_WARNINGS`."""
     runs: tuple[RunRecord, ...]
     """In the order of their ids, that is of time."""
     num_unfinished_parts: int
@@ -105,6 +121,7 @@ def summarise(folder: RunFolder) -> RunSummary:
         status_counts={status: statuses.get(status, 0) for status in STATUSES},
         num_people=len(spreads),
         errors=_group_errors(folder.errors()),
+        warnings=_group_warnings(frames),
         runs=_runs(folder, frames["run_id"].to_pylist()),
         num_unfinished_parts=len(folder.unfinished_parts),
         joint_spreads=_joint_spreads(spreads["pose_spread_deg"]),
@@ -122,6 +139,15 @@ def _group_errors(errors: pa.Table) -> tuple[ErrorGroup, ...]:
         ErrorGroup(*key, count, first[key]["uri"], first[key]["message"])
         for key, count in counts.most_common()
     )
+
+
+def _group_warnings(frames: pa.Table) -> tuple[WarningGroup, ...]:
+    warned = frames.filter(pc.field("warning").is_valid()).select(["warning", "uri"]).to_pydict()
+    first: dict[str, str] = {}
+    for warning, uri in zip(warned["warning"], warned["uri"], strict=True):
+        first.setdefault(warning, uri)
+    counts = Counter(warned["warning"]).most_common(MAX_WARNINGS)
+    return tuple(WarningGroup(warning, count, first[warning]) for warning, count in counts)
 
 
 def _runs(folder: RunFolder, run_ids: Iterable[str]) -> tuple[RunRecord, ...]:

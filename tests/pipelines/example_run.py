@@ -35,6 +35,7 @@ ASTRONAUT = str(ASSETS / "astronaut.png")
 PEDESTRIANS = str(ASSETS / "pedestrians.mp4")
 RUN, KILLED_RUN = "20250101-000000-aaaa", "20250102-000000-bbbb"
 NUM_SAMPLES = 5
+WARNING = "its end <i>is missing"
 
 
 def person_row(item: Item, index: int, body: Body, **changes: Any) -> dict[str, Any]:
@@ -134,7 +135,7 @@ def write_example_run(folder: Path, moved: dict[str, str] | None = None) -> list
     _write(folder, "people", f"part-{KILLED_RUN}-00000.parquet", people_table([lost], body))
     pictures = [_frame(astronaut, "ok", 1), _frame(empty, "no_person", 0)]
     pictures.append({**_frame(hostile, "failed", 0), "width": None, "height": None})
-    clip = [_frame(frames[0], "ok", 1), _frame(frames[1], "ok", 2)]
+    clip = [_frame(frames[0], "ok", 1), {**_frame(frames[1], "ok", 2), "warning": WARNING}]
     for name, table in (("00000", pictures), ("00001", clip)):
         timing = {"stage_seconds": json.dumps({"decode": 1.0, "distribution": 3.0})}
         table = pa.Table.from_pylist(table, schema=frames_schema(timing))

@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from example_run import KILLED_RUN, RUN, write_example_run, write_manifest
+from example_run import (
+    KILLED_RUN,
+    PEDESTRIANS,
+    RUN,
+    WARNING,
+    write_example_run,
+    write_manifest,
+)
 
 from hierprob3d.pipelines.command import cli
 from hierprob3d.pipelines.inspect import one_line
@@ -31,6 +38,12 @@ def test_counts_errors_and_unfinished_parts(folder: Path, capsys: Any) -> None:
     assert "unfinished shards: 1" in text
     (line,) = [line for line in text.splitlines() if "UnreadablePicture" in line]
     assert line.split()[:3] == ["1", "decode", "UnreadablePicture"]
+
+
+def test_warnings_are_told(folder: Path, capsys: Any) -> None:
+    lines = inspect(folder, capsys).splitlines()
+    place = lines.index("warnings (number, what, first example)")
+    assert lines[place + 1] == f"        1  {WARNING} ({one_line(PEDESTRIANS)})"
 
 
 def test_times_of_a_finished_and_a_killed_run(folder: Path, capsys: Any) -> None:

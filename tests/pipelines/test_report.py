@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from example_run import ASTRONAUT, write_example_run
+from example_run import ASTRONAUT, WARNING, write_example_run
 
 from hierprob3d.pipelines.command import cli
 from hierprob3d.transforms.store.output_folder import OutputFolder
@@ -74,6 +74,7 @@ def test_hostile_names_and_messages_are_text(page: str) -> None:
     assert "<script>alert" not in page
     text = Collector(page).text
     assert "/photos/<script>alert('x')</script>.jpg: <b>the file is empty</b>" in text
+    assert WARNING in text
 
 
 def test_numbers_of_the_run_are_told(page: str) -> None:
