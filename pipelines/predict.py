@@ -22,6 +22,8 @@ from hierprob3d.pipelines.run.earlier_rows import (
     finished_inputs,
     items_to_redo,
     noting_dropped,
+    tell_earlier_spread,
+    with_earlier_spread,
 )
 from hierprob3d.pipelines.run.run import Run
 from hierprob3d.pipelines.run.summary import NUM_SHOWN_ITEMS, dry_run_text, summary_text
@@ -123,7 +125,8 @@ def _predict_new(config: PredictConfig, run: Run, listing: Listing, models: Mode
     dropped: set[str] = set()
     plan = run.plan(noting_dropped(planner.shards(), redo, dropped), VIDEO_DETAILS)
     try:
-        check_columns(store, layout_of(config, models), dropped)
+        run.config = with_earlier_spread(config, store, dropped)
+        check_columns(store, layout_of(run.config, models), dropped)
         check_models(store, config, models, dropped)
     except ValueError:
         store.remove(plan.name)
@@ -131,6 +134,9 @@ def _predict_new(config: PredictConfig, run: Run, listing: Listing, models: Mode
     if not plan.num_items:
         store.remove(plan.name)
         return _nothing_to_do(config, listing, finished)
+    if run.config != config:
+        tell_earlier_spread(store)
+        config = run.config
     store.drop_items(dropped)
     workers = run.workers(plan.num_items)
     context = _context(config, models, run.id, workers.num_threads)
@@ -158,7 +164,8 @@ def _say_what_would_be_done(
     shown: list[str] = []
     for shard in noting_dropped(planner.shards(), redo, dropped):
         shown += [item.name for item in shard.items[: NUM_SHOWN_ITEMS - len(shown)]]
-    check_columns(store, layout_of(config, models), dropped)
+    layout = layout_of(with_earlier_spread(config, store, dropped), models)
+    check_columns(store, layout, dropped)
     check_models(store, config, models, dropped)
     if not planner.num_items:
         return _nothing_to_do(config, listing, finished)

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,39 @@ def check_writable(store: OutputFolder) -> None:
             raise UsageError(f"{path}: Not a directory.")
         if not os.access(path, os.W_OK | os.X_OK):
             raise UsageError(f"{path}: Permission denied.")
+
+
+def with_earlier_spread(
+    config: PredictConfig, store: OutputFolder, dropped: Collection[str]
+) -> PredictConfig:
+    """The configuration, with the spread of vertices saved if rows of schema 1 that stay have it.
+
+    Schema 1 always saved it, so that the command which began such a folder does not name it.
+
+    Args:
+        config: This run's.
+        store: The output folder.
+        dropped: Ids of the items whose rows go.
+    """
+    sampling = config.sampling
+    part = _part_that_stays(store, dropped)
+    if part is None or not sampling.uncertainty or "vertex_spread" in sampling.save:
+        return config
+    if "vertex_spread_m" not in store.read_schema(part).names:
+        return config
+    manifests = (_read_manifest(store, run) for run in _runs_that_stay(store, dropped))
+    if not any(manifest.get("schema_version") == "1" for manifest in manifests):
+        return config
+    return replace(config, sampling=replace(sampling, save=sampling.save | {"vertex_spread"}))
+
+
+def tell_earlier_spread(store: OutputFolder) -> None:
+    """Says that new rows get a column which the command does not name."""
+    print(
+        f"note: {store.root} has rows of an earlier version with vertex_spread_m; new rows get it "
+        "too, as with --save vertex_spread.",
+        file=sys.stderr,
+    )
 
 
 def check_columns(store: OutputFolder, layout: PeopleLayout, dropped: Collection[str]) -> None:

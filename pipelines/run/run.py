@@ -132,6 +132,7 @@ class Run:
             workers: Of this run.
             facts: What the manifest says besides the configuration.
         """
+        self.store.upgrade_parts()  # the new rows and those of earlier versions are one table
         planned = {"workers": workers, "items_planned": plan.num_items, "shards": plan.num_shards}
         manifest = Manifest(self.store, self.id, self.config, {**facts, **planned})
         count = published_items(self.store, self.id, shard_sizes(self.store, plan))

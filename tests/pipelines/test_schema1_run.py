@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
-from conftest import PERSON
+from conftest import PERSON, read_rows, status_by_name
 from earlier_run import COMMAND, SCHEMA1_RUN, copy_run, photos
 
 from hierprob3d.model.estimate.reconstruction import rebuild_mode, rebuild_samples
@@ -73,14 +74,53 @@ def test_export_inspect_and_report(tmp_path: Path, capsys: pytest.CaptureFixture
     assert versions(SCHEMA1_RUN) == {b"1"}  # readers change nothing
 
 
+def test_a_run_goes_on_and_is_one_table(
+    predict: Predict, open_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = copy_run(tmp_path / "out", open_weights)
+    with photos():
+        assert predict(*COMMAND, "--output", folder) == 0
+        assert "all 4 items are finished; 1 of them failed" in capsys.readouterr().out
+        assert versions(folder) == {b"1"}
+    with photos(new=PERSON.read_bytes()):
+        assert predict(*COMMAND, "--output", folder, "--dry-run") == 0
+        assert versions(folder) == {b"1"}
+        capsys.readouterr()
+        assert predict(*COMMAND, "--output", folder) == 0
+        assert "rows of an earlier version with vertex_spread_m" in capsys.readouterr().err
+    assert versions(folder) == {b"2"}
+    rows = read_rows(folder, "people")
+    old = [Path(uri).name != "new.png" for uri in rows["uri"].to_pylist()]
+    before = read_run(SCHEMA1_RUN).people().sort_by("item_id")
+    after = rows.filter(pa.array(old)).sort_by("item_id")
+    assert after.equals(before.select(after.column_names))
+    (new,) = rows.filter(pa.array([not one for one in old])).to_pylist()
+    (twin,) = [row for row in before.to_pylist() if Path(row["uri"]).name == "astronaut.png"]
+    np.testing.assert_allclose(new["pose_F"], twin["pose_F"], rtol=1e-4, atol=1e-3)
+    assert min(new["joint_spread_m"][1:]) > 0 and min(new["vertex_spread_m"]) > 0
+    for table in ("people", "frames", "errors"):
+        schemas = [part.physical_schema for part in ds.dataset(folder / table).get_fragments()]
+        assert all(schema.equals(schemas[0]) for schema in schemas), table
+    with photos(new=PERSON.read_bytes(), newer=PERSON.read_bytes()):
+        assert predict(*COMMAND, "--output", folder) == 0
+    assert len(read_rows(folder, "people")) == 5
+
+
+def test_what_failed_is_tried_again(predict: Predict, open_weights: Path, tmp_path: Path) -> None:
+    folder = copy_run(tmp_path / "out", open_weights)
+    with photos(damaged=PERSON.read_bytes()):
+        assert predict(*COMMAND, "--output", folder, "--retry-failed") == 0
+    assert set(status_by_name(folder).values()) == {"ok"} and versions(folder) == {b"2"}
+
+
 def test_other_columns_are_still_refused(
     predict: Predict, open_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = copy_run(tmp_path / "out", open_weights)
     with photos(new=PERSON.read_bytes()):
-        assert predict(*COMMAND, "--output", folder, "--no-uncertainty", "--save", "vertices") == 2
+        assert predict(*COMMAND, "--output", folder, "--save", "vertices") == 2
     errors = capsys.readouterr().err
-    assert "other columns (vertices, " in errors and errors.count("\n") == 1
+    assert "other columns (vertices)" in errors and errors.count("\n") == 1
     assert versions(folder) == {b"1"}
 
 
