@@ -10,8 +10,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from .checks import nearest
 
 Config = TypeVar("Config")
@@ -26,7 +24,10 @@ def read_settings(path: str | Path) -> dict[str, Any]:
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"no configuration file {path}")
-    settings = _parse(Path(path).read_text(), f"{path}")
+    try:
+        settings = _parse(Path(path).read_text(encoding="utf-8"), f"{path}")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no YAML: {error}") from error
     if settings is not None and not isinstance(settings, dict):
         raise ValueError(f"{path} must hold settings of the form `name: value`")
     return settings or {}
@@ -76,6 +77,8 @@ def completed(cls: type, stored: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parse(text: str, origin: str) -> Any:
+    import yaml  # only here: --help goes without
+
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
-import sys
 import types
 import typing
 from collections.abc import Iterator
@@ -127,17 +126,10 @@ def _unwrapped(kind: Any) -> tuple[Any, Option]:
 @cache
 def _docstrings(cls: type) -> dict[str, str]:
     """The literal below each field of a class, on one line; read from its source for --help."""
-    (body,) = (
-        node.body
-        for node in ast.parse(inspect.getsource(sys.modules[cls.__module__])).body
-        if isinstance(node, ast.ClassDef) and node.name == cls.__name__
-    )
+    (definition,) = ast.parse(inspect.getsource(cls)).body
+    body = definition.body  # type: ignore[attr-defined]
     return {
-        field.target.id: " ".join(text.value.value.split())
+        ast.unparse(field.target): " ".join(ast.literal_eval(text.value).split())
         for field, text in zip(body, body[1:], strict=False)
-        if isinstance(field, ast.AnnAssign)
-        and isinstance(field.target, ast.Name)
-        and isinstance(text, ast.Expr)
-        and isinstance(text.value, ast.Constant)
-        and isinstance(text.value.value, str)
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr)
     }

@@ -10,10 +10,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from pathlib import Path
 from typing import Any, TypeVar, get_origin, get_type_hints
 
 from hierprob3d.configs.checks import nearest
+from hierprob3d.configs.loading import read_settings
 from hierprob3d.configs.option import Shortcut
 from hierprob3d.configs.option_fields import OptionField, option_fields
 
@@ -67,7 +67,7 @@ def config_from(cls: type[Config], args: argparse.Namespace) -> Config:
     """
     values = dict(vars(args))
     if _has_config_file(cls) and CONFIG_FILE in values:
-        values = {**_read_yaml(Path(values[CONFIG_FILE]), cls), **values}
+        values = {**_read_yaml(values[CONFIG_FILE], cls), **values}
     missing = [
         _with_metavar(field)
         for field in option_fields(cls)
@@ -195,26 +195,17 @@ def _build(cls: type[Config], values: Mapping[str, Any]) -> Config:
         if is_dataclass(kind):
             given[field.name] = _build(kind, values)  # type: ignore[arg-type]
         elif field.name in values:
-            container = {tuple: tuple, frozenset: frozenset}.get(get_origin(kind))
-            value = values[field.name]
-            given[field.name] = container(value) if container else value
+            value, container = values[field.name], get_origin(kind)
+            given[field.name] = container(value) if container in (tuple, frozenset) else value
     return cls(**given)
 
 
-def _read_yaml(path: Path, cls: type) -> dict[str, Any]:
+def _read_yaml(path: str, cls: type) -> dict[str, Any]:
     """Options of a YAML file as the parser would have them from the command line."""
-    import yaml  # only here: --help goes without
-
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not a YAML file: {error}") from error
-    if not isinstance(content, Mapping):
-        raise UsageError(f"{path} must hold options by name, such as `num-samples: 50`.")
     parser = OneLineParser(add_help=False, allow_abbrev=False)
     add_options(parser, cls)
     try:
-        return vars(parser.parse_args(list(_yaml_words(content, parser))))
+        return vars(parser.parse_args(list(_yaml_words(read_settings(path), parser))))
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error
 

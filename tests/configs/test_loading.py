@@ -85,3 +85,9 @@ def test_a_file_of_another_kind_is_named(tmp_path: Path, text: str, message: str
     (tmp_path / "run.yaml").write_text(text)
     with pytest.raises(ValueError, match=message):
         load_train_config(tmp_path / "run.yaml")
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match="run.yaml is no YAML"):
+        load_train_config(tmp_path / "run.yaml")
