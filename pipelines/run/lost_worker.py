@@ -21,6 +21,8 @@ _SHELL_SIGNALS = 128
 
 _MEMORY_ERRORS = ("MemoryError", "bad_alloc", "Cannot allocate memory", "can't allocate memory")
 
+_MEND = "try fewer with --direct_num_workers, or a smaller --batch-size"
+
 
 @dataclass(frozen=True)
 class LostWorker:
@@ -35,8 +37,8 @@ class LostWorker:
     traceback: str
     """The last traceback that it wrote, empty if it wrote none."""
 
-    wants_memory: bool
-    """Whether it ended for want of memory, as far as can be known."""
+    want_of_memory: str
+    """How sure it is that it ended for want of memory, in words; empty where nothing says so."""
 
     @classmethod
     def of(cls, beams_words: str, log_folder: Path, kernel_killed: bool) -> LostWorker:
@@ -58,21 +60,24 @@ class LostWorker:
             how=f"signal {_signal_name(number)}" if number > 0 else f"exit code {code}",
             last_error=last_error,
             traceback=words[start:] if start >= 0 else "",
-            wants_memory=kernel_killed
-            or number == signal.SIGKILL
-            or any(word in last_error for word in _MEMORY_ERRORS),
+            want_of_memory=_want_of_memory(number, last_error, kernel_killed),
         )
 
     def __str__(self) -> str:
         text = f"a worker process ended ({self.how})"
         if self.last_error:
             text += f": {self.last_error}"
-        if self.wants_memory:
-            text += (
-                "; often for want of memory: try fewer with --direct_num_workers, or a smaller "
-                "--batch-size"
-            )
+        if self.want_of_memory:
+            text += f"; {self.want_of_memory}: {_MEND}"
         return text
+
+
+def _want_of_memory(number: int, last_error: str, kernel_killed: bool) -> str:
+    if kernel_killed:
+        return "the kernel ended it for want of memory"
+    if any(word in last_error for word in _MEMORY_ERRORS):
+        return "it wanted more memory than there is"
+    return "often for want of memory" if number == signal.SIGKILL else ""
 
 
 def _last_words(log_folder: Path) -> str:

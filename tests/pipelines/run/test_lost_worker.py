@@ -47,15 +47,20 @@ def test_a_native_abort_is_named(tmp_path: Path, dead: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "words", "kernel_killed"),
-    [(-9, "", False), (137, "", False), (-11, "", True), (1, "MemoryError", False)],
+    ("code", "words", "kernel_killed", "said"),
+    [
+        (-9, "", False, "often for want of memory"),
+        (137, "", False, "often for want of memory"),
+        (-9, "", True, "the kernel ended it for want of memory"),
+        (1, "MemoryError", False, "it wanted more memory than there is"),
+    ],
 )
 def test_want_of_memory_is_named_where_it_was(
-    code: int, words: str, kernel_killed: bool, tmp_path: Path, dead: int
+    code: int, words: str, kernel_killed: bool, said: str, tmp_path: Path, dead: int
 ) -> None:
     write_log(tmp_path, dead, words)
     lost = LostWorker.of(BEAM.format(code), tmp_path, kernel_killed)
-    assert "want of memory" in str(lost) and "--direct_num_workers" in str(lost)
+    assert f"; {said}: try fewer with --direct_num_workers" in str(lost)
 
 
 def test_nothing_written_and_bytes_that_are_no_text(tmp_path: Path, dead: int) -> None:
