@@ -15,7 +15,9 @@ from PIL import Image
 
 from hierprob3d.model.body.mesh_body import load_body
 from hierprob3d.model.estimate.reconstruction import rebuild_samples
+from hierprob3d.model.estimate.uncertainty import sample_spread
 from hierprob3d.model.network.checkpoints import default_weights_path
+from hierprob3d.pipelines.results.run_folder import read_run
 from hierprob3d.transforms.batch.isolation import People
 from hierprob3d.transforms.prediction.annotator import Annotator
 from hierprob3d.transforms.tables.schema import (
@@ -275,6 +277,8 @@ def test_an_exception_in_a_batch_fails_only_the_guilty(
     assert predict(PEDESTRIANS, "--limit", 1, "--output", tmp_path) == 0
     (error,) = read_rows(tmp_path, "errors").to_pylist()
     assert (error["person_index"], error["stage"], error["error"]) == (2, "body", "RuntimeError")
+    assert error["traceback"].endswith("RuntimeError: third person") and error["attempts"] == 1
+    assert "in refuse_third_person" in error["traceback"]
     indices = read_rows(tmp_path, "people")["person_index"].to_pylist()
     assert 2 not in indices and len(indices) >= 3
 
@@ -331,6 +335,13 @@ def test_paper_uncertainty_is_smaller_than_with_sampled_shape_and_root(
         for name in "ab"
     )
     assert 0 < mean < sampled
+    # A row alone gives the samples back, by the rule of its run.
+    for name in "ab":
+        for row in read_run(tmp_path / name).rows():
+            _, joints = rebuild_samples(row)
+            assert joints.shape == (50, 24, 3)
+            spread = sample_spread((joints - joints[:, :1])[None])[0].numpy()
+            np.testing.assert_allclose(spread, row["joint_spread_m"], atol=1e-5)
 
 
 def test_dry_run_writes_nothing(
