@@ -87,8 +87,13 @@ def _last_words(log_folder: Path) -> str:
         for path in log_folder.glob(f"{LOG_PREFIX}*{LOG_SUFFIX}")
         if not is_alive(int(path.name.removeprefix(LOG_PREFIX).removesuffix(LOG_SUFFIX)))
     ]
-    ended = sorted(logs, key=lambda path: path.stat().st_mtime)
-    return "".join(path.read_bytes()[-_TAIL_BYTES:].decode(errors="replace") for path in ended)
+    return "".join(_tail(path) for path in sorted(logs, key=lambda path: path.stat().st_mtime))
+
+
+def _tail(path: Path) -> str:
+    with open(path, "rb") as file:
+        file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+        return file.read().decode(errors="replace")
 
 
 def _signal_name(number: int) -> str:
