@@ -39,7 +39,13 @@ HEIC_MEND = "pip install hierprob3d[heic]"
 
 
 class _Tiff(TiffImagePlugin.TiffImageFile):
-    """A TIFF whose pixels stay as they are stored."""
+    """A TIFF whose pixels stay as they are stored, however many there are."""
+
+    def load_prepare(self) -> None:
+        """Pillow's own asks for the limit of the whole process."""
+        if self._im is None:
+            self.im = Image.core.new(self.mode, self._tile_size)
+        super().load_prepare()
 
     def load_end(self) -> None:
         """Pillow's own turns the picture here, by way of all its tags."""

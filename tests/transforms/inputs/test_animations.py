@@ -111,6 +111,7 @@ def test_a_damaged_frame_leaves_those_before(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", KINDS)
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of damaged TIFF tags
 def test_what_is_damaged_is_no_animation_or_says_so(suffix: str, tmp_path: Path) -> None:
     path, random = tmp_path / f"a{suffix}", np.random.default_rng(0)
     write_animation(path, **KINDS[suffix])
