@@ -499,7 +499,7 @@ class TrainConfig:
         if not self.phases:
             raise ValueError("phases must name at least one stretch of training")
         check_at_least(self, 1, "num_threads", "epochs_per_checkpoint", "save_every", "log_every")
-        check_at_least(self, 0, "contact_sheet_people")
+        check_at_least(self, 0, "contact_sheet_people", "max_minutes")
         check_one_of("precision", self.precision, PRECISIONS)
         check_one_of("selection_metric", self.selection_metric, SELECTION_METRICS)
         check_device(self.device, "device")

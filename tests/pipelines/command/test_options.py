@@ -21,16 +21,20 @@ from hierprob3d.pipelines.command import cli
 from hierprob3d.pipelines.command.beam_options import beam_actions
 from hierprob3d.pipelines.command.usage import UsageError, known_name
 
-COMMANDS = {
-    name: [command.config, *([command.instead.config] if command.instead else [])]
-    for name, command in cli.COMMANDS.items()
-}
-CLASSES = {path.split(":")[1]: path for paths in COMMANDS.values() for path in paths}
+COMMANDS = {name: cli._parser(name)[2] for name in cli.COMMANDS}
+"""Configurations of each command; a second one is read instead of the first."""
+
 FIELDS = [
-    pytest.param(cli._named(path), field, id=f"{name}.{field.name}")
-    for name, path in CLASSES.items()
-    for field in option_fields(cli._named(path))
+    pytest.param(name, cls, field, id=f"{name}-{field.name}")
+    for name, classes in COMMANDS.items()
+    for cls in classes
+    for field in option_fields(cls)
 ]
+OPTION_FILE_FIELDS = [
+    case for case in FIELDS
+    if all(field.name != "config" for field in option_fields(case.values[1]))
+    and case.values[2].num_values is None
+]  # fmt: skip
 WORDS = {
     "--device": "cuda:3", "--fps": "2.5", "--metrics": "PVE,MPJPE", "--size": "200",
     "--max-failed-ratio": "0.25", "--keypoint-threshold": "0.5", "--detector-threshold": "0.5",
@@ -44,84 +48,53 @@ def parsed(name: str, *words: str) -> Any:
     return cli.parse_command(name, list(words))[1]
 
 
-def command_of(cls: type) -> str:
-    return next(n for n, paths in COMMANDS.items() if any(cls is cli._named(p) for p in paths))
-
-
-def sample(field: OptionField) -> str:
-    """Some value, as a word, that is not the default."""
+def written(field: OptionField) -> list[str]:
+    """The field on the command line, with a value that is not its default."""
+    name = [] if field.option.positional else [field.option_name]
+    if field.is_switch:
+        return name
+    if field.num_values is not None:
+        return [*name, *"abc"[: field.num_values]]
     if field.option_name in WORDS:
-        return WORDS[field.option_name]
-    if field.option.choices:
-        return next(word for word in reversed(field.option.choices) if word != field.default)
-    return "other" if field.kind is str else "7"
+        return [*name, WORDS[field.option_name]]
+    others = [word for word in reversed(field.option.choices) if word != field.default]
+    return [*name, others[0] if others else "other" if field.kind is str else "7"]
 
 
-def needed(cls: type, without: str = "") -> list[str]:
-    """Words of everything that must be given."""
-    words = []
-    for field in option_fields(cls):
-        is_needed = field.is_required or (field.option.positional and not field.is_list)
-        if is_needed and field.name != without:
-            words += ["a", "b"] if field.num_values == 2 else [sample(field)]
-            position = len(words) - (2 if field.num_values == 2 else 1)
-            words[position:position] = [] if field.option.positional else [field.option_name]
-    return words
+def needed(cls: type, field: OptionField) -> list[str]:
+    """All else that must be given with the field."""
+    others = [other for other in option_fields(cls) if other.is_required and other != field]
+    words = [word for other in others for word in written(other)]
+    words += [f"--{field.option.needs}"] if field.option.needs else []
+    return [*words, "--keypoint-weights", "w"] if "hrnet" in written(field) else words
 
 
 def value_of(config: Any, name: str) -> Any:
     """The value of a field, at any depth."""
-    if name in {field.name for field in dataclasses.fields(config)}:
-        return getattr(config, name)
-    inner = [v for v in vars(config).values() if dataclasses.is_dataclass(v)]
-    return next(value_of(v, name) for v in inner if name in _names(v))
+    inner = [value for value in vars(config).values() if dataclasses.is_dataclass(value)]
+    return next(vars(place)[name] for place in [config, *inner] if name in vars(place))
 
 
-def _names(config: Any) -> set[str]:
-    return {field.name for field in option_fields(type(config))}
-
-
-def extra(cls: type, field: OptionField) -> list[str]:
-    """What else the option asks for."""
-    switch = [f"--{field.option.needs}"] if field.option.needs else []
-    keypoints = {"keypoints": ["--keypoint-weights", "w"]}.get(field.name, [])
-    return [*switch, *keypoints]
-
-
-@pytest.mark.parametrize(("cls", "field"), FIELDS)
-def test_every_field_is_an_option(cls: type, field: OptionField) -> None:
-    words = [*needed(cls, field.name), *extra(cls, field)]
-    if field.is_switch:
-        words += [field.option_name]
-    elif field.num_values is not None:
-        words += [field.option_name, "a", "b"]
-    else:
-        name = [] if field.option.positional else [field.option_name]
-        words += [*name, sample(field)]
-    value = value_of(parsed(command_of(cls), *words), field.name)
+@pytest.mark.parametrize(("name", "cls", "field"), FIELDS)
+def test_every_field_is_an_option(name: str, cls: type, field: OptionField) -> None:
+    value = value_of(parsed(name, *needed(cls, field), *written(field)), field.name)
     assert value != field.default
-    if field.is_switch:
-        assert value is not field.default
-    elif field.num_values is not None:
+    if field.num_values is not None:
         assert value == ((("a", "b"),) if field.is_list else ("a", "b"))
-    elif not field.is_list:
-        assert value == field.kind(sample(field)) and type(value) is field.kind
+    elif not field.is_list and not field.is_switch:
+        assert value == field.kind(written(field)[-1]) and type(value) is field.kind
 
 
-@pytest.mark.parametrize(
-    ("cls", "field"),
-    [case for case in FIELDS if "config" not in {f.name for f in option_fields(case.values[0])}
-     and case.values[1].num_values is None],
-)  # fmt: skip
-def test_every_field_is_a_key_of_yaml(cls: type, field: OptionField, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "cls", "field"), OPTION_FILE_FIELDS)
+def test_every_field_is_a_key_of_yaml(
+    name: str, cls: type, field: OptionField, tmp_path: Path
+) -> None:
     key = field.name if field.option.positional else field.option_name.removeprefix("--")
-    value: Any = True if field.is_switch else yaml.safe_load(sample(field))
+    value = True if field.is_switch else yaml.safe_load(written(field)[-1])
     (tmp_path / "run.yaml").write_text(yaml.safe_dump({key: value}))
-    words = [*needed(cls, field.name), *extra(cls, field)]
-    config = parsed(command_of(cls), *words, "--config", str(tmp_path / "run.yaml"))
-    written = [] if field.option.positional else [field.option_name]
-    words += written if field.is_switch else [*written, sample(field)]
-    assert config == parsed(command_of(cls), *words)
+    words = needed(cls, field)
+    by_file = parsed(name, *words, "--config", str(tmp_path / "run.yaml"))
+    assert by_file == parsed(name, *words, *written(field))
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -139,7 +112,7 @@ def test_help_shows_every_option_once(name: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_names_mean_one_thing_each(name: str) -> None:
-    fields = [field for path in COMMANDS[name] for field in option_fields(cli._named(path))]
+    fields = [field for cls in COMMANDS[name] for field in option_fields(cls)]
     names = Counter(field.name for field in fields)
     spellings = Counter(
         spelling.replace("_", "-")
