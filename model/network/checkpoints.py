@@ -171,7 +171,7 @@ def _read_paper_weights(path: Path) -> tuple[dict[str, Tensor], WeightsMetadata]
 
 
 def _to_metadata(notes: dict[str, Any], path: Path) -> WeightsMetadata:
-    if "body_family" not in notes:
+    if not isinstance(notes, dict) or "body_family" not in notes:
         raise WeightsError(
             f"{path} does not say which body it belongs to; write it with save_distribution_net."
         )

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 from torch import Tensor
 
 from hierprob3d.model.body.mesh_body import Body
-from hierprob3d.model.files.npz_files import read_arrays
+from hierprob3d.model.files.file_errors import one_line_errors
+from hierprob3d.model.files.npz_files import ArrayFileError, read_arrays
 
 ATLAS_ROWS, ATLAS_COLUMNS = 6, 4
 """DensePose textures: one cell per part 1..24, down the first column, then down the next."""
@@ -87,8 +87,9 @@ def own_texture_map(body: Body) -> TextureMap:
     """
     arrays = read_arrays(body.path, ("vt", "ft")) if zipfile.is_zipfile(body.path) else {}
     if len(arrays) == 2:
-        corners = arrays["vt"][arrays["ft"]] * [1, -1] + [0, 1]
-        return TextureMap(body.faces.cpu(), torch.from_numpy(corners).float())
+        with one_line_errors(ArrayFileError, body.path, "has no usable texture coordinates"):
+            corners = arrays["vt"][arrays["ft"]] * [1, -1] + [0, 1]
+            return TextureMap(body.faces.cpu(), torch.from_numpy(corners).float())
     raise ValueError(
         f"{body.path} has no texture coordinates; SMPL's come with data.densepose_uv="
         "UV_Processed.mat, or leave data.textures out"
@@ -111,12 +112,9 @@ def _read_densepose(path: Path) -> dict[str, NDArray]:
         raise FileNotFoundError(
             f"no UV map at {path}; pass DensePose's with data.densepose_uv=PATH"
         )
-    try:
+    mend = "; DensePose's UV_Processed.mat is needed"
+    with one_line_errors(ArrayFileError, path, "is no MATLAB file", mend):
         arrays = loadmat(path, variable_names=_DENSEPOSE_KEYS)
-    except (ValueError, TypeError, OSError, NotImplementedError, MatReadError) as error:
-        raise ValueError(
-            f"{path} is no MATLAB file ({error}); DensePose's UV_Processed.mat is needed"
-        ) from error
     missing = [key for key in _DENSEPOSE_KEYS if key not in arrays]
     if missing:
         raise ValueError(

@@ -90,8 +90,9 @@ def _read_poses(path: Path) -> dict[str, NDArray[Any]]:
     if poses is None or poses.shape[1:] != (3 * NUM_JOINTS,) or poses.dtype.kind != "f":
         raise ValueError(f"{path} has no array 'poses' of shape (N, 72); see the README")
     for name in ("clip", "source", "fnames"):
-        if name in arrays and len(arrays[name]) != len(poses):
-            raise ValueError(f"{path}: {name} has {len(arrays[name])} rows, poses {len(poses)}")
+        num_rows = len(arrays[name]) if name in arrays and arrays[name].ndim else 0
+        if name in arrays and num_rows != len(poses):
+            raise ValueError(f"{path}: {name} has {num_rows} rows, poses {len(poses)}")
     return arrays
 
 

@@ -13,7 +13,12 @@ from torch import Tensor
 
 from hierprob3d.configs.loading import completed, stored_settings
 from hierprob3d.configs.training import TrainConfig
-from hierprob3d.model.files.weight_files import read_torch_checkpoint, write_torch_checkpoint
+from hierprob3d.model.files.file_errors import one_line_errors
+from hierprob3d.model.files.weight_files import (
+    WeightsError,
+    read_torch_checkpoint,
+    write_torch_checkpoint,
+)
 
 _FREE_ON_RESUME = (
     "device", "num_threads", "save_every", "log_every", "epochs_per_checkpoint", "max_minutes",
@@ -91,14 +96,18 @@ class RunState:
         """Step to go on from, 0 for a new run; the learners are then as they were.
 
         Raises:
-            ValueError: the state is damaged, or belongs to another configuration.
+            WeightsError: the state is damaged, or belongs to another configuration.
         """
         if not self.path.exists():
             return 0
         content = read_torch_checkpoint(self.path)
+        with one_line_errors(WeightsError, self.path, "is no state of this kind of training"):
+            return self._take(content)
+
+    def _take(self, content: dict[str, Any]) -> int:
         config = _what_is_learned(completed(TrainConfig, content["config"]))
         if config != self.config:
-            raise ValueError(
+            raise WeightsError(
                 f"{self.path} belongs to a run with another configuration "
                 f"({', '.join(_differences(config, self.config))}); choose another --experiment "
                 "or restore the configuration"

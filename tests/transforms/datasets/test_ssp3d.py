@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from PIL import Image
 
 from hierprob3d.configs.evaluation import DATASETS
+from hierprob3d.model.files.npz_files import ArrayFileError
 from hierprob3d.transforms.datasets.labels import VisibilityRule
 from hierprob3d.transforms.datasets.ssp3d import Ssp3dDataset
 from tests.oracles.heatmaps import joints2d_to_heatmaps
@@ -115,3 +117,70 @@ def test_a_box_without_size_fails_its_row(copy: Path) -> None:
 def test_missing_labels_are_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="labels.npz do not exist"):
         dataset_of(tmp_path)
+
+
+def with_labels(folder: Path, **changes: Any) -> None:
+    """Replaces arrays of the labels; None leaves one out."""
+    with np.load(folder / "labels.npz") as stored:
+        labels = {**stored, **changes}
+    kept = {name: array for name, array in labels.items() if array is not None}
+    np.savez(folder / "labels.npz", **kept)
+
+
+@pytest.mark.parametrize("name", ["../secret.png", "/etc/passwd", "a/../../secret.png", "x\\..\\y"])
+def test_names_of_pictures_stay_in_their_folders(copy: Path, name: str) -> None:
+    shutil.copyfile(next((copy / "images").iterdir()), copy / "secret.png")
+    names = [name, *dataset_of(copy)._names[1:]]
+    with_labels(copy, fnames=np.array(names))
+    dataset = dataset_of(copy)
+    with pytest.raises(ValueError, match="is no name of a file below a folder"):
+        dataset.load(0)
+    assert dataset.load(1).image.shape == (256, 256, 3)
+
+
+def test_names_may_be_bytes_as_python_2_wrote_them(copy: Path) -> None:
+    expected = dataset_of(copy).load(1)
+    names = np.array([name.encode() for name in dataset_of(copy)._names])
+    with_labels(copy, fnames=names, genders=np.array([b"m", b"m", b"m"]))
+    assert dataset_of(copy).load(1).item_id == expected.item_id
+
+
+def test_pictures_may_be_links_of_their_owner(copy: Path, tmp_path: Path) -> None:
+    (copy / "images").rename(tmp_path / "elsewhere")
+    (copy / "images").symlink_to(tmp_path / "elsewhere")
+    assert dataset_of(copy).load(0).image.shape == (256, 256, 3)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"poses": np.array(1.0)}, "its array 'poses' has no rows"),
+        ({"poses": np.array([["a"] * 72] * 3)}, "pose holds <U1, not numbers"),
+        ({"poses": np.array([None] * 3)}, "labels.npz cannot be read .*object"),
+        ({"bbox_centres": np.zeros(3)}, "box centres has rows of"),
+        ({"bbox_whs": np.zeros((3, 2))}, "box sides has rows of"),
+        ({"bbox_whs": None}, "it has no array 'bbox_whs', only"),
+        ({"shapes": np.zeros((2, 10))}, "disagree on the number of rows"),
+    ],
+)
+def test_labels_of_another_kind_are_one_clear_error(
+    copy: Path, changes: dict[str, Any], message: str
+) -> None:
+    with_labels(copy, **changes)
+    with pytest.raises(ArrayFileError, match=message) as caught:
+        dataset_of(copy)
+    assert "\n" not in str(caught.value)
+
+
+def test_mutated_labels_are_labels_or_one_clear_error(copy: Path) -> None:
+    whole, rng = (copy / "labels.npz").read_bytes(), np.random.default_rng(0)
+    for number in range(200):
+        content = bytearray(whole)
+        for place in rng.integers(0, len(content), rng.integers(1, 9)):
+            content[place] = rng.integers(0, 256)
+        cut = rng.integers(1, len(whole)) if number % 5 == 0 else len(whole)
+        (copy / "labels.npz").write_bytes(content[:cut])
+        try:
+            dataset_of(copy)
+        except ArrayFileError as error:
+            assert "\n" not in str(error) and len(str(error)) < 500
