@@ -27,6 +27,7 @@ from hierprob3d.transforms.tables.schema import STATUS_FAILED
 from hierprob3d.transforms.tables.upgrade import is_current, upgrade_schema, upgrade_table
 
 from .file_names import is_picture_of, short_id
+from .id_sets import IdSet
 from .locking import FileLock, RunLock, is_locked_by, lock_for_run, lock_for_worker
 from .object_lock import ObjectLock, holds_lock
 from .parquet_files import (
@@ -54,7 +55,7 @@ _MARK_KEY = re.compile(r"\w[\w.-]*")
 _MARKS_AT_ONCE = 16
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FinishedItem:
     """A row of the frames table, as far as later runs need it."""
 
@@ -260,9 +261,18 @@ class OutputFolder:
             nulls = [None] * len(columns["item_id"])  # an evaluation's rows have no version
             yield from map(FinishedItem, *(columns.get(column, nulls) for column in names))
 
+    def finished_ids(self) -> IdSet:
+        """Ids of the same, for many millions of them: 40 bytes each."""
+        return IdSet(self.read_part(name, ["item_id"])["item_id"] for name in self.parts("frames"))
+
     def failed_items(self) -> set[str]:
         """Ids of items of which anything failed, the whole or a single person."""
-        failed = {item.item_id for item in self.finished_items() if item.status == STATUS_FAILED}
+        failed = set[str]()
+        for name in self.parts("frames"):
+            rows = self.read_part(name, ["item_id", "status"])
+            failed.update(
+                rows.filter(pc.equal(rows["status"], STATUS_FAILED))["item_id"].to_pylist()
+            )
         for name in self.parts("errors"):
             failed.update(self.read_part(name, ["item_id"])["item_id"].to_pylist())
         return failed
@@ -293,7 +303,7 @@ class OutputFolder:
         What is to be dropped is noted first: if this is stopped midway, `sweep` completes it.
         """
         if item_ids:
-            self.write(_DROP_JOURNAL, json.dumps(sorted(item_ids)).encode())
+            self.write(_DROP_JOURNAL, json.dumps(list(item_ids)).encode())
             self._finish_dropping()
 
     def _finish_dropping(self) -> None:
@@ -301,15 +311,18 @@ class OutputFolder:
             item_ids = json.loads(self.read(_DROP_JOURNAL))
         except FileNotFoundError:
             return
-        dropped = pa.array(item_ids, pa.string())
+        dropped = IdSet([pa.chunked_array([item_ids], pa.string())])
         for name in [part for table in TABLES for part in self.parts(table)]:
-            gone = pc.is_in(self.read_part(name, ["item_id"])["item_id"], value_set=dropped)
-            if pc.any(gone).as_py():
+            gone = dropped.mask(self.read_part(name, ["item_id"])["item_id"])
+            if gone.all():
+                self.remove(name)
+            elif gone.any():
                 with self._open_part(name) as file:  # as it is: see `upgrade_parts`
                     table = read_columns(file)
-                self.write_table(name, table.filter(pc.invert(gone)))
-        short_ids = {short_id(item_id) for item_id in item_ids}
-        for name in self.names(PICTURES):
+                self.write_table(name, table.filter(pa.array(~gone)))
+        pictures = self.names(PICTURES)
+        short_ids = {short_id(item_id) for item_id in item_ids} if pictures else set()
+        for name in pictures:
             if is_picture_of(name, short_ids):
                 self.remove(f"{PICTURES}/{name}")
         self.remove(_DROP_JOURNAL)
