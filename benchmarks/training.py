@@ -27,13 +27,8 @@ from benchmarks.timing import seconds
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from hierprob3d.configs.training import (
-    PAPER_STAGE_2,
-    DataConfig,
-    OptimiserConfig,
-    PhaseConfig,
-    TrainConfig,
-)
+from hierprob3d.configs.training import DataConfig, TrainConfig
+from hierprob3d.configs.training_phases import PAPER_STAGE_2, OptimiserConfig, PhaseConfig
 from hierprob3d.training.assessment.evaluation_set import HELDBACK_POSES
 from hierprob3d.training.learning.learner import Learner
 from hierprob3d.training.learning.optimisation import DTYPES

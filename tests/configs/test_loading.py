@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from hierprob3d.configs import loading
+from hierprob3d.configs.keypoint_noise import MOVENET_KEYPOINT_NOISE
 from hierprob3d.configs.paper_training import load_train_config
-from hierprob3d.configs.training import MOVENET_KEYPOINT_NOISE, TrainConfig
+from hierprob3d.configs.training import TrainConfig
 
 CONFIGS = Path(loading.__file__).parent
 

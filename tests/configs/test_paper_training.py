@@ -9,13 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
+from hierprob3d.configs.keypoint_noise import PAPER_KEYPOINT_NOISE
 from hierprob3d.configs.paper_training import _PUBLISHED, PAPER_RUN, from_paper, load_train_config
-from hierprob3d.configs.training import (
-    PAPER_KEYPOINT_NOISE,
-    PAPER_STAGE_1,
-    PAPER_STAGE_2,
-    TrainConfig,
-)
+from hierprob3d.configs.training import TrainConfig
+from hierprob3d.configs.training_phases import PAPER_STAGE_1, PAPER_STAGE_2
 
 
 def _nested(flat: dict[str, Any]) -> dict[str, Any]:

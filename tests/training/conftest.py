@@ -10,13 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hierprob3d.configs.training import (
-    BackgroundConfig,
-    DataConfig,
-    OptimiserConfig,
-    PhaseConfig,
-    TrainConfig,
-)
+from hierprob3d.configs.synthetic_people import BackgroundConfig
+from hierprob3d.configs.training import DataConfig, TrainConfig
+from hierprob3d.configs.training_phases import OptimiserConfig, PhaseConfig
 from hierprob3d.training.learning.learner import Learner
 from hierprob3d.training.people import rendered_set
 from hierprob3d.training.poses.joint_limits import HIGHEST, LOWEST

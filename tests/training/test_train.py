@@ -13,14 +13,9 @@ import cv2
 import pytest
 import torch
 
-from hierprob3d.configs.training import (
-    PAPER_STAGE_1,
-    DataConfig,
-    LossWeights,
-    PhaseConfig,
-    SynthesisConfig,
-    TrainConfig,
-)
+from hierprob3d.configs.synthetic_people import SynthesisConfig
+from hierprob3d.configs.training import DataConfig, TrainConfig
+from hierprob3d.configs.training_phases import PAPER_STAGE_1, LossWeights, PhaseConfig
 from hierprob3d.model.files.weight_files import read_torch_checkpoint, write_torch_checkpoint
 from hierprob3d.model.network.checkpoints import load_distribution_net
 from hierprob3d.training.learning.learner import Learner

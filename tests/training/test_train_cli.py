@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from hierprob3d.configs.training import OptimiserConfig, TrainConfig
+from hierprob3d.configs.training import TrainConfig
+from hierprob3d.configs.training_phases import OptimiserConfig
 from hierprob3d.pipelines.command.cli import main
 from hierprob3d.training.train import render_missing, train
 

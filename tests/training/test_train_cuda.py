@@ -10,7 +10,8 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from hierprob3d.configs.training import PhaseConfig, TrainConfig
+from hierprob3d.configs.training import TrainConfig
+from hierprob3d.configs.training_phases import PhaseConfig
 from hierprob3d.model.network.checkpoints import load_distribution_net
 from hierprob3d.training.run.distributed import Ranks
 from hierprob3d.training.train import train

@@ -13,7 +13,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from hierprob3d.configs.training import PhaseConfig, TrainConfig
+from hierprob3d.configs.training import TrainConfig
+from hierprob3d.configs.training_phases import PhaseConfig
 from hierprob3d.model.files.weight_files import read_torch_checkpoint
 from hierprob3d.model.network.checkpoints import load_distribution_net
 from hierprob3d.training.train import train

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hierprob3d.configs.training import DataConfig, KeypointNoiseConfig
+from hierprob3d.configs.keypoint_noise import KeypointNoiseConfig
+from hierprob3d.configs.training import DataConfig
 from hierprob3d.model.body.mesh_body import Body
 from hierprob3d.model.body.skeleton import BODY_JOINT_NAMES, NUM_BODY_JOINTS
 from hierprob3d.model.estimate.metrics import best_of

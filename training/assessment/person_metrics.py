@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from hierprob3d.configs.training import KeypointNoiseConfig
+from hierprob3d.configs.keypoint_noise import KeypointNoiseConfig
 from hierprob3d.model.body.keypoint_body import KeypointBody
 from hierprob3d.model.body.mesh_body import Body
 from hierprob3d.model.body.skeleton import NUM_BETAS

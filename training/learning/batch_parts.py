@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hierprob3d.configs.training import LossWeights
+from hierprob3d.configs.training_phases import LossWeights
 from hierprob3d.training.random.draws import seeded_generator
 
 from .losses import LossTerms

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from hierprob3d.configs.training import PhaseConfig, TrainConfig
+from hierprob3d.configs.training import TrainConfig
+from hierprob3d.configs.training_phases import PhaseConfig
 from hierprob3d.model.body.mesh_body import Body
 from hierprob3d.training.people.augmentation import (
     detected_keypoints,

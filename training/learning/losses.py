@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from hierprob3d.configs.training import LossWeights
+from hierprob3d.configs.training_phases import LossWeights
 from hierprob3d.model.rotation.matrix_fisher import MatrixFisher
 from hierprob3d.model.rotation.rotations import ProperFactors
 

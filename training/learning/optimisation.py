@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from hierprob3d.configs.training import OptimiserConfig
+from hierprob3d.configs.training_phases import OptimiserConfig
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 """Number formats of the encoder by the name of the precision."""

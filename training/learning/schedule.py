@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hierprob3d.configs.training import PhaseConfig, TrainConfig
+from hierprob3d.configs.training import TrainConfig
+from hierprob3d.configs.training_phases import PhaseConfig
 
 _SEEDS = 1_000_003
 """Steps between the seeds of two runs: runs whose seeds are neighbours share no noise."""

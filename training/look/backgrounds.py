@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hierprob3d.configs.training import BackgroundConfig
+from hierprob3d.configs.synthetic_people import BackgroundConfig
 from hierprob3d.training.random.draws import Draws
 
 from .drawn_rooms import draw_room

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hierprob3d.configs.training import HalvesConfig, SynthesisConfig
+from hierprob3d.configs.synthetic_people import HalvesConfig, SynthesisConfig
 from hierprob3d.model.body.skeleton import NUM_KEYPOINTS
 from hierprob3d.model.picture.proxy import LIMB_PARTS, PROXY_SIZE
 from hierprob3d.training.random.draws import Draws

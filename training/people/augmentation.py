@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from hierprob3d.configs.training import KeypointNoiseConfig
+from hierprob3d.configs.keypoint_noise import KeypointNoiseConfig
 from hierprob3d.model.body.skeleton import COCO_FLIP, SMPL_JOINT_NAMES
 from hierprob3d.model.picture.proxy import HEATMAP_STD, PROXY_SIZE
 from hierprob3d.training.random.draws import Draws

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from hierprob3d.configs.loading import completed, stored_settings
-from hierprob3d.configs.training import BackgroundConfig, DataConfig, SynthesisConfig
+from hierprob3d.configs.synthetic_people import BackgroundConfig, SynthesisConfig
+from hierprob3d.configs.training import DataConfig
 from hierprob3d.model.files.weight_files import sha256_of, whole_files
 from hierprob3d.training.look.backgrounds import DRAWN
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hierprob3d.configs.training import SynthesisConfig
+from hierprob3d.configs.synthetic_people import SynthesisConfig
 from hierprob3d.model.body.mesh_body import Body, ShapedBody
 from hierprob3d.model.body.skeleton import NUM_BETAS
 from hierprob3d.model.picture.cameras import half_turn_x

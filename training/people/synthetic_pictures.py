@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hierprob3d.configs.training import SynthesisConfig
+from hierprob3d.configs.synthetic_people import SynthesisConfig
 from hierprob3d.model.body.mesh_body import Body
 from hierprob3d.model.picture.proxy import PROXY_SIZE
 from hierprob3d.training.look.backgrounds import Backgrounds

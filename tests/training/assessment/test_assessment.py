@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from hierprob3d.configs.evaluation import EvaluateConfig
-from hierprob3d.configs.training import KeypointNoiseConfig
+from hierprob3d.configs.keypoint_noise import KeypointNoiseConfig
 from hierprob3d.model.body.mesh_body import Body
 from hierprob3d.model.body.skeleton import BODY_JOINT_NAMES
 from hierprob3d.model.network.checkpoints import default_weights_path, load_distribution_net

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from hierprob3d.configs.training import LossWeights
+from hierprob3d.configs.training_phases import LossWeights
 from hierprob3d.training.learning.batch_parts import (
     batch_parts,
     check_batch,

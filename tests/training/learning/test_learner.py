@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from hierprob3d.configs.training import PAPER_STAGE_1, LossWeights, TrainConfig
+from hierprob3d.configs.training import TrainConfig
+from hierprob3d.configs.training_phases import PAPER_STAGE_1, LossWeights
 from hierprob3d.model.body.mesh_body import load_body
 from hierprob3d.training.learning.learner import Learner
 from hierprob3d.training.learning.losses import LossTerms

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hierprob3d.configs.training import PAPER_STAGE_1, PAPER_STAGE_2, LossWeights
+from hierprob3d.configs.training_phases import PAPER_STAGE_1, PAPER_STAGE_2, LossWeights
 from hierprob3d.model.rotation.rotations import proper_svd, rotvec_to_rotmat
 from hierprob3d.training.learning.losses import Prediction, Target, pose_shape_loss
 from tests.oracles.paper_log_normalizer import paper_log_normalizer

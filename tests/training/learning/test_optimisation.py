@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from hierprob3d.configs.training import OptimiserConfig
+from hierprob3d.configs.training_phases import OptimiserConfig
 from hierprob3d.training.learning.optimisation import Optimisation, learning_rate
 
 CPU = torch.device("cpu")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from hierprob3d.configs.training import OptimiserConfig, PhaseConfig, TrainConfig
+from hierprob3d.configs.training import TrainConfig
+from hierprob3d.configs.training_phases import OptimiserConfig, PhaseConfig
 from hierprob3d.training.learning.schedule import Schedule
 
 

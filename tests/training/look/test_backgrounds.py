@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from hierprob3d.configs.training import BackgroundConfig
+from hierprob3d.configs.synthetic_people import BackgroundConfig
 from hierprob3d.training.look.backgrounds import Backgrounds
 from hierprob3d.training.look.picture_bank import PictureBank
 from hierprob3d.training.random.draws import Draws

@@ -4,7 +4,7 @@ import dataclasses
 
 import torch
 
-from hierprob3d.configs.training import SynthesisConfig
+from hierprob3d.configs.synthetic_people import SynthesisConfig
 from hierprob3d.training.look.lighting import Lights, lit, random_lights
 from hierprob3d.training.random.draws import Draws, seeded_generator
 

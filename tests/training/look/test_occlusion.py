@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hierprob3d.configs.training import HalvesConfig, SynthesisConfig
+from hierprob3d.configs.synthetic_people import HalvesConfig, SynthesisConfig
 from hierprob3d.training.look.occlusion import (
     missing_person,
     random_frames,

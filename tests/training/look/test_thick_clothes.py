@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from hierprob3d.configs.training import SynthesisConfig
+from hierprob3d.configs.synthetic_people import SynthesisConfig
 from hierprob3d.model.body.mesh_body import Body
 from hierprob3d.training.look.thick_clothes import ThickClothes
 from hierprob3d.training.people.posed_people import PosedPeople, PosedPeopleSampler

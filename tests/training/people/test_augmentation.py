@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from hierprob3d.configs.paper_training import load_train_config
-from hierprob3d.configs.training import (
+from hierprob3d.configs.keypoint_noise import (
     MOVENET_KEYPOINT_NOISE,
     PAPER_KEYPOINT_NOISE,
     KeypointNoiseConfig,
 )
+from hierprob3d.configs.paper_training import load_train_config
 from hierprob3d.model.body.skeleton import COCO_FLIP
 from hierprob3d.model.network.keypoint_lift import places_of_heatmaps
 from hierprob3d.model.rotation.rotations import rotvec_to_rotmat

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from hierprob3d.configs.training import DataConfig, HalvesConfig, SynthesisConfig
+from hierprob3d.configs.synthetic_people import HalvesConfig, SynthesisConfig
+from hierprob3d.configs.training import DataConfig
 from hierprob3d.training.people.bare_people import BarePeople
 from hierprob3d.training.people.people_setup import PoseChoice, posed_people
 from hierprob3d.training.people.posed_people import PosedPeopleSampler

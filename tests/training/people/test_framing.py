@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hierprob3d.configs.training import SynthesisConfig
+from hierprob3d.configs.synthetic_people import SynthesisConfig
 from hierprob3d.training.people.framing import FramedPeople, boxed_vertices, frame_people
 from hierprob3d.training.random.draws import Draws
 

@@ -7,12 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from hierprob3d.configs.training import (
-    BackgroundConfig,
-    DataConfig,
-    OptimiserConfig,
-    TrainConfig,
-)
+from hierprob3d.configs.synthetic_people import BackgroundConfig
+from hierprob3d.configs.training import DataConfig, TrainConfig
+from hierprob3d.configs.training_phases import OptimiserConfig
 from hierprob3d.training.people import people_source
 from hierprob3d.training.people.people_source import EndlessSource, RenderedSource, training_source
 from hierprob3d.training.people.rendered_people import RenderedSet

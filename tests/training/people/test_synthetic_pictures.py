@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hierprob3d.configs.training import BackgroundConfig, HalvesConfig, SynthesisConfig
+from hierprob3d.configs.synthetic_people import BackgroundConfig, HalvesConfig, SynthesisConfig
 from hierprob3d.model.body.mesh_body import load_body
 from hierprob3d.training.look.backgrounds import Backgrounds
 from hierprob3d.training.people.posed_people import random_betas

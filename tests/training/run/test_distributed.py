@@ -18,7 +18,8 @@ import pytest
 import torch
 import yaml
 
-from hierprob3d.configs.training import OptimiserConfig, TrainConfig
+from hierprob3d.configs.training import TrainConfig
+from hierprob3d.configs.training_phases import OptimiserConfig
 from hierprob3d.training.run.distributed import Ranks, joined_ranks, training_device
 from hierprob3d.training.run.stopping import StopRequest
 from hierprob3d.training.train import Trainer, train
