@@ -28,7 +28,8 @@ from hierprob3d.model.files.inner_paths import file_name, same_file_key
 from hierprob3d.model.files.mesh_files import glb_bytes, obj_bytes, ply_bytes
 from hierprob3d.model.picture.drawing import vertex_normals
 from hierprob3d.pipelines.command.usage import EXIT_DONE, UsageError
-from hierprob3d.pipelines.results.run_folder import PeoplePart, RecordedBodies, RunFolder
+from hierprob3d.pipelines.results.recorded_bodies import RecordedBodies
+from hierprob3d.pipelines.results.run_folder import PeoplePart, RunFolder
 from hierprob3d.pipelines.results.smpl_sequences import Places, RowDict, sequence_key, sequence_npz
 from hierprob3d.transforms.store.file_names import readable_stem
 from hierprob3d.transforms.store.output_folder import OutputFolder

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from hierprob3d.configs.run_results import ReportConfig
 from hierprob3d.pipelines.command.usage import EXIT_DONE
+from hierprob3d.pipelines.results.recorded_bodies import RecordedBodies
 from hierprob3d.pipelines.results.report_page import page
 from hierprob3d.pipelines.results.report_pictures import person_pictures
-from hierprob3d.pipelines.results.run_folder import RecordedBodies, RunFolder
+from hierprob3d.pipelines.results.run_folder import RunFolder
 from hierprob3d.pipelines.results.run_summary import summarise
 from hierprob3d.transforms.inputs.uris import absolute, filesystem
 

@@ -36,7 +36,8 @@ from hierprob3d.transforms.inputs.picture_files import UnreadablePicture, read_p
 from hierprob3d.transforms.inputs.video_index import UnreadableVideo
 from hierprob3d.transforms.inputs.videos import read_frames
 
-from .run_folder import PeoplePart, RecordedBodies, RunFolder
+from .recorded_bodies import RecordedBodies
+from .run_folder import PeoplePart, RunFolder
 
 HEIGHT = 288
 """Height of every picture in px."""

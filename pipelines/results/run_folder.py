@@ -1,4 +1,4 @@
-"""A prediction run's folder as its readers see it: finished parts, manifests, and the body used.
+"""A prediction run's folder as its readers see it: finished parts, their rows, and manifests.
 
 A part counts once its frames/ file exists, the mark of a finished shard; people and errors of
 unfinished shards are left out, and counted, so that killed and running runs can be read too.
@@ -17,9 +17,7 @@ import pyarrow as pa
 
 from hierprob3d.configs.checks import nearest
 from hierprob3d.configs.prediction import SAVES
-from hierprob3d.model.body.mesh_body import Body
 from hierprob3d.model.estimate.reconstruction import PersonRow
-from hierprob3d.model.estimate.recorded_body import BUNDLED, OtherBody, find_body, likely_paths
 from hierprob3d.pipelines.command.usage import UsageError
 from hierprob3d.transforms.store.output_folder import RUNS, TABLES, OutputFolder, run_of
 from hierprob3d.transforms.tables.schema import (
@@ -236,47 +234,8 @@ def _values(column: pa.ChunkedArray) -> Sequence[Any]:
 
 
 def _concatenate(tables: list[pa.Table]) -> pa.Table:
-    """One table, null where a part lacks a column; the parts' differing metadata are dropped."""
+    """One table, null where a part lacks a column, with the metadata in which all parts agree."""
+    found = [(table.schema.metadata or {}).items() for table in tables]
+    common = dict(set(found[0]).intersection(*found[1:]))
     bare = [table.replace_schema_metadata() for table in tables]
-    return pa.concat_tables(bare, promote_options="default")
-
-
-class RecordedBodies:
-    """Loads the body models that parts were made with, and refuses any other.
-
-    Args:
-        folder: the run's folder; its manifests say where the body models lay.
-        path: body model that the user gave instead, or None.
-    """
-
-    def __init__(self, folder: RunFolder, path: str | None) -> None:
-        self._folder = folder
-        self._path = path
-        self._bodies: dict[str, Body] = {}
-
-    def of_part(self, part: PeoplePart) -> Body:
-        """The body of a part.
-
-        Raises:
-            UsageError: no body model at hand is the recorded one.
-        """
-        wanted = part.metadata.get("body_sha256", "")
-        if wanted not in self._bodies:
-            self._bodies[wanted] = self._find(part)
-        return self._bodies[wanted]
-
-    def _find(self, part: PeoplePart) -> Body:
-        try:
-            return find_body(part.metadata, self._candidates(part))
-        except OtherBody as error:
-            raise UsageError(
-                f"{part.name} was {error}: give the right file or folder with --body-model."
-            ) from error
-
-    def _candidates(self, part: PeoplePart) -> list[str]:
-        """Where the body model may be: the given path, or those recorded that are still there."""
-        if self._path is not None:
-            return [self._path]
-        configs = [manifest.get("config", {}) for manifest in self._folder.manifests()]
-        recorded = [config.get("models", {}).get("body_model", BUNDLED) for config in configs]
-        return likely_paths([part.metadata.get("body_model", BUNDLED), *recorded])
+    return pa.concat_tables(bare, promote_options="default").replace_schema_metadata(common)

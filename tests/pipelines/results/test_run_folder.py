@@ -34,6 +34,8 @@ def test_tables_hold_what_is_finished(example: tuple[Path, list[dict[str, Any]]]
     people = run.people()
     assert people.num_rows == len(rows) and KILLED_RUN not in people["run_id"].to_pylist()
     assert run.people(["uri", "crop"]).column_names == ["uri", "crop"]
+    assert people.schema.metadata[b"num_samples"] == str(NUM_SAMPLES).encode()
+    assert people.schema.field("crop").metadata[b"unit"] == b"px"
     assert run.frames().num_rows == 5 and run.errors()["stage"].to_pylist() == ["decode"]
     assert run.frames().filter(pa.compute.field("status") == "failed").num_rows == 1
     assert [manifest["run_id"] for manifest in run.manifests()] == [RUN]
