@@ -27,7 +27,7 @@ from hierprob3d.model.body.mesh_body import load_body
 from hierprob3d.model.network.distribution_net import NetOutput
 from hierprob3d.model.rotation.rotations import special_procrustes
 from hierprob3d.pipelines.command import cli
-from hierprob3d.pipelines.evaluation.evaluation_summary import summarise
+from hierprob3d.pipelines.evaluation.evaluation_summary import summarise_totals
 from hierprob3d.training.assessment.evaluation_set import make_evaluation_set
 from hierprob3d.transforms.datasets.eval_item import EvalItem
 from hierprob3d.transforms.evaluation.evaluation_shards import (
@@ -109,7 +109,7 @@ def memory(num_rows: int) -> dict:
             totals = combine.add_input(totals, totals_of(frames, config.num_hypotheses))
             peaks.append(peak_gib())
         seconds = time.perf_counter() - start
-        summarise(totals, config)
+        summarise_totals(totals, config)
     return {
         "rows": num_rows,
         "rows_per_s": num_rows / seconds,

@@ -22,7 +22,7 @@ from hierprob3d.pipelines.command.usage import EXIT_DONE, UsageError
 from hierprob3d.pipelines.results.photo_figures import person_fits, photo_figures, photo_markdown
 from hierprob3d.pipelines.results.run_folder import RunFolder
 from hierprob3d.training.assessment.assessment import assess, drawn_mean_pose, weights_mean_pose
-from hierprob3d.training.assessment.assessment_report import markdown
+from hierprob3d.training.assessment.assessment_report import assessment_markdown
 from hierprob3d.training.assessment.evaluation_set import HELDBACK_POSES
 from hierprob3d.training.people import rendered_set
 from hierprob3d.training.people.people_description import DESCRIPTION_FILE
@@ -67,7 +67,7 @@ def report(record: dict[str, Any]) -> str:
         f"# Assessment of {weights['name']}",
         f"Weights SHA-256 {weights['sha256'][:12]}..., poses SHA-256 {poses[:12]}..., seed "
         f"{record['seed']}.",
-        markdown(record["conditions"]),
+        assessment_markdown(record["conditions"]),
     ]
     if "photographs" in record:
         parts.append(photo_markdown(record["photographs"]))

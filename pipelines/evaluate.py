@@ -20,12 +20,12 @@ from hierprob3d.pipelines.evaluation.comparison import METRICS_FILE
 from hierprob3d.pipelines.evaluation.evaluation_report import (
     CALIBRATION_PICTURE,
     calibration_picture,
-    markdown,
-    page,
+    evaluation_markdown,
+    evaluation_page,
     protocol_lines,
     table_rows,
 )
-from hierprob3d.pipelines.evaluation.evaluation_summary import summarise
+from hierprob3d.pipelines.evaluation.evaluation_summary import summarise_totals
 from hierprob3d.pipelines.run.run import Run
 from hierprob3d.pipelines.run.worker_plan import plan_workers
 from hierprob3d.transforms.batch.models import file_hashes
@@ -127,7 +127,7 @@ def build(pipeline: beam.Pipeline, plan: Plan, context: EvaluationContext) -> No
 
 def publish_totals(totals: Totals, context: EvaluationContext) -> None:
     """Writes the numbers of metrics.json, still without the run's record."""
-    summary = summarise(totals, context.config)
+    summary = summarise_totals(totals, context.config)
     store = OutputFolder(context.config.output)
     store.write(_totals_name(context.run_id), json.dumps(summary).encode())
 
@@ -149,8 +149,8 @@ def _report(
         picture = calibration_picture(record["calibration"])
         store.write(CALIBRATION_PICTURE, picture)
     store.write(METRICS_FILE, json.dumps(record, indent=2).encode())
-    store.write(MARKDOWN_FILE, markdown(record).encode())
-    store.write(PAGE_FILE, page(record, picture).encode())
+    store.write(MARKDOWN_FILE, evaluation_markdown(record).encode())
+    store.write(PAGE_FILE, evaluation_page(record, picture).encode())
     print("\n".join(protocol_lines(record)))
     print("\n".join(f"{name:32} {ours:>14}   {said}" for name, ours, said in table_rows(record)))
     failed = summary["rows_by_status"].get("failed", 0)

@@ -78,7 +78,7 @@ def protocol_lines(record: dict[str, Any]) -> list[str]:
     ]
 
 
-def markdown(record: dict[str, Any]) -> str:
+def evaluation_markdown(record: dict[str, Any]) -> str:
     """The evaluation as a Markdown table with the published figures beside ours."""
     lines = [f"# Evaluation on {record['dataset']}", "", *_bullets(protocol_lines(record)), ""]
     lines += ["| metric | this run | published (paper's network) |", "|---|---|---|"]
@@ -91,7 +91,7 @@ def markdown(record: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def page(record: dict[str, Any], picture: bytes | None) -> str:
+def evaluation_page(record: dict[str, Any], picture: bytes | None) -> str:
     """The evaluation as one self-contained HTML page."""
     title = html.escape(f"Evaluation on {record['dataset']}")
     facts = "".join(f"<li>{html.escape(line)}</li>" for line in protocol_lines(record))

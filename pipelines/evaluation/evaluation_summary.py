@@ -25,7 +25,7 @@ _PIXELS = {
 _MM = 1000.0
 
 
-def summarise(totals: Totals, config: EvaluateConfig) -> dict[str, Any]:
+def summarise_totals(totals: Totals, config: EvaluateConfig) -> dict[str, Any]:
     """All numbers of an evaluation: metrics in metres, pixels or 1, None where nothing counts."""
     summary: dict[str, Any] = {
         "rows": totals.num_rows,

@@ -33,7 +33,7 @@ _NONE = "–"
 Records = dict[str, dict[str, Any]]
 
 
-def markdown(records: Records) -> str:
+def assessment_markdown(records: Records) -> str:
     """Tables of accuracy, best of N, keypoints and calibration; a column for each condition.
 
     Args:

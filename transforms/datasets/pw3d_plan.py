@@ -16,7 +16,7 @@ from hierprob3d.transforms.inputs.items import Item, Shard, shard_name
 from hierprob3d.transforms.inputs.uris import absolute, filesystem
 
 from .labels import row_id
-from .pw3d_sequences import BadSequence, Pw3dSequence, crop_name, picture_name, read_sequence
+from .pw3d_sequences import BadSequence, Pw3dSequence, crop_name, frame_picture_name, read_sequence
 
 _MAX_REFUSED_FRAMES = 20_000
 
@@ -114,7 +114,7 @@ def _people(
 
 def _item(split: str, sequence: str, frame: int, person: int) -> Item:
     item_id = row_id("3dpw", split, crop_name(sequence, frame, person))
-    return Item(item_id, f"imageFiles/{sequence}/{picture_name(frame)}", frame)
+    return Item(item_id, f"imageFiles/{sequence}/{frame_picture_name(frame)}", frame)
 
 
 def _refused_item(split: str, file: str, number: int | None) -> Item:

@@ -147,7 +147,7 @@ def sequence_of(data: Any) -> Pw3dSequence:
     )
 
 
-def picture_name(frame: int) -> str:
+def frame_picture_name(frame: int) -> str:
     """File name of a frame below imageFiles/<sequence>/."""
     return f"image_{frame:05d}.jpg"
 

@@ -399,7 +399,7 @@ def markdown_table(columns: tuple[Column, ...]) -> str:
     return "\n".join(lines)
 
 
-def markdown() -> str:
+def columns_markdown() -> str:
     """The three tables of the README with all columns, OpenBody's sizes and 50 samples."""
     layout = PeopleLayout(
         num_vertices=6880, num_samples=50, save=frozenset(SAVES), global_spread=True,
@@ -415,4 +415,4 @@ def markdown() -> str:
 
 
 if __name__ == "__main__":
-    print(markdown())
+    print(columns_markdown())

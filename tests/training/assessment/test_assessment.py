@@ -32,7 +32,7 @@ from hierprob3d.training.assessment.assessment import (
     figures,
     weights_mean_pose,
 )
-from hierprob3d.training.assessment.assessment_report import markdown
+from hierprob3d.training.assessment.assessment_report import assessment_markdown
 from hierprob3d.training.assessment.headline import headline, inside_shares
 from hierprob3d.training.assessment.person_metrics import PersonMetrics
 from hierprob3d.training.assessment.validation import MEAN_POSE, mean_rotmats
@@ -141,7 +141,7 @@ def test_the_tables_have_a_column_for_each_condition(
     net = ToldNet(_some(output, slice(2, 4)))
     records = assess(net, body, people[2:4], IDENTITIES, KeypointNoiseConfig(), 0, 1.0)
     assert records["true keypoints, in full view"] == {"people": 0}
-    rows = [line for line in markdown(records).splitlines() if line.startswith("|")]
+    rows = [line for line in assessment_markdown(records).splitlines() if line.startswith("|")]
     assert {row.count("|") for row in rows} == {len(CONDITIONS) + 2}
     assert any(row.startswith("| MPJPE-PA, mm | ") and row.endswith(" – |") for row in rows)
     assert not any("global" in row for row in rows)

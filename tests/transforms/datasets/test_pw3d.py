@@ -21,8 +21,8 @@ from hierprob3d.transforms.datasets.pw3d_sequences import (
     body_gender,
     crop_name,
     crop_person,
+    frame_picture_name,
     label_frames,
-    picture_name,
     read_sequence,
     sequence_of,
 )
@@ -63,7 +63,9 @@ def test_labels_and_crops_equal_the_original(
             )
             for place, frame in enumerate(frames):
                 names.append(crop_name(sequence.name, frame, person))
-                image = cv2.imread(str(folder / "imageFiles" / sequence.name / picture_name(frame)))
+                image = cv2.imread(
+                    str(folder / "imageFiles" / sequence.name / frame_picture_name(frame))
+                )
                 crop = crop_person(image, found.centre[place], found.side[place])
                 expected = made["crops_every8"][row + place].astype(int)
                 differs = np.abs(crop[::8, ::8].astype(int) - expected)

@@ -10,9 +10,9 @@ import pytest
 from hierprob3d.configs.prediction import SAVES
 from hierprob3d.transforms.tables.schema import (
     PeopleLayout,
+    columns_markdown,
     errors_schema,
     frames_schema,
-    markdown,
     people_schema,
     std_name,
     type_name,
@@ -27,7 +27,7 @@ def test_readme_shows_the_schema() -> None:
         pytest.skip("no README beside the code")
     text = README.read_text(encoding="utf-8")
     shown = text.split(BEGIN)[1].split(END)[0].strip()
-    assert shown == markdown(), "update it: python -m hierprob3d.transforms.tables.schema"
+    assert shown == columns_markdown(), "update it: python -m hierprob3d.transforms.tables.schema"
 
 
 def test_every_field_says_what_it_means() -> None:
