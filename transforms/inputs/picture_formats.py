@@ -67,7 +67,7 @@ def open_picture(encoded: EncodedPicture) -> ImageFile.ImageFile:
 
     Raises:
         UnidentifiedImageError: No reader knows it.
-        UnreadablePicture: Its kind needs a package that is not installed.
+        UnreadablePicture: Its header is damaged, or its kind needs a package that is not installed.
     """
     data = encoded.data
     Image.init()  # idempotent; nothing of it is visible to whoever uses `Image.open`
@@ -75,6 +75,8 @@ def open_picture(encoded: EncodedPicture) -> ImageFile.ImageFile:
         picture = _try_reader(kind, data)
         if picture is not None:
             return picture
+    if encoded.kind is not None:
+        raise UnreadablePicture(f"damaged picture: the header of the {encoded.kind} has no sense")
     if _is_heif(data):
         return _open_heif(data)
     raise UnidentifiedImageError

@@ -63,9 +63,7 @@ def open_stream(
                 yield container, stream
     except (UnreadableVideo, UnreadablePicture):
         raise
-    except av.FFmpegError as error:
-        if isinstance(error, FileNotFoundError | PermissionError):
-            raise
+    except av.FFmpegError as error:  # some are Python's own kinds of OSError, too
         raise UnreadableVideo(f"not a readable video: {reason_of(error)}") from error
     except OSError:
         raise
@@ -97,6 +95,8 @@ def _source(uri: str) -> Iterator[str | BinaryIO]:
     """What PyAV opens: a local path, which its own reader reads faster, or an open file."""
     if not is_remote(uri):
         check_regular(uri)
+        with open(uri, "rb"):  # says what FFmpeg would say less clearly
+            pass
         yield uri
         return
     with open_uri(uri) as file:
