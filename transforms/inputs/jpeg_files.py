@@ -65,8 +65,10 @@ def read_jpeg(data: bytes) -> EncodedPicture:
         raise UnreadablePicture(
             f"a JPEG of {num_scans} scans, more than {_MAX_SCANS}: decoding it would take minutes"
         )
+    # Downloads that stop leave nothing behind, or zeros.
+    scans = data[first_scan:] if end >= 0 else data[first_scan:].rstrip(b"\0") + _END_MARK
     return EncodedPicture(
-        b"".join([*layout.kept, data[first_scan:], b"" if end >= 0 else _END_MARK]),
+        b"".join([*layout.kept, scans]),
         "JPEG",
         find_orientation(layout.exif, layout.xmp),
         coefficient_bytes=_coefficient_bytes(layout, num_scans),

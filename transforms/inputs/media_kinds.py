@@ -10,9 +10,9 @@ from .frame_counts import FRAME_SUFFIXES, holds_frames
 from .uris import filesystem, is_remote, open_uri, suffix
 
 PICTURE_SUFFIXES = (
-    ".jpg", ".jpeg", ".jfif", ".jpe", ".jif", ".png", ".apng", ".webp", ".bmp", ".dib", ".tif",
-    ".tiff", ".gif", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".avif", ".avifs", ".ppm",
-    ".pgm", ".pbm", ".pnm", ".tga", ".qoi", ".psd", ".pcx", ".sgi",
+    ".jpg", ".jpeg", ".jfif", ".jpe", ".jif", ".mpo", ".png", ".apng", ".webp", ".bmp", ".dib",
+    ".tif", ".tiff", ".gif", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".avif", ".avifs",
+    ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".qoi", ".psd", ".pcx", ".sgi",
 )  # fmt: skip
 HEIC_SUFFIXES = (".heic", ".heif", ".hif")
 """Read where the extra `heic` is installed."""
@@ -21,9 +21,8 @@ VIDEO_SUFFIXES = (
     ".mp4", ".m4v", ".mov", ".qt", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mpe", ".m1v", ".m2v",
     ".ts", ".mts", ".m2ts", ".m2t", ".vob", ".wmv", ".asf", ".flv", ".f4v", ".3gp", ".3g2", ".ogv",
     ".rm", ".rmvb", ".mxf", ".dv", ".y4m", ".ivf", ".nut", ".mjpeg", ".mjpg", ".h264", ".264",
-    ".avc", ".h265", ".265", ".hevc", ".obu",
+    ".avc", ".h265", ".265", ".hevc", ".obu", ".divx", ".ogm", ".amv",
 )  # fmt: skip
-
 
 _PEEKED_REMOTELY = (".gif", ".apng", ".avifs")
 _PEEK_BYTES = 1 << 12

@@ -24,6 +24,9 @@ _CONTAINERS = (
 """FFmpeg's demuxers that read the one file they are given. Playlists (hls, dash, concat, sdp,
 number patterns of pictures) would open others on behalf of it."""
 
+_MOST_PIXELS = (1 << 31) - 1
+"""FFmpeg's own limit."""
+
 _PROBED_PIXELS = 40_000_000
 """Frames up to this size are decoded while a file is opened, so that messages can name theirs."""
 
@@ -47,7 +50,7 @@ def open_stream(
         UnreadableVideo: Whatever is wrong with the file, here or while it is read.
         OSError: It cannot be opened at all.
     """
-    max_pixels = int(max_megapixels * 1e6)
+    max_pixels = int(min(max_megapixels * 1e6, _MOST_PIXELS))
     options = {
         "format_whitelist": ",".join(_CONTAINERS),
         "protocol_whitelist": "file",

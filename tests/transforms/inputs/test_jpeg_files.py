@@ -120,6 +120,18 @@ def test_nearly_whole_is_good_enough(mode: str, subsampling: int) -> None:
             decode_picture(data[: round(kept * len(data))], 1)
 
 
+def test_zeros_in_place_of_the_end_are_missing() -> None:
+    data = jpeg()
+    for kept, is_used in ((0.985, True), (0.5, False)):
+        size = round(kept * len(data))
+        padded = data[:size] + bytes(len(data) - size)
+        if is_used:
+            assert "and with it the last" in (decode_picture(padded, 1).warning or "")
+        else:
+            with pytest.raises(UnreadablePicture, match="are missing"):
+                decode_picture(padded, 1)
+
+
 def test_a_grey_sky_at_the_end_is_not_missing() -> None:
     pixels = np.asarray(photo()).copy()
     pixels[SIDE // 2 :] = 128

@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import fsspec
 import numpy as np
 import pytest
 from PIL import Image
@@ -242,6 +243,20 @@ def test_any_trouble_with_a_file_is_an_unreadable_video(tmp_path: Path) -> None:
     path.write_bytes(data.replace(b"FMP4", b"CRAW"))
     with pytest.raises(UnreadableVideo, match="nothing here decodes its codec"):
         index_video(str(path), 100)
+
+
+def test_remote_videos_and_any_limit(video: str) -> None:
+    fs = fsspec.filesystem("memory")
+    uri = f"memory:///in/{Path(video).name}"
+    fs.pipe_file(uri, Path(video).read_bytes())
+    try:
+        index = index_video(uri, 1e9)
+        assert index == index_video(video, float("inf"))
+        ((video_range, frames),) = split_video(index, range(NUM_FRAMES), 100)
+        found = dict(read_frames(uri, video_range, times(index, frames), 1e9))
+        assert len(found) == NUM_FRAMES
+    finally:
+        fs.rm("/in", recursive=True)
 
 
 def test_indexing_has_a_time_limit(video: str) -> None:
