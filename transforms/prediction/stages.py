@@ -12,12 +12,12 @@ import torch
 
 from hierprob3d.configs.prediction import PredictConfig
 from hierprob3d.transforms.batch.batches import Batch
-from hierprob3d.transforms.batch.isolation import Failure
+from hierprob3d.transforms.batch.isolation import call_each, successes
 from hierprob3d.transforms.batch.models import Models
 
 from . import distributions, refined_bodies, sampled_bodies
 from .detection import detect_people, find_keypoints
-from .drawn_pictures import COLOURED, NUM_DRAWN_SAMPLES, draw_frame
+from .drawn_pictures import COLOURED, NUM_DRAWN_SAMPLES, DrawnPicture, draw_frame
 from .proxies import PROXY, make_proxies
 
 
@@ -100,12 +100,16 @@ def _draw(batch: Batch, models: Models, config: PredictConfig) -> None:
     if not len(batch.people):
         return
     of_person = batch.people.columns["frame"]
-    for place in of_person.unique().tolist():
+
+    def drawn(place: int) -> list[DrawnPicture]:
         mine = batch.people.select((of_person == place).nonzero().flatten().tolist())
-        try:
-            batch.pictures += draw_frame(frames[place], mine, models, config.run.visualise)
-        except Exception as error:
-            batch.failures.append(Failure(frames[place].item, None, DRAW.name, error))
+        return draw_frame(frames[place], mine, models, config.run.visualise)
+
+    places = of_person.unique().tolist()
+    found = call_each(drawn, places)
+    items = [frames[place].item for place in places]
+    for pictures in successes(DRAW.name, items, found, batch.failures).values():
+        batch.pictures += pictures
 
 
 DETECT = Stage("detect", _detect)
