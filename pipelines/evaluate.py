@@ -43,6 +43,7 @@ from hierprob3d.transforms.evaluation.evaluation_shards import (
     new_rows,
 )
 from hierprob3d.transforms.evaluation.totals import CombineTotals, Totals
+from hierprob3d.transforms.inputs.uris import absolute
 from hierprob3d.transforms.store.list_shards import ListShards
 from hierprob3d.transforms.store.output_folder import RUNS, OutputFolder
 from hierprob3d.transforms.store.plan import Plan
@@ -78,6 +79,7 @@ def evaluate(config: EvaluateConfig, beam_words: list[str] | None = None) -> int
     """
     words = list(beam_words or [])
     plan_workers(words, 0, on_gpu=False)  # a refused runner is told before anything is read
+    config = replace(config, output=absolute(config.output))  # for workers of other machines
     load_evaluator(config)
     config = provide_data(config, words)
     dataset = open_dataset(config)
@@ -86,7 +88,7 @@ def evaluate(config: EvaluateConfig, beam_words: list[str] | None = None) -> int
         settings = _settings(config)
         run.forget(overwrite=config.overwrite, retry_failed=config.retry_failed)
         _check_settings(run.store, settings)
-        done = {item.item_id for item in run.store.finished_items()}
+        done = run.store.finished_ids()
         plan = run.plan(new_rows(config, dataset, done))
         context = EvaluationContext(
             run_id=run.id,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import apache_beam as beam
@@ -31,6 +32,7 @@ from hierprob3d.pipelines.run.worker_plan import WorkerPlan, plan_workers
 from hierprob3d.transforms.batch.models import Models, load_models, model_hashes
 from hierprob3d.transforms.inputs.listing import Listing, list_inputs
 from hierprob3d.transforms.inputs.planning import Planner, PlanRules
+from hierprob3d.transforms.inputs.uris import absolute
 from hierprob3d.transforms.prediction.dofns import (
     Decode,
     DetectPeople,
@@ -63,6 +65,8 @@ def predict(config: PredictConfig, beam_words: list[str] | None = None) -> int:
     """
     words = list(beam_words or [])
     plan_workers(words, 0, on_gpu=False)  # wrong Beam options are told before anything is read
+    output = absolute(config.run.output)  # for workers of other machines
+    config = replace(config, run=replace(config.run, output=output))
     source = config.source
     listing = list_inputs(source.inputs, config.run.output, source.check_sources)
     models = load_models(config.models)
@@ -190,7 +194,7 @@ def _planner(
         num_workers=lambda num_items: workers_for(num_items).num_workers,
         limit=source.limit,
     )
-    done = {item.item_id for item in store.finished_items()} - redo
+    done = store.finished_ids().without(redo)
     return Planner(listing.uris, done, rules, listing.versions)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from dataclasses import replace
 
 import apache_beam as beam
 import numpy as np
@@ -31,6 +32,7 @@ from hierprob3d.transforms.datasets.pw3d_preprocess import (
 )
 from hierprob3d.transforms.datasets.pw3d_schema import label_schema
 from hierprob3d.transforms.evaluation.totals import column_values
+from hierprob3d.transforms.inputs.uris import absolute
 from hierprob3d.transforms.store.list_shards import ListShards
 from hierprob3d.transforms.store.output_folder import OutputFolder
 from hierprob3d.transforms.store.plan import Plan
@@ -51,6 +53,7 @@ def preprocess(config: PreprocessConfig, beam_words: list[str] | None = None) ->
     """
     words = list(beam_words or [])
     plan_workers(words, 0, on_gpu=False)  # a refused runner is told before anything is read
+    config = replace(config, output=absolute(config.output))  # for workers of other machines
     uris = list_sequences(config.data, config.split)
     bodies = {gender: cached_body(config.body_model, gender) for gender in ("male", "female")}
     load_estimator(config)
@@ -58,7 +61,7 @@ def preprocess(config: PreprocessConfig, beam_words: list[str] | None = None) ->
     with Run(OutputFolder(config.output), config, words, on_gpu) as run:
         run.forget(overwrite=config.overwrite, retry_failed=config.retry_failed)
         _check_columns(config, run.store)
-        done = {item.item_id for item in run.store.finished_items()}
+        done = run.store.finished_ids()
         plan = run.plan(new_frames(uris, config, done), DETAILS)
         workers = run.workers(plan.num_items)
         context = PreprocessContext(run_id=run.id, config=config, num_threads=workers.num_threads)

@@ -80,7 +80,7 @@ class Run:
 
     def __enter__(self) -> Run:
         self.store.create()
-        self._lock = self.store.lock_for_run()
+        self._lock = self.store.lock_for_run(self.id)
         self.store.sweep()
         return self
 
@@ -96,7 +96,7 @@ class Run:
     def forget(self, *, overwrite: bool, retry_failed: bool) -> None:
         """Drops earlier rows that are to be made again."""
         if overwrite:
-            self.store.drop_items({item.item_id for item in self.store.finished_items()})
+            self.store.drop_items(self.store.finished_ids())
         elif retry_failed:
             self.store.drop_items(self.store.failed_items())
 

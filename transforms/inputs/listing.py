@@ -30,6 +30,7 @@ from .uris import (
     beside,
     filesystem,
     is_remote,
+    local_path,
     open_uri,
     printable,
     suffix,
@@ -260,7 +261,7 @@ class _Search:
 
 def _local_pattern(name: str) -> str:
     """The glob as an absolute one; characters of the current folder's own name mean themselves."""
-    pattern = os.path.expanduser(name.removeprefix("file://"))
+    pattern = local_path(name)
     return os.path.join(glob.escape(os.getcwd()), pattern)
 
 

@@ -20,6 +20,7 @@ from fsspec.implementations.local import LocalFileSystem
 from hierprob3d.transforms.store.retries import RetryingFileSystem, retried
 
 _CHAIN = "::"
+_LOCAL = ("file://", "local://")
 _EXTRAS = {"http": "http", "https": "http", "s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
 """Our own extras, by the protocols that need them."""
 
@@ -33,14 +34,13 @@ class MissingPackage(CannotOpen):
 
 
 def absolute(uri: str) -> str:
-    """The one URI of a file or folder: local paths absolute and without `file://`.
+    """The one URI of a file or folder: local paths absolute and without protocol.
 
     Raises:
         ValueError: A protocol that is unknown or needs a package that is not installed.
     """
-    local = uri.removeprefix("file://")
-    if not is_remote(local):
-        return os.path.abspath(os.path.expanduser(local))
+    if not is_remote(uri):
+        return os.path.abspath(local_path(uri))
     return "".join(_take_apart(uri))
 
 
@@ -51,7 +51,14 @@ def printable(uri: str) -> str:
 
 def is_remote(uri: str) -> bool:
     """Whether the URI names a protocol other than the local file system."""
-    return "://" in uri and not uri.startswith("file://")
+    return "://" in uri and not uri.startswith(_LOCAL)
+
+
+def local_path(uri: str) -> str:
+    """The path in a local URI, with the user's home folder in the place of `~`."""
+    for protocol in _LOCAL:
+        uri = uri.removeprefix(protocol)
+    return os.path.expanduser(uri)
 
 
 @contextmanager
@@ -130,7 +137,7 @@ def is_special(path: str) -> bool:
 
 def beside(uri: str, name: str) -> str:
     """Absolute URI of a name in a list; relative ones count from the list's folder."""
-    if is_remote(name) or name.startswith("file://"):
+    if is_remote(name) or name.startswith(_LOCAL):
         return absolute(name)
     if not is_remote(uri):
         return os.path.abspath(os.path.join(os.path.dirname(uri), name))

@@ -32,6 +32,15 @@ class IdSet(Collection[str]):
     def __contains__(self, item_id: object) -> bool:
         return isinstance(item_id, str) and bool(self._find(np.array([item_id.encode()]))[0])
 
+    def without(self, others: Collection[str]) -> IdSet:
+        """Those that are not among the others."""
+        if not others:
+            return self
+        gone = IdSet([pa.chunked_array([list(others)], pa.string())])
+        rest = IdSet([])
+        rest._ids = self._ids[~gone._find(self._ids)]
+        return rest
+
     def mask(self, column: pa.ChunkedArray) -> np.ndarray:
         """(rows,) bool: which rows of a text column are in the set."""
         parts = [self._find(_fixed_width(chunk)) for chunk in column.chunks]

@@ -28,6 +28,13 @@ def test_membership(ids: list[str]) -> None:
     np.testing.assert_array_equal(found.mask(column), [one in set(ids) for one in others[1:]])
 
 
+def test_without() -> None:
+    ids = hashes(range(100))
+    found = IdSet([pa.chunked_array([ids])])
+    assert found.without([]) is found
+    assert set(found.without({*ids[:7], "other"})) == set(ids[7:])
+
+
 def test_no_columns() -> None:
     nothing = IdSet([])
     assert len(nothing) == 0 and "a" not in nothing and list(nothing) == []

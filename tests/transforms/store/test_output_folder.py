@@ -186,6 +186,17 @@ def test_unwritable_folder(tmp_path: Path) -> None:
         OutputFolder(str(tmp_path / "file" / "below")).create()
 
 
+def test_a_local_folder_has_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    names = ("out", "./out//", "~/out/", f"{tmp_path}/x/../out", f"file://{tmp_path}/out/",
+             f"local://{tmp_path}/out", "file://~/out")  # fmt: skip
+    for name in names:
+        store = OutputFolder(name)
+        assert store.is_local and store.root == f"{tmp_path}/out"
+    assert OutputFolder("memory://a/b/").root == OutputFolder("memory:///a/b").root
+
+
 def test_unknown_protocol() -> None:
     with pytest.raises(ValueError, match="cannot open nowhere://x"):
         OutputFolder("nowhere://x")
