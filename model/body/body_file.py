@@ -126,6 +126,8 @@ def find_body_file(path: str | os.PathLike[str], gender: str) -> tuple[Path, str
         return _find_in_folder(path, gender), gender
     if not path.exists():
         raise FileNotFoundError(f"The body model {path} does not exist.")
+    if not path.is_file():  # a pipe may never end
+        raise BodyFileError(f"The body model {path} is not a regular file.")
     named = _gender_of_name(path.name)
     if named is not None and gender not in ("neutral", named):
         raise ValueError(f"{path} is the {named} body, but the {gender} one was asked for.")

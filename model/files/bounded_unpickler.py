@@ -143,6 +143,17 @@ class BoundedUnpickler(_PythonUnpickler):
         super().__init__(BoundedFile(file, num_bytes), encoding="latin1")
         self.dispatch = _Operations(_OPERATIONS, self.budget)
 
+    def load(self) -> Any:
+        """The object, made of stand-ins and plain containers.
+
+        Raises:
+            PickleError, ValueError: it is damaged, no pickle, or not within the budget.
+        """
+        try:
+            return super().load()
+        except (LookupError, TypeError, AttributeError, AssertionError) as error:
+            raise PickleError("its operations do not fit each other") from error
+
     def _put(self, index: int) -> None:
         """Remembers the top of the stack; honest pickles number from 0 or 1 on."""
         if not 0 <= index <= self.dispatch.num:
@@ -266,6 +277,8 @@ class _Operations(dict[int, Callable[[Any], None]]):
             raise PickleError("it holds too many objects")
         if not self.num % _OPERATIONS_PER_LOOK:
             self._budget.check_time()
+        if code not in self:
+            raise PickleError(f"{code} is no operation of a pickle")
         return super().__getitem__(code)
 
 

@@ -45,6 +45,8 @@ _NUMBERS = frozenset({int, float, bool, type(None)})
 class SafeUnpickler(BoundedUnpickler):
     """Knows numpy, scipy.sparse and chumpy arrays."""
 
+    admits = "numpy, scipy.sparse and chumpy arrays"
+
     def find_class(self, module: str, name: str) -> Any:
         """The stand-in of an admitted name; never the named object itself."""
         if (module, name) in ADMITTED:
@@ -54,9 +56,7 @@ class SafeUnpickler(BoundedUnpickler):
         layout = name.split("_")[0]
         if module.startswith("scipy.sparse") and layout in SPARSE_FORMATS:
             return type(name, (Sparse,), {"format": layout})
-        raise UnsafePickleError(
-            f"it names {module}.{name}, and only numpy, scipy.sparse and chumpy arrays are admitted"
-        )
+        raise UnsafePickleError(f"it names {module}.{name}, and only {self.admits} are admitted")
 
 
 def load_pickle(

@@ -271,6 +271,8 @@ for _name, _dtype in _STORAGE_DTYPES.items():
 class _TorchUnpickler(SafeUnpickler):
     """Knows tensors and their storages besides arrays."""
 
+    admits = "tensors, arrays and numbers"
+
     def __init__(
         self, file: IO[bytes], num_bytes: int, budget: Budget, storages: _Storages
     ) -> None:

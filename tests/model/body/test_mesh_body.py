@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import os
 import pickle
@@ -403,6 +404,25 @@ def test_pickles_of_something_else_are_one_line(tmp_path: Path, content: Any) ->
     with pytest.raises(BodyFileError, match="SMPL_NEUTRAL") as caught:
         load_body(tmp_path)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+
+
+def test_files_of_another_kind_are_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "SMPL_NEUTRAL.pkl"
+    for content in (
+        b"",
+        gzip.compress(b"SMPL"),
+        b"\x89PNG\r\n",
+        b"PK\x03\x04",
+        b"Nr\xff\xff\xff\x0f.",
+    ):
+        path.write_bytes(content)
+        with pytest.raises(BodyFileError, match="SMPL_NEUTRAL.pkl is ") as caught:
+            load_body(tmp_path)
+        assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(BodyFileError, match="not a regular file"):
+        load_body(path)
 
 
 def test_a_sparse_matrix_of_a_huge_shape_is_not_made_dense(
