@@ -86,11 +86,16 @@ def missing_fraction(data: bytes, picture: Image.Image, reduction: int) -> float
         data: The JPEG as `read_jpeg` gives it.
         picture: What a decoder made of it.
         reduction: 1, 2, 4 or 8: how many times smaller it was decoded.
+
+    Raises:
+        UnreadablePicture: Whole scans are missing.
     """
     layout, first_scan = _walk(data)
     scans = list(_scan_headers(data, first_scan))
     if layout.frame_marker not in _SEQUENTIAL_HUFFMAN or len(scans) > 1:
-        return 0.0 if _all_begun(layout, scans) else 1.0
+        if not _all_begun(layout, scans):
+            raise UnreadablePicture("damaged picture: the end is missing, and with it all details")
+        return 0.0
     block = _BLOCK // reduction
     horizontal, vertical = layout.largest_sampling
     return _empty_fraction(picture, block * vertical, block * horizontal)

@@ -150,7 +150,9 @@ class _Search:
             found = beside(uri, name)
         except MissingPackage:
             raise
-        except ValueError:
+        except (
+            Exception
+        ):  # what file systems make of odd names; who opens it will say what is wrong
             return [name]
         if is_remote(found):
             return [found]

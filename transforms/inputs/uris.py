@@ -123,7 +123,7 @@ def own_name(uri: str) -> str:
     """The URI without the archive or the cache that a chained one goes through."""
     if not is_remote(uri):
         return uri
-    return next(link for link in uri.split(_CHAIN) if "://" in link)
+    return next((link for link in uri.split(_CHAIN) if "://" in link), uri)
 
 
 def is_special(path: str) -> bool:
@@ -156,7 +156,9 @@ def uris_like(uri: str, paths: Iterable[str]) -> list[str]:
 def _take_apart(uri: str) -> tuple[str, str, str]:
     """What stands before the path of a remote URI, the path there, and the chain behind it."""
     links = uri.split(_CHAIN)
-    place = next(number for number, link in enumerate(links) if "://" in link)
+    place = next((number for number, link in enumerate(links) if "://" in link), None)
+    if place is None:
+        raise CannotOpen(f"cannot open {uri}: it is no URI")
     link, chain = links[place], links[place + 1 :]
     kind = _filesystem_class(link)
     path = kind._strip_protocol(link)

@@ -145,7 +145,7 @@ def test_a_progressive_file_counts_by_its_scans() -> None:
     last_scan = data.rindex(b"\xff\xda")
     assert decode_picture(data[: last_scan + 100], 1).warning
     one_before = data.rindex(b"\xff\xda", 0, last_scan)
-    with pytest.raises(UnreadablePicture, match="missing"):
+    with pytest.raises(UnreadablePicture, match="missing, and with it all details"):
         decode_picture(data[: one_before + 100], 1)
 
 

@@ -11,12 +11,13 @@ import zipfile
 from pathlib import Path
 
 import fsspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from hierprob3d.transforms.inputs.folder_search import version_of_info
-from hierprob3d.transforms.inputs.items import frame_item, picture_item
+from hierprob3d.transforms.inputs.items import picture_item
 from hierprob3d.transforms.inputs.listing import list_inputs
 from hierprob3d.transforms.inputs.media_kinds import is_video
 from hierprob3d.transforms.inputs.uris import open_uri, suffix
@@ -247,23 +248,6 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         list_inputs(["s3://bucket/a.png"])
 
 
-def test_names_that_are_no_text_can_be_written(tmp_path: Path) -> None:
-    path = os.fsdecode(os.fsencode(str(tmp_path)) + b"/\xff.png")
-    item = picture_item(path)
-    assert item.name.endswith("\ufffd.png")
-    assert len(item.item_id) == 40
-
-
-def test_item_ids_are_sha1_of_the_uri() -> None:
-    # `printf %s /a/b.jpg | sha1sum`
-    assert picture_item("/a/b.jpg").item_id == "3fad9fed663d5a745560aeeb997ec5fcd13dbf20"
-    assert frame_item("/a/b.mp4", 3, 0.1).item_id == picture_item("/a/b.mp4#frame=3").item_id
-
-
-def test_videos_by_extension() -> None:
-    assert is_video("a.MP4") and is_video("s3://x/y.webm") and not is_video("mp4.jpg")
-
-
 def test_the_users_own_pictures_below_the_output_are_read(folder: Path) -> None:
     own = ["frames/a.png", "people/b.jpg", "pictures/holiday.jpg"]
     ours = [
@@ -332,6 +316,19 @@ def test_a_line_that_cannot_be_opened_costs_itself_only(folder: Path) -> None:
             pass
     with pytest.raises(ValueError, match="cannot open nosuchproto://x/y.png"):
         list_inputs(["nosuchproto://x/y.png"])
+
+
+def test_no_line_of_a_list_stops_the_others(folder: Path) -> None:
+    random = np.random.default_rng(0)
+    pieces = ["://", "::", "/", "~", "*", "[", "a", "\0", "é", "http", "zip", "memory", "file", ":",
+              "@", "?", "#", " ", "..", ".png"]  # fmt: skip
+    lines = ["".join(random.choice(pieces, 6)) for _ in range(300)]
+    (folder / "list.txt").write_text("\n".join([*lines, "a.jpeg"]))
+    listing = list_inputs([str(folder / "list.txt")])
+    assert str(folder / "a.jpeg") in listing.uris and len(listing.uris) > 200
+    for uri in listing.uris:
+        is_video(uri)
+        assert picture_item(uri).name
 
 
 def test_versions_change_with_the_files(folder: Path) -> None:
