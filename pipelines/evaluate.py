@@ -97,7 +97,9 @@ def evaluate(config: EvaluateConfig, beam_words: list[str] | None = None) -> int
             num_threads=_NUM_THREADS,
         )
         workers = replace(run.workers(plan.num_items), num_threads=_NUM_THREADS)
-        result = run.execute(lambda p, some: build(p, some, context), plan, workers, _facts(config))
+        result = run.execute(
+            lambda p, part, _: build(p, part, context), plan, workers, _facts(config)
+        )
         if result.problem is not None:
             return result.exit_code(config.max_failed_ratio)
         return _report(run.store, config, run.id, result.record)

@@ -143,11 +143,12 @@ def _predict_new(config: PredictConfig, run: Run, listing: Listing, models: Mode
         config = run.config
     store.drop_items(dropped)
     workers = run.workers(plan.num_items)
-    context = _context(config, models, run.id, workers.num_threads)
     facts = _facts(config, models, planner.num_done)
-    result = run.execute(
-        lambda pipeline, plan: build(pipeline, plan, context), plan, workers, facts
-    )
+
+    def build_for(pipeline: beam.Pipeline, part: Plan, workers: WorkerPlan) -> None:
+        build(pipeline, part, _context(run.config, models, run.id, workers))
+
+    result = run.execute(build_for, plan, workers, facts)
     print(summary_text(result.record, store.root, listing.skipped_text()))
     return result.exit_code(config.run.max_failed_ratio)
 
@@ -213,7 +214,7 @@ def _nothing_to_do(config: PredictConfig, listing: Listing, finished: list[Finis
     return EXIT_FAILURES if too_many else EXIT_DONE
 
 
-def _context(config: PredictConfig, models: Models, run_id: str, num_threads: int) -> RunContext:
+def _context(config: PredictConfig, models: Models, run_id: str, workers: WorkerPlan) -> RunContext:
     body = models.body
     return RunContext(
         run_id=run_id,
@@ -227,7 +228,9 @@ def _context(config: PredictConfig, models: Models, run_id: str, num_threads: in
             num_samples=config.sampling.num_samples,
             paper_rule=config.sampling.paper_rule,
         ),
-        num_threads=num_threads,
+        num_threads=workers.num_threads,
+        num_processes=workers.num_workers,
+        may_exit=workers.may_exit,
     )
 
 

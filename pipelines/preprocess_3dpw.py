@@ -66,7 +66,7 @@ def preprocess(config: PreprocessConfig, beam_words: list[str] | None = None) ->
         workers = run.workers(plan.num_items)
         context = PreprocessContext(run_id=run.id, config=config, num_threads=workers.num_threads)
         facts = {"model_files": _hashes(bodies), "items_finished_before": len(done)}
-        result = run.execute(lambda p, some: build(p, some, context), plan, workers, facts)
+        result = run.execute(lambda p, part, _: build(p, part, context), plan, workers, facts)
         if result.problem is not None:
             return result.exit_code(config.max_failed_ratio)
         num_rows = write_label_files(run.store, config)

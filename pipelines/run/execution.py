@@ -22,11 +22,18 @@ from .worker_plan import MODE, WorkerPlan
 from .worker_process import LOG_FOLDER_VARIABLE
 from .worker_watch import WorkerWatch
 
+_DISCONNECTED = "worker disconnected"
+"""What other engines say of a lost worker."""
+
 _WORKER_MODULE = "hierprob3d.pipelines.run.worker_process"
 
 
 class RunStopped(RuntimeError):
     """The pipeline ended before all shards were done."""
+
+
+class WorkerLost(RunStopped):
+    """A worker process ended, perhaps for what it was at."""
 
 
 def attempt(run_pipeline: Callable[[], None], num_threads: int) -> BaseException | None:
@@ -45,12 +52,12 @@ def attempt(run_pipeline: Callable[[], None], num_threads: int) -> BaseException
         with watch, _no_interactive_beam():
             run_pipeline()
     except KeyboardInterrupt as interruption:
-        return interruption if watch.loss is None else RunStopped(str(watch.loss))
+        return interruption if watch.loss is None else WorkerLost(str(watch.loss))
     except Exception as error:
-        if not is_outage(error):
+        if not is_outage(error) and _DISCONNECTED not in str(error):
             traceback.print_exc()
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        return RunStopped(lines[-1])
+        return (WorkerLost if _DISCONNECTED in str(error) else RunStopped)(lines[-1])
     return None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -13,13 +13,17 @@ import pyarrow as pa
 
 from hierprob3d.pipelines.command.usage import EXIT_DONE, EXIT_FAILURES
 from hierprob3d.transforms.inputs.items import Shard
+from hierprob3d.transforms.store.marks import remove_marks
 from hierprob3d.transforms.store.output_folder import OutputFolder
-from hierprob3d.transforms.store.plan import Plan, PlanWriter, shard_sizes
+from hierprob3d.transforms.store.plan import Plan, PlanWriter, planned_shards, shard_sizes
 
-from .execution import attempt, new_pipeline
+from .execution import WorkerLost, attempt, new_pipeline
 from .manifest import Manifest, Outcome, new_run_id, read_outcome
 from .progress import Progress, polling_interval, published_items
-from .worker_plan import WorkerPlan, plan_workers
+from .recovery import Recovery, remaining
+from .worker_plan import WorkerPlan, one_process, plan_workers
+
+Build = Callable[[beam.Pipeline, Plan, WorkerPlan], None]
 
 
 @dataclass(frozen=True)
@@ -100,14 +104,19 @@ class Run:
         elif retry_failed:
             self.store.drop_items(self.store.failed_items())
 
-    def plan(self, shards: Iterable[Shard], details: pa.Schema | None = None) -> Plan:
-        """Publishes the shards as the plan of this run.
+    def plan(
+        self, shards: Iterable[Shard], details: pa.Schema | None = None, first_index: int = 0
+    ) -> Plan:
+        """Publishes the shards as a plan of this run.
 
         Args:
             shards: Consumed one by one.
             details: Fields of their details.
+            first_index: Number of the first of them.
         """
-        writer = PlanWriter(self.store, self.id, details)
+        self._details = details
+        name = f"{self.id}.{first_index}" if first_index else self.id
+        writer = PlanWriter(self.store, name, details, first_index)
         with writer:
             for shard in shards:
                 writer.add(shard.items, shard.details)
@@ -119,7 +128,7 @@ class Run:
 
     def execute(
         self,
-        build: Callable[[beam.Pipeline, Plan], None],
+        build: Build,
         plan: Plan,
         workers: WorkerPlan,
         facts: Mapping[str, Any],
@@ -127,7 +136,7 @@ class Run:
         """Runs the pipeline on the plan, with progress and manifest.
 
         Args:
-            build: Adds the transforms of the plan's shards to an empty pipeline.
+            build: Adds the transforms of a plan's shards to an empty pipeline, for those workers.
             plan: Of this run.
             workers: Of this run.
             facts: What the manifest says besides the configuration.
@@ -135,23 +144,85 @@ class Run:
         self.store.upgrade_parts()  # the new rows and those of earlier versions are one table
         planned = {"workers": workers, "items_planned": plan.num_items, "shards": plan.num_shards}
         manifest = Manifest(self.store, self.id, self.config, {**facts, **planned})
-        count = published_items(self.store, self.id, shard_sizes(self.store, plan))
+        sizes = shard_sizes(self.store, plan)
+        count = published_items(self.store, self.id, sizes)
         with Progress(count, plan.num_items, polling_interval(self.store)):
-            problem = attempt(lambda: _run_pipeline(build, plan, workers), workers.num_threads)
+            problem = self._attempts(build, plan, workers, sizes)
         self.store.remove(plan.name)
+        if problem is None or isinstance(problem, KeyboardInterrupt):
+            remove_marks(self.store)  # those left were at work when they were told to stop
         outcome = read_outcome(self.store, self.id)
         record = manifest.finish("stopped" if problem else "finished", outcome)
-        if isinstance(problem, KeyboardInterrupt):
-            raise problem
-        if problem is not None:
-            print(
-                f"The run stopped: {problem}\nThe same command goes on from here.", file=sys.stderr
-            )
         return RunResult(outcome, record, problem)
 
+    def _attempts(
+        self,
+        build: Build,
+        plan: Plan,
+        workers: WorkerPlan,
+        sizes: dict[str, int],
+    ) -> BaseException | None:
+        """Runs the plan, what may take workers down first and alone; what stopped it in the end."""
+        recovery = Recovery(self.store, self.id)
+        done: set[str] = set()
+        index, is_first = plan.num_shards, True
+        while True:
+            part = self._unsettled_part(plan, recovery, done, index)
+            is_alone = part is not None
+            if part is None:
+                part = plan if is_first else self._rest(plan, done, index)
+            if not part.num_items:
+                self.store.remove(part.name)
+                return None
+            is_first = False
+            index = max(index, part.first_index + part.num_shards)
+            sizes.update(shard_sizes(self.store, part))
+            problem = self._attempt(build, part, one_process(workers) if is_alone else workers)
+            if part is not plan:
+                self.store.remove(part.name)
+            if problem is None and not is_alone:
+                return None
+            done = self._done()
+            if isinstance(problem, WorkerLost) and recovery.learn(done, str(problem), is_alone):
+                print(f"{problem}; what it was at is tried again, item by item.", file=sys.stderr)
+            elif problem is not None:
+                return problem
 
-def _run_pipeline(
-    build: Callable[[beam.Pipeline, Plan], None], plan: Plan, workers: WorkerPlan
-) -> None:
-    with new_pipeline(workers) as pipeline:
-        build(pipeline, plan)
+    def _attempt(
+        self,
+        build: Build,
+        part: Plan,
+        workers: WorkerPlan,
+    ) -> BaseException | None:
+        def run_pipeline() -> None:
+            with new_pipeline(workers) as pipeline:
+                build(pipeline, part, workers)
+
+        return attempt(run_pipeline, workers.num_threads)
+
+    def _unsettled_part(
+        self, plan: Plan, recovery: Recovery, done: Container[str], index: int
+    ) -> Plan | None:
+        """Plan of the items to be run alone; None if there are none."""
+        if not recovery.unsettled:
+            return None
+        shards = recovery.shards_alone(planned_shards(self.store, plan), done)
+        part = self.plan(shards, self._details, index)
+        if part.num_items:
+            return part
+        self.store.remove(part.name)
+        return None
+
+    def _rest(self, plan: Plan, done: Container[str], index: int) -> Plan:
+        """Plan of what is not done."""
+        shards = remaining(planned_shards(self.store, plan), done)
+        return self.plan(shards, self._details, index)
+
+    def _done(self) -> set[str]:
+        """Ids of the items that this run has finished."""
+        parts = self.store.parts("frames", self.id)
+        return {
+            item_id
+            for name in parts
+            for item_id in self.store.read_part(name, ["item_id"])["item_id"].to_pylist()
+        }

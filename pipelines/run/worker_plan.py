@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hierprob3d.pipelines.command.beam_options import (
     is_local_runner,
@@ -53,6 +53,11 @@ class WorkerPlan:
     is_local: bool = True
     """Whether all processes are on this machine."""
 
+    @property
+    def may_exit(self) -> bool:
+        """Whether processes that annotate may end without the run."""
+        return self.starts_processes or not self.is_local
+
 
 def plan_workers(beam_words: Sequence[str], num_items: int, on_gpu: bool) -> WorkerPlan:
     """Processes for a run; what the user's Beam options say is kept.
@@ -85,6 +90,15 @@ def plan_workers(beam_words: Sequence[str], num_items: int, on_gpu: bool) -> Wor
         num_threads=max(1, min(_MAX_THREADS, num_cores() // 2)) if num_workers == 1 else 1,
         starts_processes=mode == MULTI_PROCESSING,
     )
+
+
+def one_process(plan: WorkerPlan) -> WorkerPlan:
+    """As the plan, with one worker process, which may die; other engines keep theirs."""
+    if not plan.is_local:
+        return plan
+    flags = (*_without(plan.flags, MODE, NUM_WORKERS), f"{MODE}={MULTI_PROCESSING}",
+             f"{NUM_WORKERS}=1")  # fmt: skip
+    return replace(plan, flags=flags, num_workers=1, starts_processes=True)
 
 
 def default_workers(cores: int, on_gpu: bool) -> int:

@@ -174,8 +174,8 @@ def test_a_stopped_run_says_so_and_takes_its_workers_along(
     assert 0 < manifest["counts"]["items"] < manifest["items_planned"]
 
 
-def test_a_lost_worker_ends_the_run(
-    long_run: subprocess.Popen[bytes], inputs: Path, predict: Callable[..., int], tmp_path: Path
+def test_a_lost_worker_does_not_end_the_run(
+    long_run: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
     tasks = Path(f"/proc/{long_run.pid}/task")
     if not tasks.is_dir():
@@ -184,13 +184,12 @@ def test_a_lost_worker_ends_the_run(
                for pid in (task / "children").read_text().split()]  # fmt: skip
     assert len(workers) == 2
     os.kill(workers[0], signal.SIGKILL)  # as the kernel does when memory is short
-    _, errors = long_run.communicate(timeout=60)
-    assert long_run.returncode == 1
+    _, errors = long_run.communicate(timeout=120)
+    assert long_run.returncode == 0
     assert "a worker process ended" in errors.decode()
     assert "--direct_num_workers" in errors.decode()
-    assert "same command goes on from here" in errors.decode()
-    assert manifest_of(tmp_path)["status"] == "stopped"
-    assert predict(inputs, PEDESTRIANS, "--frame-step", 9, "--output", tmp_path) == 0
+    assert "tried again, item by item" in errors.decode()
+    assert manifest_of(tmp_path)["status"] == "finished"
     statuses = status_by_name(tmp_path)
     assert {f"{number}.png" for number in range(NUM_PICTURES)} < set(statuses)
     assert statuses["pedestrians.mp4#27"] == "ok"

@@ -39,8 +39,6 @@ class Failure:
 
     stage: str
     error: Exception
-    attempts: int = 1
-    """How often it was tried."""
 
 
 @dataclass

@@ -20,6 +20,10 @@ _LIMITS = ("memory.max", "memory.limit_in_bytes")
 _EVENTS = ("memory.events", "memory.oom_control")
 _OOM_KILL = "oom_kill"
 
+_BASE = 2 * 2**30
+"""A process with libraries, models, and the people of a batch."""
+_LEAST_BUDGET = 256 * 2**20
+
 
 def memory_bytes(membership: Path = _MEMBERSHIP, mount: Path = _MOUNT) -> int:
     """Memory of the machine, or what control groups leave of it to all of our processes together.
@@ -41,6 +45,12 @@ def process_memory_bytes() -> int:
     """What one process of ours may take: the memory there is, or less by `ulimit -v`."""
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     return memory_bytes() if soft == resource.RLIM_INFINITY else min(memory_bytes(), soft)
+
+
+def decode_budget_bytes(num_processes: int = 1) -> int:
+    """What decoding one picture may take in each of several processes that annotate."""
+    share = process_memory_bytes() // max(1, num_processes)
+    return max(_LEAST_BUDGET, share - _BASE)
 
 
 def oom_kills(membership: Path = _MEMBERSHIP, mount: Path = _MOUNT) -> int:

@@ -25,8 +25,9 @@ from hierprob3d.transforms.batch.models import keypoint_estimator, use_threads
 from hierprob3d.transforms.inputs.items import Item
 from hierprob3d.transforms.inputs.picture_files import read_picture
 from hierprob3d.transforms.inputs.uris import absolute
+from hierprob3d.transforms.store.marks import begin_shard
 from hierprob3d.transforms.store.output_folder import OutputFolder, part_name
-from hierprob3d.transforms.store.plan import ShardRef, read_shard
+from hierprob3d.transforms.store.plan import ShardRef
 from hierprob3d.transforms.tables.rows import errors_table, item_columns, table_of
 from hierprob3d.transforms.tables.schema import (
     STATUS_FAILED,
@@ -100,9 +101,9 @@ class Preprocess(beam.DoFn):
 
     def process(self, ref: ShardRef) -> Iterator[int]:
         """Publishes crops, labels, errors and, as the mark of completion, frames."""
-        shard = PreprocessShard.of(read_shard(self.store, ref))
         start = time.perf_counter()
         run_id = self.context.run_id
+        shard = PreprocessShard.of(begin_shard(self.store, ref, run_id))
         frames, failures = preprocess_shard(shard, self.context.config, self.estimator)
         tables = {
             "people": self._label_table(frames),
@@ -152,14 +153,22 @@ def _finish_frames(
     def kept(stage: str, items: Sequence[Item], results: Sequence[R | Exception]) -> list[R]:
         return list(successes(stage, items, results, failures, shard.person).values())
 
-    labels = call_isolated(lambda some: _labels(some, sequence, shard, config), shard.items)
-    labelled = kept(_LABELS, shard.items, labels)
+    tried = call_each(_tried, shard.items)
+    items = kept(_LABELS, shard.items, tried)
+    labels = call_isolated(lambda some: _labels(some, sequence, shard, config), items)
+    labelled = kept(_LABELS, items, labels)
     crops = call_each(lambda one: _with_crop(*one, config), labelled)
     frames = kept(_CROP, [item for item, _ in labelled], crops)
     if estimator is not None:
         found = call_isolated(lambda some: _with_keypoints(some, estimator), frames)
         frames = kept(_KEYPOINTS, [frame.item for frame in frames], found)
     return frames, failures
+
+
+def _tried(item: Item) -> Item:
+    """The item, unless it is not to be tried."""
+    item.check_refusal()
+    return item
 
 
 @cache

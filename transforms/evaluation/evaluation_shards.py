@@ -25,8 +25,9 @@ from hierprob3d.transforms.batch.models import use_threads
 from hierprob3d.transforms.datasets.eval_item import EvalItem
 from hierprob3d.transforms.datasets.labels import EvalDataset, row_id
 from hierprob3d.transforms.inputs.items import Item, Shard
+from hierprob3d.transforms.store.marks import begin_shard
 from hierprob3d.transforms.store.output_folder import OutputFolder, part_name
-from hierprob3d.transforms.store.plan import ShardRef, read_shard
+from hierprob3d.transforms.store.plan import ShardRef
 from hierprob3d.transforms.tables.evaluation_schema import evaluation_schema
 from hierprob3d.transforms.tables.rows import Values, errors_table, item_columns, table_of
 from hierprob3d.transforms.tables.schema import STATUS_FAILED, STATUS_OK, errors_schema
@@ -96,7 +97,7 @@ class EvaluateRows(beam.DoFn):
 
     def process(self, ref: ShardRef) -> Iterator[Totals]:
         """Publishes errors and, as the mark of completion, frames."""
-        shard = read_shard(self.store, ref)
+        shard = begin_shard(self.store, ref, self.context.run_id)
         frames, errors = evaluate_shard(self.evaluator.rows, self.dataset, shard, self.context)
         for table, content in (("errors", errors), ("frames", frames)):
             name = part_name(table, self.context.run_id, shard.name)
@@ -165,7 +166,12 @@ def _evaluate(
     rows_of: RowsOf, dataset: EvalDataset, items: Sequence[Item], failures: list[Failure]
 ) -> tuple[People, list[EvalItem]]:
     """Those of some rows that came through, with their metrics, and what was given of them."""
-    read = call_each(dataset.load, [cast(int, item.frame_index) for item in items])
+
+    def load(item: Item) -> EvalItem:
+        item.check_refusal()
+        return dataset.load(cast(int, item.frame_index))
+
+    read = call_each(load, items)
     given = successes(LABELS, items, read, failures)
     places = list(given)
     people = People(

@@ -23,6 +23,15 @@ class Item:
     time_s: float | None = None
     source_version: str | None = None
     """Etag, or size and time of change, of what the URI names; None if unknown."""
+    attempts: int = 1
+    """Which attempt this is; earlier ones took the worker down."""
+    refusal: str | None = None
+    """Why it is not to be tried again."""
+
+    def check_refusal(self) -> None:
+        """Raise RefusedItem if the item is not to be tried."""
+        if self.refusal is not None:
+            raise RefusedItem(self.refusal)
 
     @property
     def name(self) -> str:
@@ -44,6 +53,10 @@ def frame_item(
 
 def _sha1(text: str) -> str:
     return hashlib.sha1(os.fsencode(text), usedforsecurity=False).hexdigest()
+
+
+class RefusedItem(RuntimeError):
+    """An item that is not tried again; the message says why."""
 
 
 @dataclass(frozen=True)

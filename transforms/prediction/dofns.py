@@ -7,20 +7,43 @@ body and the networks of one `Models`. That is loaded once per process, for all 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
 from hierprob3d.transforms.batch import batch_coder  # noqa: F401 - registers the coder of batches
 from hierprob3d.transforms.batch.batches import Batch
+from hierprob3d.transforms.batch.item_watch import ItemWatch
+from hierprob3d.transforms.batch.memory import decode_budget_bytes
 from hierprob3d.transforms.batch.models import load_models, use_threads
+from hierprob3d.transforms.inputs.items import Item
+from hierprob3d.transforms.store.marks import Mark, begin_shard, write_mark
 from hierprob3d.transforms.store.output_folder import OutputFolder
-from hierprob3d.transforms.store.plan import ShardRef, read_shard
+from hierprob3d.transforms.store.plan import ShardRef
 
 from . import stages
-from .decoding import read_batches
+from .decoding import FrameReader
 from .publishing import RunContext, ShardTables
+
+
+def item_watch(context: RunContext) -> ItemWatch:
+    """The watch of a run's time limit.
+
+    Where work is done in processes that may end without the run, one that is stuck in an item notes
+    which and ends; the run goes on without it, see `pipelines.run.recovery`.
+    """
+
+    def give_up(shard: str, items: Sequence[Item]) -> None:
+        ids = tuple(item.item_id for item in items)
+        overdue = ids[0] if len(ids) == 1 else None
+        write_mark(OutputFolder(context.config.run.output),
+                   Mark(context.run_id, shard, ids, overdue))  # fmt: skip
+        os._exit(1)
+
+    limit_s = context.config.run.time_limit_per_item
+    return ItemWatch(limit_s, give_up if context.may_exit else None)
 
 
 class Decode(beam.DoFn):
@@ -31,13 +54,18 @@ class Decode(beam.DoFn):
 
     def setup(self) -> None:
         """Opens the output folder, where the plan lies."""
-        self.store = OutputFolder(self.context.config.run.output)
+        config = self.context.config
+        self.store = OutputFolder(config.run.output)
+        self.reader = FrameReader(
+            config.source.max_megapixels,
+            decode_budget_bytes(self.context.num_processes),
+            item_watch(self.context),
+        )
 
     def process(self, ref: ShardRef) -> Iterator[Batch]:
         """Frames are decoded as the stages that follow ask for them."""
-        config = self.context.config
-        shard = read_shard(self.store, ref)
-        yield from read_batches(shard, config.run.batch_size, config.source.max_megapixels)
+        shard = begin_shard(self.store, ref, self.context.run_id)
+        yield from self.reader.batches(shard, self.context.config.run.batch_size)
 
 
 class _Stage(beam.DoFn):
@@ -54,10 +82,12 @@ class _Stage(beam.DoFn):
         """Loads the models, once per process."""
         use_threads(self.context.num_threads)
         self.models = load_models(self.context.config.models)
+        self.watch = item_watch(self.context)
 
     def process(self, batch: Batch) -> Iterator[Batch]:
         """The stage's work on one batch."""
-        self.stage.run(batch, self.models, self.context.config)
+        with self.watch.watching([frame.item for frame in batch.decoded], batch.shard):
+            self.stage.run(batch, self.models, self.context.config)
         self.people.inc(len(batch.people))
         self.milliseconds.inc(round(1000 * batch.clock.seconds[self.stage.name]))
         yield batch

@@ -37,6 +37,12 @@ class RunContext:
     num_threads: int = 1
     """Threads of torch and OpenCV in each process."""
 
+    num_processes: int = 1
+    """Worker processes that share the memory of a machine."""
+
+    may_exit: bool = False
+    """Whether the work is done in processes that may end without the run."""
+
 
 class ShardTables:
     """The rows of a shard, gathered batch by batch; pictures are written as they come.

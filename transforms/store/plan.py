@@ -31,6 +31,8 @@ _ITEM_FIELDS = (
     pa.field("frame_index", pa.int32()),
     pa.field("time_s", pa.float64()),
     pa.field("source_version", pa.string()),
+    pa.field("attempts", pa.int32()),
+    pa.field("refusal", pa.string()),
 )
 
 VIDEO_DETAILS = pa.schema([("start_pts", pa.int64()), ("end_pts", pa.int64()),
@@ -48,6 +50,8 @@ class Plan:
     name: str
     num_items: int
     num_shards: int
+    first_index: int = 0
+    """Number of its first shard: shards of all plans of a run have names of their own."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +74,22 @@ class PlanWriter:
         store: The output folder.
         name: File name of the plan, without its folder and extension.
         details: Fields of `Shard.details`.
+        first_index: See `Plan`.
     """
 
-    def __init__(self, store: OutputFolder, name: str, details: pa.Schema | None = None) -> None:
+    def __init__(
+        self,
+        store: OutputFolder,
+        name: str,
+        details: pa.Schema | None = None,
+        first_index: int = 0,
+    ) -> None:
         self._store = store
         self._name = f"{RUNS}/{name}{PLAN_SUFFIX}"
         self._schema = pa.schema([*_ITEM_FIELDS, *(details or ())])
         self._rows: dict[str, list[Any]] = {field.name: [] for field in self._schema}
         self._details = list(details.names) if details else []
+        self._first_index = first_index
         self.num_items = 0
         self.num_shards = 0
 
@@ -96,6 +108,8 @@ class PlanWriter:
             self._rows["frame_index"].append(item.frame_index)
             self._rows["time_s"].append(item.time_s)
             self._rows["source_version"].append(item.source_version)
+            self._rows["attempts"].append(item.attempts)
+            self._rows["refusal"].append(item.refusal)
         count = len(self._rows["shard"]) - before
         for name in self._details:
             self._rows[name] += [(details or {}).get(name)] * count
@@ -119,7 +133,9 @@ class PlanWriter:
 
     def plan(self) -> Plan:
         """The plan that was published."""
-        return Plan(self._store.root, self._name, self.num_items, self.num_shards)
+        return Plan(
+            self._store.root, self._name, self.num_items, self.num_shards, self._first_index
+        )
 
     def _flush(self) -> None:
         if self._rows["shard"]:
@@ -128,14 +144,14 @@ class PlanWriter:
             self._rows = {name: [] for name in self._rows}
 
 
-def shard_refs(store: OutputFolder, plan: Plan, first_index: int = 0) -> Iterator[ShardRef]:
+def shard_refs(store: OutputFolder, plan: Plan) -> Iterator[ShardRef]:
     """All shards of a plan in their order; a shard lies in one row group."""
     for group, table in enumerate(store.row_groups(plan.name, ["shard"])):
         numbers = table["shard"].combine_chunks()
         ends = pc.run_end_encode(numbers)
         start = 0
         for number, end in zip(ends.values.to_pylist(), ends.run_ends.to_pylist(), strict=True):
-            yield ShardRef(plan.name, first_index + number, group, start, end - start)
+            yield ShardRef(plan.name, plan.first_index + number, group, start, end - start)
             start = end
 
 
@@ -150,6 +166,8 @@ def read_shard(store: OutputFolder, ref: ShardRef) -> Shard:
         columns["frame_index"],
         columns["time_s"],
         columns["source_version"],
+        columns["attempts"],
+        columns["refusal"],
     )
     known = {field.name for field in _ITEM_FIELDS}
     details = {name: values[0] for name, values in columns.items() if name not in known}
@@ -160,6 +178,11 @@ def read_shard(store: OutputFolder, ref: ShardRef) -> Shard:
 def _row_group(root: str, name: str, group: int) -> pa.Table:
     """Shards that follow each other mostly lie in one row group."""
     return OutputFolder(root).row_group(name, group)
+
+
+def planned_shards(store: OutputFolder, plan: Plan) -> Iterator[Shard]:
+    """All shards of a plan, read one after the other."""
+    return (read_shard(store, ref) for ref in shard_refs(store, plan))
 
 
 def shard_sizes(store: OutputFolder, plan: Plan) -> dict[str, int]:

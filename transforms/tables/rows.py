@@ -120,7 +120,7 @@ def errors_table(failures: Sequence[Failure], schema: pa.Schema, run_id: str) ->
         "error": [type(failure.error).__name__ for failure in failures],
         "message": [_message(failure.error) for failure in failures],
         "traceback": [last_lines(failure.error) for failure in failures],
-        "attempts": [failure.attempts for failure in failures],
+        "attempts": [failure.item.attempts for failure in failures],
         "run_id": [run_id] * len(failures),
     }
     return table_of(columns, schema)

@@ -23,7 +23,7 @@ from hierprob3d.transforms.inputs.video_index import (
     split_video,
 )
 from hierprob3d.transforms.inputs.videos import index_video, read_frames
-from hierprob3d.transforms.prediction.decoding import read_shard
+from hierprob3d.transforms.prediction.decoding import FrameReader
 
 NUM_FRAMES = 40
 WIDTH, HEIGHT = 64, 48
@@ -138,7 +138,7 @@ def test_a_damaged_end_leaves_the_beginning(tmp_path: Path) -> None:
     path.write_bytes(data[: len(data) // 2])
     items = tuple(frame_item(str(path), i, t) for i, t in enumerate(index.times_s))
     shard = Shard(0, items, asdict(VideoRange(None, None)))
-    frames = list(read_shard(shard, 100))
+    frames = list(FrameReader(100).frames(shard))
     assert {frame.item for frame in frames} == set(items)
     good = [frame.item.frame_index for frame in frames if frame.image is not None]
     bad = [frame for frame in frames if frame.image is None]
@@ -160,7 +160,7 @@ def test_one_bad_packet_costs_one_frame(name: str, tmp_path: Path) -> None:
     found: dict[int, np.ndarray | None] = {}
     for video_range, frames in split_video(index, range(NUM_FRAMES), 16):
         items = tuple(frame_item(str(path), i, index.times_s[i]) for i in frames)
-        for frame in read_shard(Shard(0, items, asdict(video_range)), 100):
+        for frame in FrameReader(100).frames(Shard(0, items, asdict(video_range))):
             assert frame.item.frame_index is not None
             found[frame.item.frame_index] = frame.image
             assert (frame.error is None) == (frame.item.frame_index != 11), frame.error
@@ -172,7 +172,7 @@ def test_one_bad_packet_costs_one_frame(name: str, tmp_path: Path) -> None:
 def test_a_video_without_index_fails_with_its_reason(tmp_path: Path) -> None:
     path = tmp_path / "broken.mp4"
     path.write_bytes(b"\0" * 100)
-    (frame,) = read_shard(Shard(0, (picture_item(str(path)),)), 100)
+    (frame,) = FrameReader(100).frames(Shard(0, (picture_item(str(path)),)))
     assert isinstance(frame.error, UnreadableVideo)
 
 
@@ -198,7 +198,8 @@ def test_a_frame_that_grows_above_the_limit_is_one_error(suffix: str, tmp_path: 
     index = index_video(path, 0.1)
     ((video_range, frames),) = split_video(index, range(5), 100)
     items = tuple(frame_item(path, i, index.times_s[i]) for i in frames)
-    found = {f.item.frame_index: f for f in read_shard(Shard(0, items, asdict(video_range)), 0.1)}
+    shard = Shard(0, items, asdict(video_range))
+    found = {f.item.frame_index: f for f in FrameReader(0.1).frames(shard)}
     heights = [None if found[i].image is None else found[i].image.shape[0] for i in range(5)]  # type: ignore[union-attr]
     assert heights == [64, 64, None, 64, 80]
     assert "more than 0.1 megapixels (--max-megapixels)" in str(found[2].error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from hierprob3d.transforms.store.plan import (
 ODD_NAME = b"/pictures/\xff.jpg".decode("utf-8", errors="surrogateescape")
 SHARDS = [
     Shard(0, (picture_item("/a.jpg", "12 bytes"), picture_item(ODD_NAME))),
-    Shard(1, (picture_item("/b.jpg"),)),
+    Shard(1, (replace(picture_item("/b.jpg"), attempts=2, refusal="it ended its worker"),)),
     Shard(2, tuple(frame_item("/c.mp4", i, i / 25) for i in range(5)),
           {"start_pts": None, "end_pts": 512, "by_time": True}),
 ]  # fmt: skip
@@ -56,8 +57,10 @@ def test_shards_come_back_as_they_were(
 
 
 def test_numbers_of_a_second_plan_go_on(store: OutputFolder) -> None:
-    plan = write(store, SHARDS)
-    assert [ref.index for ref in shard_refs(store, plan, first_index=3)] == [3, 4, 5]
+    with PlanWriter(store, "run.1", first_index=3) as writer:
+        writer.add(SHARDS[0].items)
+        writer.add(SHARDS[1].items)
+    assert [ref.index for ref in shard_refs(store, writer.plan())] == [3, 4]
 
 
 def test_a_plan_that_fails_midway_is_not_published(store: OutputFolder) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -104,7 +105,7 @@ def raised(text: str = "wrong") -> Exception:
 
 def test_errors_carry_traceback_and_attempts() -> None:
     item = picture_item("/a.png")
-    failures = [Failure(item, None, "decode", raised(), attempts=2),
+    failures = [Failure(replace(item, attempts=2), None, "decode", raised()),
                 Failure(item, 3, "body", ValueError("never raised"))]  # fmt: skip
     first, second = errors_table(failures, errors_schema(), "run").to_pylist()
     assert first["attempts"] == 2 and second["attempts"] == 1

@@ -1,0 +1,123 @@
+"""Items that take workers down become error rows; all others are done, by one command."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from hierprob3d.model.files.bundled import ASSETS
+from hierprob3d.pipelines.run import execution
+from hierprob3d.pipelines.run.recovery import OVERDUE, Recovery, remaining
+from hierprob3d.transforms.inputs.items import Item, Shard
+from hierprob3d.transforms.store.marks import Mark, unpublished_marks, write_mark
+from hierprob3d.transforms.store.output_folder import OutputFolder
+from hierprob3d.transforms.tables.schema import frames_schema
+
+PERSON = ASSETS / "demo" / "astronaut.png"
+A, B, C = (Item(name, f"/{name}.png") for name in "abc")
+SHARDS = [Shard(0, (A, B)), Shard(1, (C,))]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> OutputFolder:
+    folder = OutputFolder(str(tmp_path / "out"))
+    folder.create()
+    return folder
+
+
+def begun(store: OutputFolder, shard: str, *items: Item, overdue: str | None = None) -> None:
+    write_mark(store, Mark("run", shard, tuple(item.item_id for item in items), overdue))
+
+
+def alone(recovery: Recovery, done: set[str]) -> list[Item]:
+    return [item for shard in recovery.shards_alone(iter(SHARDS), done) for item in shard.items]
+
+
+def test_what_was_at_work_is_run_alone_and_refused_at_the_second_loss(store: OutputFolder) -> None:
+    recovery = Recovery(store, "run")
+    assert recovery.unsettled == set()
+    begun(store, "00000", A, B)
+    assert recovery.learn(set(), "killed", alone=False)
+    assert alone(recovery, set()) == [A, B]
+    begun(store, "00002", A)
+    assert recovery.learn(set(), "killed", alone=True)
+    assert alone(recovery, set()) == [replace(A, attempts=2), B]
+    begun(store, "00004", A)
+    assert recovery.learn(set(), "killed", alone=True)
+    refused = replace(A, attempts=2, refusal="it took its worker process down twice: killed")
+    assert alone(recovery, set()) == [refused, B]
+    assert alone(recovery, {"a", "b"}) == []
+    assert list(remaining(iter(SHARDS), {"a", "b"})) == [SHARDS[1]]
+
+
+def test_what_ran_out_of_time_is_refused_at_once(store: OutputFolder) -> None:
+    recovery = Recovery(store, "run")
+    begun(store, "00000", A, overdue="a")
+    assert recovery.learn(set(), "left", alone=False)
+    assert alone(recovery, set()) == [replace(A, refusal=OVERDUE)]
+
+
+def test_a_loss_of_which_nothing_can_be_learnt_ends_the_run(store: OutputFolder) -> None:
+    assert not Recovery(store, "run").learn(set(), "could not start", alone=False)
+
+
+def test_marks_of_published_shards_say_nothing(store: OutputFolder) -> None:
+    begun(store, "00000", A)
+    rows = pa.Table.from_pylist([{"item_id": "a", "status": "ok"}], frames_schema())
+    store.write_table("frames/part-run-00000.parquet", rows)
+    assert unpublished_marks(store) == [] and Recovery(store, "next").unsettled == set()
+
+
+def test_a_killed_run_leaves_its_suspects_to_the_next(store: OutputFolder) -> None:
+    begun(store, "00001", C)
+    store.write_mark("other", {"written": "by something else"})
+    assert Recovery(store, "next").unsettled == {"c"}
+
+
+POISON = """
+import ctypes, os, sys
+from hierprob3d.transforms.prediction import decoding
+read = decoding.read_picture
+def poisoned(uri, *limits):
+    if "deadly" in uri:
+        os.kill(os.getpid(), 9)
+    if "stuck" in uri:
+        ctypes.CDLL(None).sleep(60)
+    return read(uri, *limits)
+decoding.read_picture = poisoned
+from hierprob3d.pipelines.run.worker_process import main
+main()
+"""
+
+
+def test_one_command_does_all_but_the_poisoned(
+    predict: Callable[..., int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    names = ["a", "b", "deadly", "stuck", "z"]
+    (tmp_path / "in").mkdir()
+    for name in names:
+        shutil.copy(PERSON, tmp_path / "in" / f"{name}.png")
+    script = f"import sys; sys.path[:] = {sys.path!r}\n{POISON}"
+    monkeypatch.setattr(execution, "python_command", lambda module: [sys.executable, "-c", script])
+    options = ("--direct_num_workers", 2, "--shard-size", 2, "--no-uncertainty",
+               "--time-limit-per-item", 1)  # fmt: skip
+    assert predict(tmp_path / "in", "--output", tmp_path / "out", *options) == 0
+    store = OutputFolder(str(tmp_path / "out"))
+    statuses = {os.path.basename(item.name): item.status for item in store.finished_items()}
+    expected = {f"{name}.png": "ok" for name in names}
+    assert statuses == expected | {"deadly.png": "failed", "stuck.png": "failed"}
+    (parts, said) = (store.parts("errors"), capsys.readouterr().err)
+    errors = [row for part in parts for row in store.read_part(part).to_pylist()]
+    by_name = {os.path.basename(row["uri"]): row for row in errors}
+    assert "twice: a worker process ended (signal SIGKILL)" in by_name["deadly.png"]["message"]
+    assert by_name["deadly.png"]["attempts"] == 2
+    assert by_name["stuck.png"]["message"] == OVERDUE
+    assert "tried again, item by item" in said and "Traceback" not in said
+    assert store.read_marks() == {} and store.names("runs") != []
