@@ -98,8 +98,11 @@ main()
 
 
 def test_one_command_does_all_but_the_poisoned(
-    predict: Callable[..., int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+    predict: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     names = ["a", "b", "deadly", "stuck", "z"]
     (tmp_path / "in").mkdir()
     for name in names:
