@@ -140,7 +140,7 @@ def _predict_new(config: PredictConfig, run: Run, listing: Listing, models: Mode
         return _nothing_to_do(config, listing, finished)
     if run.config != config:
         tell_earlier_spread(store)
-        config = run.config
+
     store.drop_items(dropped)
     workers = run.workers(plan.num_items)
     facts = _facts(config, models, planner.num_done)
