@@ -38,18 +38,10 @@ from hierprob3d.transforms.tables.schema import (
 
 from .labels import MAX_MEGAPIXELS
 from .pw3d import CROPS
+from .pw3d_frame_labels import CROP_SIZE, crop_person, label_frames
 from .pw3d_plan import PreprocessShard
 from .pw3d_schema import label_schema
-from .pw3d_sequences import (
-    CROP_SIZE,
-    BadSequence,
-    Pw3dSequence,
-    body_gender,
-    crop_name,
-    crop_person,
-    label_frames,
-    read_sequence,
-)
+from .pw3d_sequences import BadSequence, Pw3dSequence, body_gender, crop_name, read_sequence
 
 _SEQUENCE = "sequence"
 _LABELS = "labels"

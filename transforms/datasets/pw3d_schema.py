@@ -7,7 +7,7 @@ import pyarrow as pa
 from hierprob3d.model.body.skeleton import NUM_BETAS, NUM_JOINTS, NUM_KEYPOINTS
 from hierprob3d.transforms.tables.schema import SCHEMA_VERSION, Column, floats
 
-from .pw3d_sequences import CROP_SIZE
+from .pw3d_frame_labels import CROP_SIZE
 
 _F64 = pa.float64()
 _LABELS = (

@@ -15,14 +15,13 @@ from hierprob3d.model.body.mesh_body import load_body
 from hierprob3d.model.body.skeleton import ALWAYS_VISIBLE
 from hierprob3d.transforms.datasets.labels import VisibilityRule
 from hierprob3d.transforms.datasets.pw3d import Pw3dDataset, load_keypoints
+from hierprob3d.transforms.datasets.pw3d_frame_labels import crop_person, label_frames
 from hierprob3d.transforms.datasets.pw3d_sequences import (
     BadSequence,
     Pw3dSequence,
     body_gender,
     crop_name,
-    crop_person,
     frame_picture_name,
-    label_frames,
     read_sequence,
     sequence_of,
 )
