@@ -17,7 +17,8 @@ from typing import BinaryIO
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from hierprob3d.transforms.store.retries import RetryingFileSystem, retried
+from hierprob3d.transforms.store.retries import retried
+from hierprob3d.transforms.store.retrying_files import RetryingFileSystem
 
 _CHAIN = "::"
 _LOCAL = ("file://", "local://")

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from .locking import FolderInUse, Holder, holder_of, this_holder, utc_now
-from .retries import RetryingFileSystem, create_file
+from .retrying_files import RetryingFileSystem, create_file
 
 _LOCK_NAME = re.compile(r"\.lock-(?P<number>\d{6,})\.json")
 _log = logging.getLogger(__name__)

@@ -18,11 +18,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 from hierprob3d.transforms.store.locking import FolderInUse, this_holder
 from hierprob3d.transforms.store.object_lock import LockTiming, ObjectLock, holds_lock
 from hierprob3d.transforms.store.output_folder import OutputFolder
-from hierprob3d.transforms.store.retries import (
-    PAUSE_VARIABLE,
-    RetryingFileSystem,
-    create_file,
-)
+from hierprob3d.transforms.store.retries import PAUSE_VARIABLE
+from hierprob3d.transforms.store.retrying_files import RetryingFileSystem, create_file
 
 FAST = LockTiming(beat=0.05, expiry=0.4, poll=0.02, settle=0.1)
 PATIENT = replace(FAST, beat=100.0)
