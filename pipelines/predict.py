@@ -16,12 +16,11 @@ import apache_beam as beam
 from hierprob3d.configs.prediction import PredictConfig
 from hierprob3d.pipelines.command.usage import EXIT_DONE, EXIT_FAILURES
 from hierprob3d.pipelines.run.earlier_rows import (
+    FinishedInputs,
     check_columns,
     check_models,
     check_writable,
-    count_failed,
     finished_inputs,
-    items_to_redo,
     noting_dropped,
     tell_earlier_spread,
     with_earlier_spread,
@@ -47,7 +46,7 @@ from hierprob3d.transforms.prediction.dofns import (
 )
 from hierprob3d.transforms.prediction.publishing import RunContext
 from hierprob3d.transforms.store.list_shards import ListShards
-from hierprob3d.transforms.store.output_folder import FinishedItem, OutputFolder
+from hierprob3d.transforms.store.output_folder import OutputFolder
 from hierprob3d.transforms.store.plan import VIDEO_DETAILS, Plan
 from hierprob3d.transforms.tables.schema import PeopleLayout, file_metadata
 
@@ -84,6 +83,10 @@ def build(pipeline: beam.Pipeline, plan: Plan, context: RunContext) -> None:
     batches pass from stage to stage as they are, one at a time, and what is finished is in the
     output folder at once.
     """
+
+    def stage(of: type[beam.DoFn]) -> beam.PTransform:
+        return beam.ParDo(of(context)).with_resource_hints(**context.resource_hints)
+
     shards = (
         pipeline
         | "Plan" >> beam.Create([plan], reshuffle=False)
@@ -92,20 +95,20 @@ def build(pipeline: beam.Pipeline, plan: Plan, context: RunContext) -> None:
     )
     batches = (
         shards
-        | "Decode" >> beam.ParDo(Decode(context))
-        | "Detect people" >> beam.ParDo(DetectPeople(context))
-        | "Find keypoints" >> beam.ParDo(FindKeypoints(context))
-        | "Make proxies" >> beam.ParDo(MakeProxies(context))
-        | "Predict distributions" >> beam.ParDo(PredictDistributions(context))
-        | "Place bodies" >> beam.ParDo(PlaceBodies(context))
+        | "Decode" >> stage(Decode)
+        | "Detect people" >> stage(DetectPeople)
+        | "Find keypoints" >> stage(FindKeypoints)
+        | "Make proxies" >> stage(MakeProxies)
+        | "Predict distributions" >> stage(PredictDistributions)
+        | "Place bodies" >> stage(PlaceBodies)
     )
     if context.config.refinement.refine:
-        batches |= "Refine bodies" >> beam.ParDo(RefineBodies(context))
+        batches |= "Refine bodies" >> stage(RefineBodies)
     if context.config.sampling.uncertainty:
-        batches |= "Sample bodies" >> beam.ParDo(SampleBodies(context))
+        batches |= "Sample bodies" >> stage(SampleBodies)
     if context.config.run.visualise:
-        batches |= "Draw pictures" >> beam.ParDo(DrawPictures(context))
-    _ = batches | "Publish" >> beam.ParDo(Publish(context))
+        batches |= "Draw pictures" >> stage(DrawPictures)
+    _ = batches | "Publish" >> stage(Publish)
 
 
 def layout_of(config: PredictConfig, models: Models) -> PeopleLayout:
@@ -123,11 +126,10 @@ def layout_of(config: PredictConfig, models: Models) -> PeopleLayout:
 def _predict_new(config: PredictConfig, run: Run, listing: Listing, models: Models) -> int:
     """Plans the new items, checks that their rows may join the earlier ones, and annotates them."""
     store = run.store
-    finished = finished_inputs(store, listing)
-    redo = items_to_redo(config, store, finished)
-    planner = _planner(config, store, listing, redo, run.workers)
-    dropped: set[str] = set()
-    plan = run.plan(noting_dropped(planner.shards(), redo, dropped), VIDEO_DETAILS)
+    finished = finished_inputs(config, store, listing)
+    planner = _planner(config, store, listing, finished.redo, run.workers)
+    dropped = set(finished.changed)
+    plan = run.plan(noting_dropped(planner.shards(), finished.redo, dropped), VIDEO_DETAILS)
     try:
         run.config = with_earlier_spread(config, store, dropped)
         check_columns(store, layout_of(run.config, models), dropped)
@@ -162,12 +164,11 @@ def _say_what_would_be_done(
     def workers_for(num_items: int) -> WorkerPlan:
         return plan_workers(words, num_items, _on_gpu(models))
 
-    finished = finished_inputs(store, listing)
-    redo = items_to_redo(config, store, finished)
-    planner = _planner(config, store, listing, redo, workers_for)
-    dropped: set[str] = set()
+    finished = finished_inputs(config, store, listing)
+    planner = _planner(config, store, listing, finished.redo, workers_for)
+    dropped = set(finished.changed)
     shown: list[str] = []
-    for shard in noting_dropped(planner.shards(), redo, dropped):
+    for shard in noting_dropped(planner.shards(), finished.redo, dropped):
         shown += [item.name for item in shard.items[: NUM_SHOWN_ITEMS - len(shown)]]
     layout = layout_of(with_earlier_spread(config, store, dropped), models)
     check_columns(store, layout, dropped)
@@ -199,18 +200,18 @@ def _planner(
     return Planner(listing.uris, done, rules, listing.versions)
 
 
-def _nothing_to_do(config: PredictConfig, listing: Listing, finished: list[FinishedItem]) -> int:
-    if not finished:
+def _nothing_to_do(config: PredictConfig, listing: Listing, finished: FinishedInputs) -> int:
+    if not finished.num_items:
         skipped = f" ({listing.num_skipped} other files skipped)" if listing.num_skipped else ""
         names = f": {listing.skipped_text()}" if skipped else "."
         print(
             f"Nothing to do: the inputs hold no picture or video{skipped}{names}", file=sys.stderr
         )
         return EXIT_FAILURES
-    failed = count_failed(finished)
+    failed = finished.num_failed
     hint = f"; {failed} of them failed (--retry-failed does those again)" if failed else ""
-    print(f"Nothing to do: all {len(finished)} items are finished{hint}.")
-    too_many = failed > config.run.max_failed_ratio * len(finished)
+    print(f"Nothing to do: all {finished.num_items} items are finished{hint}.")
+    too_many = failed > config.run.max_failed_ratio * finished.num_items
     return EXIT_FAILURES if too_many else EXIT_DONE
 
 
@@ -231,7 +232,15 @@ def _context(config: PredictConfig, models: Models, run_id: str, workers: Worker
         num_threads=workers.num_threads,
         num_processes=workers.num_workers,
         may_exit=workers.may_exit,
+        resource_hints={} if workers.is_local else _resource_hints(config),
     )
+
+
+def _resource_hints(config: PredictConfig) -> dict[str, str]:
+    """What workers of other engines need: one for all stages, or they would not be fused."""
+    on_gpu = config.models.device.startswith("cuda")
+    gpu = {"accelerator": "type:nvidia-tesla-t4;count:1;install-nvidia-driver"} if on_gpu else {}
+    return {"min_ram": "3GiB", **gpu}
 
 
 def _facts(config: PredictConfig, models: Models, num_done: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +15,49 @@ from hierprob3d.pipelines.command.usage import UsageError
 from hierprob3d.transforms.batch.models import Models, model_hashes
 from hierprob3d.transforms.inputs.items import Shard, picture_item
 from hierprob3d.transforms.inputs.listing import Listing
+from hierprob3d.transforms.inputs.uris import printable
 from hierprob3d.transforms.store.output_folder import RUNS, TABLES, FinishedItem, OutputFolder
 from hierprob3d.transforms.tables.schema import STATUS_FAILED, PeopleLayout, people_schema
 
 _MENDS = "choose another --output, --overwrite all of it, or give the options of the earlier run"
 
 
-def finished_inputs(store: OutputFolder, listing: Listing) -> list[FinishedItem]:
-    """Finished items of the inputs."""
-    names = listing.names()
-    return [item for item in store.finished_items() if item.name in names]
+@dataclass
+class FinishedInputs:
+    """What earlier runs finished of the inputs."""
+
+    num_items: int = 0
+    num_failed: int = 0
+    """Items that failed as a whole."""
+
+    changed: set[str] = field(default_factory=set)
+    """Ids of items whose source is another than the one that was read."""
+
+    redo: set[str] = field(default_factory=set)
+    """Ids of all items that count as not done in this run, the changed ones among them."""
 
 
-def items_to_redo(
-    config: PredictConfig, store: OutputFolder, finished: list[FinishedItem]
-) -> set[str]:
-    """Ids of the finished items that count as not done in this run."""
-    ids = {item.item_id for item in finished}
-    if config.run.overwrite:
-        return ids
-    return ids & store.failed_items() if config.run.retry_failed else set()
+def finished_inputs(config: PredictConfig, store: OutputFolder, listing: Listing) -> FinishedInputs:
+    """What is finished of the inputs, and what of it this run is to do again."""
+    versions = {printable(uri): listing.versions.get(uri) for uri in listing.uris}
+    retried = store.failed_items() if config.run.retry_failed else set()
+    found = FinishedInputs()
+    for item in store.finished_items():
+        if item.name not in versions:
+            continue
+        found.num_items += 1
+        found.num_failed += item.status == STATUS_FAILED
+        if _is_changed(item, versions[item.name]):
+            found.changed.add(item.item_id)
+        if config.run.overwrite or item.item_id in retried:
+            found.redo.add(item.item_id)
+    found.redo |= found.changed
+    return found
+
+
+def _is_changed(item: FinishedItem, version: str | None) -> bool:
+    """Whether both versions are known and differ."""
+    return None not in (version, item.source_version) and item.source_version != version
 
 
 def noting_dropped(
@@ -50,11 +73,6 @@ def noting_dropped(
             whole = [picture_item(shard.items[0].uri)] if shard.video else []
             dropped.update(i.item_id for i in (*shard.items, *whole) if i.item_id in redo)
         yield shard
-
-
-def count_failed(finished: list[FinishedItem]) -> int:
-    """Number of items that failed as a whole."""
-    return sum(item.status == STATUS_FAILED for item in finished)
 
 
 def check_writable(store: OutputFolder) -> None:

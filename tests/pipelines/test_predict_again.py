@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import PEDESTRIANS, copy_person, read_rows, save_random_weights, status_by_name
+from conftest import (
+    PEDESTRIANS,
+    PERSON,
+    copy_person,
+    read_rows,
+    save_random_weights,
+    status_by_name,
+)
+from PIL import Image
 
 from hierprob3d.model.body.mesh_body import load_body
 
@@ -167,3 +176,29 @@ def test_inputs_before_and_after_options_and_with_dashes(
         copy_person(tmp_path / name)
     assert predict("a.png", "--output", "o", *FAST, "b.png", "--", "-c.png") == 0
     assert set(status_by_name(tmp_path / "o")) == {"a.png", "b.png", "-c.png"}
+
+
+def test_a_picture_that_changed_under_its_name_is_done_again(
+    predict: Predict, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("changed", "same"):
+        copy_person(tmp_path / "in" / f"{name}.png")
+    out = tmp_path / "out"
+    assert predict(tmp_path / "in", "--output", out) == 0
+    Image.new("RGB", (64, 48)).save(tmp_path / "in" / "changed.png")
+    assert predict(tmp_path / "in", "--output", out) == 0
+    assert status_by_name(out) == {"changed.png": "no_person", "same.png": "ok"}
+    assert [Path(row["uri"]).name for row in read_rows(out, "people").to_pylist()] == ["same.png"]
+    assert len({row["run_id"] for row in read_rows(out, "frames").to_pylist()}) == 2
+
+
+def test_frames_of_a_video_that_became_shorter_go(predict: Predict, tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    shutil.copy(PEDESTRIANS, clip)
+    out = tmp_path / "out"
+    assert predict(clip, "--output", out, "--frame-step", 14) == 0
+    assert sorted(status_by_name(out)) == ["clip.mp4#0", "clip.mp4#14"]
+    shutil.copy(PERSON, tmp_path / "clip.mp4")  # no video any more: one error row
+    assert predict(clip, "--output", out, "--max-failed-ratio", 1) == 0
+    assert status_by_name(out) == {"clip.mp4": "failed"}

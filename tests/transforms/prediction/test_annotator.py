@@ -1,0 +1,66 @@
+"""Arrays in, people out, with the numbers of a run's tables."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hierprob3d import Annotator, RefinementConfig, SamplingConfig
+from hierprob3d.model.files.bundled import ASSETS
+
+SAMPLING = SamplingConfig(num_samples=3, save=frozenset({"samples"}))
+
+
+@pytest.fixture(scope="module")
+def picture() -> np.ndarray:
+    return np.asarray(Image.open(ASSETS / "demo" / "astronaut.png").convert("RGB"))
+
+
+@pytest.fixture(scope="module")
+def annotator() -> Annotator:
+    return Annotator(sampling=SAMPLING, refinement=RefinementConfig(refine=True))
+
+
+def test_people_have_the_tables_columns_in_natural_shapes(
+    annotator: Annotator, picture: np.ndarray
+) -> None:
+    (person,) = annotator.annotate(picture)
+    shapes = {"pose_F": (23, 3, 3), "pose_mode": (23, 3, 3), "keypoints": (17, 3), "bbox": (4,),
+              "joints3d": (24, 3), "joint_spread_m": (24,), "shape_mean": (10,), "camera": (3,),
+              "samples_pose": (3, 23, 3, 3), "refined_pose": (23, 3, 3)}  # fmt: skip
+    assert {name: person[name].shape for name in shapes} == shapes
+    assert all(np.isfinite(person[name]).all() for name in shapes)
+    assert not {"frame", "body_vertices"} & set(person)
+
+
+def test_draws_belong_to_the_content_not_to_the_call(
+    annotator: Annotator, picture: np.ndarray
+) -> None:
+    first, second = annotator.annotate_batch([picture, picture[:, ::-1]])
+    (again,) = annotator.annotate(picture)
+    assert len(first) == len(second) == 1
+    np.testing.assert_allclose(first[0]["samples_pose"], again["samples_pose"], atol=1e-4)
+    assert not np.allclose(first[0]["samples_pose"], second[0]["samples_pose"], atol=1e-2)
+
+
+def test_nobody_is_no_people(annotator: Annotator) -> None:
+    assert annotator.annotate(np.zeros((64, 64, 3), np.uint8)) == []
+
+
+@pytest.mark.parametrize("wrong", [
+    np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8),
+    np.zeros((4, 4, 4), np.uint8),
+])  # fmt: skip
+def test_other_arrays_are_refused_by_name(annotator: Annotator, wrong: np.ndarray) -> None:
+    with pytest.raises(ValueError, match=r"picture 0 must be an \(H, W, 3\) uint8 RGB array"):
+        annotator.annotate(wrong)
+
+
+def test_beam_is_not_loaded(tmp_path: Path) -> None:
+    script = "import sys, hierprob3d; hierprob3d.Annotator; assert 'apache_beam' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
