@@ -202,7 +202,19 @@ def test_a_frame_that_grows_above_the_limit_is_one_error(suffix: str, tmp_path: 
     found = {f.item.frame_index: f for f in FrameReader(0.1).frames(shard)}
     heights = [None if found[i].image is None else found[i].image.shape[0] for i in range(5)]  # type: ignore[union-attr]
     assert heights == [64, 64, None, 64, 80]
-    assert "more than 0.1 megapixels (--max-megapixels)" in str(found[2].error)
+    assert "more than 0.1 megapixels (--max-megapixels" in str(found[2].error)
+
+
+def test_a_frame_that_takes_too_much_memory_is_one_error(tmp_path: Path) -> None:
+    path = str(tmp_path / "growing.avi")
+    write_growing(Path(path), (64, 64, 600, 64, 80))
+    index = index_video(path, 100)
+    ((video_range, frames),) = split_video(index, range(5), 100)
+    found = list[int]()
+    with pytest.raises(UnreadableVideo, match=r"more than 0\.\d+ megapixels .*memory allows"):
+        for number, _ in read_frames(path, video_range, times(index, frames), 100, 5_000_000):
+            found.append(number)
+    assert sorted(found) == [0, 1, 3, 4]
 
 
 def write_playlists(folder: Path, clip: str) -> list[Path]:
