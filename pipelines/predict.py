@@ -192,6 +192,7 @@ def _planner(
         frame_step=source.frame_step,
         fps=source.fps,
         max_megapixels=source.max_megapixels,
+        time_limit_s=config.run.time_limit_per_item,
         shard_size=config.run.shard_size,
         num_workers=lambda num_items: workers_for(num_items).num_workers,
         limit=source.limit,

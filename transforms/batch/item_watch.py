@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from hierprob3d.transforms.inputs.items import Item
+from hierprob3d.transforms.inputs.items import InterruptedWork, Item
 
 _POLL_SECONDS = 0.25
 _GRACE = 0.2
@@ -24,7 +24,7 @@ GiveUp = Callable[[str, Sequence[Item]], None]
 """Is told the shard and its items that a library does not let go of; ends the process."""
 
 
-class ItemOverdue(Exception):
+class ItemOverdue(InterruptedWork):
     """An item took longer than allowed."""
 
     def __init__(self) -> None:

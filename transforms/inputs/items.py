@@ -55,6 +55,10 @@ def _sha1(text: str) -> str:
     return hashlib.sha1(os.fsencode(text), usedforsecurity=False).hexdigest()
 
 
+class InterruptedWork(Exception):
+    """Work on an item is ended from outside: nothing that a reader may take for damage."""
+
+
 class RefusedItem(RuntimeError):
     """An item that is not tried again; the message says why."""
 

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import ImageFile, UnidentifiedImageError
 
 from .encoded_picture import EncodedPicture, UnreadablePicture
+from .items import InterruptedWork
 from .jpeg_files import missing_fraction
 from .orientation import turn_upright
 from .picture_formats import FRAME_KINDS, depth_of, examine, open_picture, orientation_of
@@ -67,7 +68,7 @@ def damage_told() -> Iterator[None]:
     """Whatever Pillow's readers raise on bad files becomes UnreadablePicture."""
     try:
         yield
-    except UnreadablePicture:
+    except (UnreadablePicture, InterruptedWork):
         raise
     except UnidentifiedImageError:
         raise UnreadablePicture("not a picture of a known format") from None

@@ -15,6 +15,7 @@ from typing import Any
 from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from .encoded_picture import EncodedPicture, UnreadablePicture
+from .items import InterruptedWork
 from .jpeg_files import JPEG_MARK, read_jpeg
 from .orientation import find_orientation
 from .png_files import PNG_MARK, read_png
@@ -120,6 +121,8 @@ def _tag(picture: Any, number: int, otherwise: Any = None) -> Any:
     """A TIFF's tag; a damaged one counts as missing."""
     try:
         return picture.tag_v2.get(number, otherwise)
+    except InterruptedWork:
+        raise
     except Exception:  # Pillow reads a tag when it is asked for, and raises as it comes
         return otherwise
 
@@ -143,6 +146,8 @@ def _open_avif(reader: Any, data: bytes) -> ImageFile.ImageFile:
     """
     try:
         return reader(io.BytesIO(data), "")
+    except InterruptedWork:
+        raise
     except Exception:
         return reader(io.BytesIO(_EXIF_OF_AVIF.sub(_without_entries, data)), "")
 

@@ -32,6 +32,9 @@ class PlanRules:
     max_megapixels: float = 100.0
     """Videos with larger frames are not read."""
 
+    time_limit_s: float | None = None
+    """For finding the frames of one video; None: any."""
+
     shard_size: int | None = None
     """Items per shard; None: so that every worker gets several, at most MAX_SHARD_SIZE."""
 
@@ -116,7 +119,7 @@ class Planner:
         if picture_item(uri).item_id in self.done:
             return None
         try:
-            return index_video(uri, self.rules.max_megapixels)
+            return index_video(uri, self.rules.max_megapixels, self.rules.time_limit_s)
         except (UnreadableVideo, UnreadablePicture, OSError):
             return None
 

@@ -12,6 +12,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from .encoded_picture import UnreadablePicture
+from .items import InterruptedWork
 from .uris import check_regular, is_remote, open_uri
 from .video_index import UnreadableVideo
 
@@ -64,7 +65,7 @@ def open_stream(
                 stream = _best_stream(container)
                 stream.codec_context.options = {"max_pixels": str(max_pixels)}
                 yield container, stream
-    except (UnreadableVideo, UnreadablePicture):
+    except (UnreadableVideo, UnreadablePicture, InterruptedWork):
         raise
     except av.FFmpegError as error:  # some are Python's own kinds of OSError, too
         raise UnreadableVideo(f"not a readable video: {reason_of(error)}") from error

@@ -16,7 +16,7 @@ from hierprob3d.transforms.inputs.media_kinds import is_video
 from hierprob3d.transforms.inputs.picture_files import UnreadablePicture, read_picture
 from hierprob3d.transforms.inputs.planning import Planner, PlanRules
 from hierprob3d.transforms.inputs.videos import index_video, read_frames
-from hierprob3d.transforms.prediction.decoding import read_shard
+from hierprob3d.transforms.prediction.decoding import FrameReader
 
 WHOLE = VideoRange(None, None, by_time=False)
 COLOURS = [(10 * i, 20, 200 - 30 * i) for i in range(5)]
@@ -39,7 +39,7 @@ def test_every_frame_is_an_item(suffix: str, tmp_path: Path) -> None:
     write_animation(Path(moving), **KINDS[suffix])
     Image.new("RGB", (24, 16)).save(still)
     shards = list(Planner([moving, still], (), PlanRules(shard_size=2)).shards())
-    frames = [frame for shard in shards for frame in read_shard(shard, 100)]
+    frames = [frame for shard in shards for frame in FrameReader(100).frames(shard)]
     assert [frame.item.frame_index for frame in frames] == [None, 0, 1, 2, 3, 4]
     assert all(frame.error is None and frame.warning is None for frame in frames)
     shown = [frame.image[0, 0].tolist() for frame in frames[1:] if frame.image is not None]

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hierprob3d.transforms.inputs.items import InterruptedWork
 from hierprob3d.transforms.inputs.picture_files import UnreadablePicture, decode_picture
 
 # Left half red, right half blue, upper left corner white: no turn or mirror maps it to itself.
@@ -243,6 +244,15 @@ def test_heic_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     with pytest.raises(UnreadablePicture, match=r"a HEIC picture: pip install hierprob3d\[heic\]"):
         decode_picture(data.getvalue(), 1)
+
+
+def test_an_end_from_outside_is_no_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    def overdue(encoded: object) -> None:
+        raise InterruptedWork("too long")
+
+    monkeypatch.setattr("hierprob3d.transforms.inputs.picture_files.open_picture", overdue)
+    with pytest.raises(InterruptedWork):
+        decode_picture(encode(Image.fromarray(PATTERN), "PNG"), 1)
 
 
 def test_no_reader_that_calls_another_program() -> None:

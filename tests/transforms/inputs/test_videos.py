@@ -14,7 +14,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hierprob3d.transforms.inputs.items import Shard, VideoRange, frame_item, picture_item
+from hierprob3d.transforms.inputs.items import (
+    InterruptedWork,
+    Shard,
+    VideoRange,
+    frame_item,
+    picture_item,
+)
 from hierprob3d.transforms.inputs.picture_files import UnreadablePicture
 from hierprob3d.transforms.inputs.video_index import (
     UnreadableVideo,
@@ -22,6 +28,7 @@ from hierprob3d.transforms.inputs.video_index import (
     select_frames,
     split_video,
 )
+from hierprob3d.transforms.inputs.video_streams import open_stream
 from hierprob3d.transforms.inputs.videos import index_video, read_frames
 from hierprob3d.transforms.prediction.decoding import FrameReader
 
@@ -256,6 +263,12 @@ def test_any_trouble_with_a_file_is_an_unreadable_video(tmp_path: Path) -> None:
     path.write_bytes(data.replace(b"FMP4", b"CRAW"))
     with pytest.raises(UnreadableVideo, match="nothing here decodes its codec"):
         index_video(str(path), 100)
+
+
+def test_an_end_from_outside_is_no_damage(tmp_path: Path) -> None:
+    make_video(tmp_path / "clip.ts", "mpeg2video", {})
+    with pytest.raises(InterruptedWork), open_stream(str(tmp_path / "clip.ts"), 100):
+        raise InterruptedWork("too long")
 
 
 def test_remote_videos_and_any_limit(video: str) -> None:
