@@ -120,6 +120,9 @@ class FlakyFileSystem(AbstractFileSystem):
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: Any) -> None:
         self._call("pipe_file", self._put, path, value, mode)
 
+    def put_file(self, lpath: str, rpath: str, **kwargs: Any) -> None:
+        self._call("put_file", lambda: self._put(rpath, Path(lpath).read_bytes(), "overwrite"))
+
     def _put(self, path: str, value: bytes, mode: str) -> None:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         temporary = f"{path}.{secrets.token_hex(8)}.put"

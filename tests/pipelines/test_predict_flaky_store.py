@@ -51,7 +51,9 @@ def test_nothing_is_lost_and_nothing_twice(
     assert set(read_rows(output, "frames")["status"].to_pylist()) <= {"ok", "no_person"}
     assert not list((output / "errors").glob("*.parquet"))
     failed = Counter(failed_calls(flaky))
-    assert {"ls", "info", "open", "read", "cat_file", "pipe_file", "makedirs"} <= set(failed)
+    assert {"ls", "info", "open", "read", "cat_file", "pipe_file", "put_file", "makedirs"} <= set(
+        failed
+    )
     if workers:
         return
     assert predict(*words, "--overwrite") == 0

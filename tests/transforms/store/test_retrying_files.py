@@ -50,12 +50,24 @@ def test_every_call_is_answered_right(
         with pytest.raises(FileNotFoundError):
             fs.cat_file(f"{root}/none")
     assert all(fs.cat_file(name) == name.encode() for name in names)
+    (tmp_path / "local").write_bytes(b"large")
+    for number in range(9):
+        fs.put_file(f"{tmp_path}/local", f"{root}/put{number}")
+        assert fs.cat_file(f"{root}/put{number}") == b"large"
     for name in names[:6]:
         fs.rm_file(name)
         assert not fs.exists(name)
-    assert {"ls", "info", "exists", "isdir", "cat_file", "pipe_file", "rm_file", "makedirs"} <= set(
-        failed_calls(log)
-    )
+    assert {
+        "ls",
+        "info",
+        "exists",
+        "isdir",
+        "cat_file",
+        "pipe_file",
+        "put_file",
+        "rm_file",
+        "makedirs",
+    } <= set(failed_calls(log))
 
 
 def test_a_file_is_read_on_where_it_broke(fs: RetryingFileSystem, tmp_path: Path) -> None:
