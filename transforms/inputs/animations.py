@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
 from .encoded_picture import UnreadablePicture
@@ -28,6 +28,8 @@ _DEFAULT_MS = 100
 def index_animation(uri: str, max_megapixels: float, deadline: float | None) -> VideoIndex:
     """Frames or pages of the picture at a path or fsspec URI, with their times.
 
+    Of a damaged one, those up to the first that cannot be decoded.
+
     Args:
         uri: Of the picture.
         max_megapixels: Larger ones are refused.
@@ -35,7 +37,7 @@ def index_animation(uri: str, max_megapixels: float, deadline: float | None) -> 
 
     Raises:
         UnreadableVideo: Not indexed in time.
-        UnreadablePicture: Damaged, or larger than the limit.
+        UnreadablePicture: Damaged from the beginning, or larger than the limit.
         OSError: The file cannot be opened.
     """
     animation = _Animation(uri, max_megapixels)
@@ -44,7 +46,12 @@ def index_animation(uri: str, max_megapixels: float, deadline: float | None) -> 
         if deadline is not None and time.monotonic() > deadline:
             raise UnreadableVideo("finding the frames of the picture takes longer than allowed")
         times.append(round(now, 3))
-        now += animation.seconds(number)
+        try:
+            now += animation.seconds(number)
+        except UnreadablePicture:
+            if number == 0:
+                raise
+            break  # the frames before can be had, and reading this one says what is wrong
     return VideoIndex(tuple(times), None, (0,))
 
 
@@ -92,7 +99,8 @@ class _Animation:
             check_size(self._picture.width, self._picture.height, max_megapixels)
             self._is_paged = self._picture.format == "TIFF"
             is_one = not getattr(self._picture, "is_animated", False)
-            self._places = [0] if is_one else list(range(self._picture.n_frames))
+            # A file may claim any number of frames: no list of them is made before they are seen.
+            self._places: Sequence[int] = range(1 if is_one else self._picture.n_frames)
             if self._is_paged and not is_one:
                 self._places = full_pages(io.BytesIO(data)) or [0]
 
@@ -106,7 +114,7 @@ class _Animation:
         if self._is_paged:
             return 1.0
         with damage_told():
-            self._picture.seek(self._places[number])
+            self._go_to(number)
             self._picture.load()
             shown_ms = float(self._picture.info.get("duration") or 0)
         return (shown_ms if shown_ms > _SHORTEST_MS else _DEFAULT_MS) / 1000
@@ -114,10 +122,14 @@ class _Animation:
     def picture(self, number: int, memory_limit_bytes: int | None) -> Picture:
         """A frame or page, upright."""
         with damage_told():
-            self._picture.seek(self._places[number])
-            check_size(self._picture.width, self._picture.height, self._max_megapixels)
+            self._go_to(number)
             fit_memory(self._picture, self._encoded, memory_limit_bytes)
             self._picture.load()
             image, warning = rgb_of(self._picture, self._encoded)
             orientation = orientation_of(self._picture, self._encoded)
         return Picture(turn_upright(image, orientation), warning)
+
+    def _go_to(self, number: int) -> None:
+        """Frames may be larger than the first."""
+        self._picture.seek(self._places[number])
+        check_size(self._picture.width, self._picture.height, self._max_megapixels)

@@ -21,7 +21,7 @@ from .orientation import find_orientation
 from .png_files import PNG_MARK, read_png
 
 _KINDS = (
-    "JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "DIB", "JPEG2000", "AVIF", "PPM", "QOI", "ICO",
+    "JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "DIB", "JPEG2000", "AVIF", "PPM", "QOI",
     "PSD", "SGI", "PCX", "SUN", "TGA",
 )  # fmt: skip
 """TGA has no mark at its beginning, so it is tried last."""
@@ -88,7 +88,7 @@ def orientation_of(picture: ImageFile.ImageFile, encoded: EncodedPicture) -> int
     if encoded.orientation is not None:
         return encoded.orientation
     if picture.format == "TIFF":
-        value = _tag(picture, _ORIENTATION_TAG)
+        value = tag_of(picture, _ORIENTATION_TAG)
         return value if value in range(1, 9) else 1
     if picture.format == "HEIF":  # its reader turns the pixels
         return 1
@@ -103,8 +103,8 @@ def depth_of(picture: ImageFile.ImageFile, encoded: EncodedPicture) -> tuple[boo
     """
     if picture.format != "TIFF":
         return encoded.deep_colour, encoded.declared_bits
-    stored = _largest(_tag(picture, _BITS_TAG)) or 1
-    value = _largest(_tag(picture, _MAX_VALUE_TAG)) or 0
+    stored = _largest(tag_of(picture, _BITS_TAG)) or 1
+    value = _largest(tag_of(picture, _MAX_VALUE_TAG)) or 0
     # By its definition the tag may hold the picture's own maximum: only 2^n - 1 says a depth.
     used = value.bit_length() if value > 255 and value & (value + 1) == 0 else stored
     is_colour = picture.mode in ("RGB", "RGBA", "LA")
@@ -117,7 +117,7 @@ def _largest(value: Any) -> int | None:
     return max((number for number in values if isinstance(number, int)), default=None)
 
 
-def _tag(picture: Any, number: int, otherwise: Any = None) -> Any:
+def tag_of(picture: Any, number: int, otherwise: Any = None) -> Any:
     """A TIFF's tag; a damaged one counts as missing."""
     try:
         return picture.tag_v2.get(number, otherwise)

@@ -22,6 +22,7 @@ from __future__ import annotations
 from PIL import ImageFile
 
 from .encoded_picture import EncodedPicture, UnreadablePicture
+from .picture_formats import tag_of
 
 _RESULT = 3
 """Bytes per pixel of the RGB array."""
@@ -36,7 +37,7 @@ _MARGIN = 1.05
 _REDUCTIONS = (1, 2, 4, 8)
 """How many times smaller a JPEG's decoder can make it while it decodes."""
 
-_ROWS_PER_STRIP_TAG = 278
+_ROWS_PER_STRIP_TAG, _TILE_TAGS = 278, (322, 323)
 
 
 def estimate_decode_bytes(
@@ -121,11 +122,16 @@ def _kept_bytes(kind: str | None) -> int:
 
 
 def _strip_bytes(picture: ImageFile.ImageFile, channels: int) -> float:
-    """Of a compressed TIFF's strip, spread over the picture."""
+    """Of a compressed TIFF's strip or tile, spread over the picture; a tile may be larger."""
     if not picture.tile or picture.tile[0][0] == "raw":
         return 0
-    rows = getattr(picture, "tag_v2", {}).get(_ROWS_PER_STRIP_TAG, picture.height)
-    share = min(1.0, rows / picture.height) if isinstance(rows, int) else 1.0
+    width, height = picture.size
+    tile_width, tile_height = (tag_of(picture, tag) for tag in _TILE_TAGS)
+    if isinstance(tile_width, int) and isinstance(tile_height, int):
+        share = tile_width * tile_height / (width * height)
+    else:
+        rows = tag_of(picture, _ROWS_PER_STRIP_TAG, height)
+        share = min(1.0, rows / height) if isinstance(rows, int) else 1.0
     return share * channels * 2
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import struct
+import tracemalloc
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -98,16 +101,35 @@ def test_thumbnails_and_masks_of_a_tiff_are_no_pages(tmp_path: Path) -> None:
 def test_a_damaged_frame_leaves_those_before(tmp_path: Path) -> None:
     path = tmp_path / "a.gif"
     write_animation(path)
-    index = index_video(str(path), 100)
     data = bytearray(path.read_bytes())
     place = data.rindex(b",")  # the last frame's header: make its size absurd
     data[place + 5 : place + 9] = b"\xff\xff\xff\xff"
     path.write_bytes(data)
+    index = index_video(str(path), 0.01)
+    assert len(index.times_s) == 5
     found = list[int]()
     with pytest.raises(UnreadablePicture):
         for number, _ in read_frames(str(path), WHOLE, dict(enumerate(index.times_s)), 0.01):
             found.append(number)
     assert found == [0, 1, 2, 3]
+
+
+def test_frames_that_are_only_claimed_take_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    write_animation(path)
+    data = path.read_bytes()
+    place = data.index(b"acTL")
+    chunk = b"acTL" + struct.pack(">II", 1 << 31, 0)
+    chunk += struct.pack(">I", zlib.crc32(chunk))
+    path.write_bytes(data[:place] + chunk + data[place + len(chunk) :])
+    assert is_video(str(path))
+    tracemalloc.start()
+    index = index_video(str(path), 1)
+    assert tracemalloc.get_traced_memory()[1] < 10e6
+    tracemalloc.stop()
+    assert len(index.times_s) == 6  # those that are there, and the first that is not
+    with pytest.raises(UnreadablePicture):
+        list(read_frames(str(path), WHOLE, {5: 0.5}, 1))
 
 
 @pytest.mark.parametrize("suffix", KINDS)
