@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,7 +21,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hierprob3d.transforms.inputs.uris import absolute, filesystem, is_remote
 from hierprob3d.transforms.tables.schema import STATUS_FAILED
 from hierprob3d.transforms.tables.upgrade import is_current, upgrade_schema, upgrade_table
 
@@ -39,6 +37,7 @@ from .parquet_files import (
     read_columns,
     table_bytes,
 )
+from .store_files import TEMPORARY_PREFIX, StoreFiles
 
 TABLES = ("people", "errors", "frames")
 """In the order in which a shard publishes them."""
@@ -50,7 +49,6 @@ PLAN_SUFFIX = ".plan.parquet"
 """Of the plans in runs/, which are there as long as their run works."""
 _DROP_JOURNAL = f"{RUNS}/.dropping.json"
 _PART_NAME = re.compile(r"part-(?P<run>.+)-(?P<shard>\d+)\.parquet")
-_TEMPORARY_PREFIX = ".tmp-"
 _MARK_KEY = re.compile(r"\w[\w.-]*")
 _MARKS_AT_ONCE = 16
 
@@ -73,18 +71,12 @@ class DamagedPart(ValueError):
     """A file of the results that cannot be read; the message names it."""
 
 
-class OutputFolder:
+class OutputFolder(StoreFiles):
     """Reads and writes one folder of results, by paths relative to it.
 
     Args:
         root: Local path or fsspec URI.
     """
-
-    def __init__(self, root: str) -> None:
-        self.root = absolute(root)
-        self.is_local = not is_remote(self.root)
-        self._fs, path = filesystem(self.root)
-        self._path = path.rstrip("/")
 
     def create(self) -> None:
         """Makes the folder and tries to write into it; OSError where that is not allowed."""
@@ -119,43 +111,6 @@ class OutputFolder:
     def lock_for_worker(self) -> FileLock | None:
         """Notes that this process may publish; None if the folder is not local."""
         return lock_for_worker(Path(self._full(RUNS))) if self.is_local else None
-
-    def has_folder(self, name: str = "") -> bool:
-        """Whether there is such a sub-folder, or this folder itself."""
-        return self._fs.isdir(self._full(name) if name else self._path)
-
-    def write(self, name: str, data: bytes, *, durable: bool = True) -> None:
-        """Publishes a file whole: a reader sees the old one, none, or all of the new one.
-
-        Args:
-            name: Where.
-            data: What it holds.
-            durable: Whether it must outlive a loss of power, for which disks take their time.
-        """
-        path = self._full(name)
-        if not self.is_local:
-            self._fs.pipe_file(path, data)
-            return
-        folder, base = os.path.split(path)
-        os.makedirs(folder, exist_ok=True)
-        temporary = os.path.join(folder, f"{_TEMPORARY_PREFIX}{os.getpid()}-{base}")
-        with open(temporary, "wb") as file:
-            file.write(data)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        os.replace(temporary, path)
-
-    def read(self, name: str) -> bytes:
-        """Contents of a file."""
-        return self._fs.cat_file(self._full(name))
-
-    def remove(self, name: str) -> None:
-        """Removes a file if it is there."""
-        try:
-            self._fs.rm_file(self._full(name))
-        except FileNotFoundError:
-            pass
 
     def write_table(self, name: str, table: pa.Table) -> None:
         """Publishes a table as Parquet; an empty one is not written, and removes an older one."""
@@ -216,24 +171,6 @@ class OutputFolder:
         with self._open_part(name) as file:
             return file.read_row_group(group, use_threads=False)
 
-    def temporary_file(self, name: str) -> str:
-        """A local path to write a large file to, which `publish_file` then makes `name`."""
-        if not self.is_local:
-            handle, path = tempfile.mkstemp(prefix="hierprob3d-")
-            os.close(handle)
-            return path
-        folder, base = os.path.split(self._full(name))
-        os.makedirs(folder, exist_ok=True)
-        return os.path.join(folder, f"{_TEMPORARY_PREFIX}{os.getpid()}-{base}")
-
-    def publish_file(self, name: str, path: str) -> None:
-        """Makes a file of `temporary_file` the file `name`, whole."""
-        if self.is_local:
-            os.replace(path, self._full(name))
-            return
-        self._fs.put_file(path, self._full(name))
-        os.remove(path)
-
     @contextmanager
     def _open_part(self, name: str) -> Iterator[ParquetFile]:
         path = self._full(name)
@@ -291,7 +228,7 @@ class OutputFolder:
             f"{table}/{name}"
             for table in (*TABLES, RUNS, MARKS, PICTURES)
             for name in self.names(table)
-            if name.startswith(_TEMPORARY_PREFIX) or name.endswith(PLAN_SUFFIX)
+            if name.startswith(TEMPORARY_PREFIX) or name.endswith(PLAN_SUFFIX)
         ]
         for name in leftovers:
             self.remove(name)
@@ -338,7 +275,7 @@ class OutputFolder:
 
     def read_marks(self) -> dict[str, dict[str, Any]]:
         """Contents of all marks by their keys; empty where a loss of power left a mark empty."""
-        names = [name for name in self.names(MARKS) if not name.startswith(_TEMPORARY_PREFIX)]
+        names = [name for name in self.names(MARKS) if not name.startswith(TEMPORARY_PREFIX)]
         with ThreadPoolExecutor(_MARKS_AT_ONCE) as pool:
             contents = list(pool.map(self._read_mark, names))
         pairs = zip(names, contents, strict=True)
@@ -357,17 +294,6 @@ class OutputFolder:
     def remove_mark(self, key: str) -> None:
         """Removes a mark if it is there."""
         self.remove(_mark_name(key))
-
-    def names(self, folder: str) -> list[str]:
-        """Base names in a sub-folder, sorted."""
-        try:
-            found = self._fs.ls(self._full(folder), detail=False, refresh=True)
-        except FileNotFoundError:
-            return []
-        return sorted(path.rstrip("/").rsplit("/", 1)[-1] for path in found)
-
-    def _full(self, name: str) -> str:
-        return f"{self._path}/{name}"
 
 
 def _mark_name(key: str) -> str:

@@ -1,0 +1,91 @@
+"""Files of one folder, on this machine or in any store, each published whole."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+from hierprob3d.transforms.inputs.uris import absolute, filesystem, is_remote
+
+TEMPORARY_PREFIX = ".tmp-"
+"""Of the names of files that are being written."""
+
+
+class StoreFiles:
+    """Reads, writes, lists and removes files by paths relative to a folder.
+
+    Args:
+        root: Local path or fsspec URI.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.root = absolute(root)
+        self.is_local = not is_remote(self.root)
+        self._fs, path = filesystem(self.root)
+        self._path = path.rstrip("/")
+
+    def has_folder(self, name: str = "") -> bool:
+        """Whether there is such a sub-folder, or this folder itself."""
+        return self._fs.isdir(self._full(name) if name else self._path)
+
+    def write(self, name: str, data: bytes, *, durable: bool = True) -> None:
+        """Publishes a file whole: a reader sees the old one, none, or all of the new one.
+
+        Args:
+            name: Where.
+            data: What it holds.
+            durable: Whether it must outlive a loss of power, for which disks take their time.
+        """
+        path = self._full(name)
+        if not self.is_local:
+            self._fs.pipe_file(path, data)
+            return
+        folder, base = os.path.split(path)
+        os.makedirs(folder, exist_ok=True)
+        temporary = os.path.join(folder, f"{TEMPORARY_PREFIX}{os.getpid()}-{base}")
+        with open(temporary, "wb") as file:
+            file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+
+    def read(self, name: str) -> bytes:
+        """Contents of a file."""
+        return self._fs.cat_file(self._full(name))
+
+    def remove(self, name: str) -> None:
+        """Removes a file if it is there."""
+        try:
+            self._fs.rm_file(self._full(name))
+        except FileNotFoundError:
+            pass
+
+    def names(self, folder: str) -> list[str]:
+        """Base names in a sub-folder, sorted."""
+        try:
+            found = self._fs.ls(self._full(folder), detail=False, refresh=True)
+        except FileNotFoundError:
+            return []
+        return sorted(path.rstrip("/").rsplit("/", 1)[-1] for path in found)
+
+    def _full(self, name: str) -> str:
+        return f"{self._path}/{name}"
+
+    def temporary_file(self, name: str) -> str:
+        """A local path to write a large file to, which `publish_file` then makes `name`."""
+        if not self.is_local:
+            handle, path = tempfile.mkstemp(prefix="hierprob3d-")
+            os.close(handle)
+            return path
+        folder, base = os.path.split(self._full(name))
+        os.makedirs(folder, exist_ok=True)
+        return os.path.join(folder, f"{TEMPORARY_PREFIX}{os.getpid()}-{base}")
+
+    def publish_file(self, name: str, path: str) -> None:
+        """Makes a file of `temporary_file` the file `name`, whole."""
+        if self.is_local:
+            os.replace(path, self._full(name))
+            return
+        self._fs.put_file(path, self._full(name))
+        os.remove(path)
