@@ -114,7 +114,8 @@ class ModelsConfig:
     """Confidence above which limb keypoints count as visible (0.3 for MoveNet, 0.75 for HRNet)."""
 
     people: Annotated[str, Option(choices=PEOPLE)] = "all"
-    """Everybody, or only the person nearest to the middle, as in the paper's code."""
+    """Everybody, or only the person nearest to the middle and the whole picture where nobody is
+    found (column whole_picture), as in the paper's code."""
 
     device: Annotated[str, DEVICE] = "auto"
     """Where networks compute: auto (cuda where there is one), cpu, cuda or cuda:N."""

@@ -44,11 +44,13 @@ class Detections:
         boxes: (P, 4) float32 x0 y0 x1 y1.
         scores: (P,) float32, 0..1. The scale differs between detectors.
         keypoints: (P, 17, 3) float32 rough x, y, score, or None where the detector has none.
+        instead_of_nobody: whether nobody was found, and the box is the whole picture instead.
     """
 
     boxes: np.ndarray
     scores: np.ndarray
     keypoints: np.ndarray | None = None
+    instead_of_nobody: bool = False
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -58,7 +60,9 @@ class Detections:
         people = np.asarray(people)
         people = people if people.dtype == bool else people.astype(np.int64)
         keypoints = None if self.keypoints is None else self.keypoints[people]
-        return Detections(self.boxes[people], self.scores[people], keypoints)
+        return Detections(
+            self.boxes[people], self.scores[people], keypoints, self.instead_of_nobody
+        )
 
 
 class PersonDetector(Protocol):
@@ -74,26 +78,31 @@ class PersonDetector(Protocol):
 
 
 def whole_picture(width: int, height: int) -> Detections:
-    """One person who fills the picture: for pictures already cropped, or as the paper's fallback.
-
-    The paper's code takes the whole picture where its detector finds nobody.
-    """
+    """One person who fills the picture: for pictures that are already cropped."""
     box = np.array([[0, 0, width, height]], dtype=np.float32)
     return Detections(box, np.ones(1, dtype=np.float32))
+
+
+def whole_picture_for_nobody(width: int, height: int) -> Detections:
+    """The whole picture as the box of somebody whom no detector found: the score is 0."""
+    box = whole_picture(width, height).boxes
+    return Detections(box, np.zeros(1, dtype=np.float32), instead_of_nobody=True)
 
 
 def centre_person(detections: Detections, width: int, height: int) -> Detections:
     """The person whose box centre is nearest to the picture's centre, the first one on a tie.
 
     The paper's rule; it considers people scored above 0.95, which is MaskRCNNDetector's default.
-    Nobody detected gives nobody.
+    Nobody detected gives the whole picture, also as in the paper's code.
 
     Args:
         detections: everybody found.
         width: of the picture, px.
         height: of the picture, px.
     """
-    if len(detections) < 2:
+    if not len(detections):
+        return whole_picture_for_nobody(width, height)
+    if len(detections) == 1:
         return detections
     centres = (detections.boxes[:, :2] + detections.boxes[:, 2:]) * 0.5
     distances = ((centres - np.array([width / 2, height / 2])) ** 2).sum(axis=1)

@@ -16,6 +16,7 @@ from hierprob3d.transforms.inputs.items import Frame
 
 DETECT = "detect"
 KEYPOINTS = "keypoints"
+WHOLE_PICTURE = "whole_picture"
 
 
 def detect_people(batch: Batch, models: Models, centre_only: bool) -> None:
@@ -24,7 +25,8 @@ def detect_people(batch: Batch, models: Models, centre_only: bool) -> None:
     Args:
         batch: Its decoded frames are looked at.
         models: Their detector; without one every picture holds one person who fills it.
-        centre_only: Keep only the person nearest to the middle.
+        centre_only: Keep only the person nearest to the middle, or where nobody is found the
+            whole picture.
     """
     images = batch.images
     detect = _whole_pictures if models.detector is None else models.detector.detect_batch
@@ -38,10 +40,10 @@ def detect_people(batch: Batch, models: Models, centre_only: bool) -> None:
 
 
 def find_keypoints(batch: Batch, models: Models) -> None:
-    """The people of all frames, with columns frame, bbox, bbox_score and keypoints.
+    """The people of all frames, with columns frame, bbox, bbox_score, whole_picture and keypoints.
 
-    A detection in which the keypoint network sees no person is dropped, except where pictures
-    were given as cropped.
+    A detection in which the keypoint network sees no person is dropped, except where it is no
+    detection: pictures given as cropped, or taken whole because nobody was found.
     """
     frames, images = batch.decoded, batch.images
     places = [place for place, people in batch.detections.items() if len(people)]
@@ -70,16 +72,18 @@ def _gather(
     """One batch of people from the detections and keypoints of several frames."""
     people = People()
     columns: dict[str, list[np.ndarray]] = {
-        "frame": [], "bbox": [], "bbox_score": [], KEYPOINTS: []
+        "frame": [], "bbox": [], "bbox_score": [], WHOLE_PICTURE: [], KEYPOINTS: []
     }  # fmt: skip
     for place, boxes, estimate in found:
-        kept = np.ones(len(boxes), bool) if keep_all else estimate.kept
+        keeps = keep_all or boxes.instead_of_nobody
+        kept = np.ones(len(boxes), bool) if keeps else estimate.kept
         count = int(kept.sum())
         people.items += [frames[place].item] * count
         people.person_indices += range(count)
         columns["frame"].append(np.full(count, place))
         columns["bbox"].append(boxes.boxes[kept])
         columns["bbox_score"].append(boxes.scores[kept])
+        columns[WHOLE_PICTURE].append(np.full(count, boxes.instead_of_nobody))
         columns[KEYPOINTS].append(estimate.keypoints[kept])
     if found:
         people.columns = {

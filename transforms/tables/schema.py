@@ -92,10 +92,17 @@ _ITEM = (
 _TIME = Column("time_s", pa.float64(), "presentation time of the frame; null for a picture", "s")
 _RUN = Column("run_id", pa.string(), "the run that wrote the row, runs/<run_id>.json")
 
+WHOLE_PICTURE = Column(
+    "whole_picture", pa.bool_(),
+    "true: nobody was found, and with --people centre the box is the whole picture; null in rows "
+    "of earlier versions",
+)  # fmt: skip
+
 _PERSON = (
     Column("person_index", pa.int32(), "person of the picture from 0, best box first"),
     Column("bbox", floats(4), "box of the person", "px", "x0 y0 x1 y1"),
     Column("bbox_score", pa.float32(), "confidence of the person detector, 0 to 1"),
+    WHOLE_PICTURE,
     Column(
         "keypoints", floats(NUM_KEYPOINTS * 3), "COCO keypoints found in the full picture",
         "px, px, confidence", "17 keypoints x (x, y, confidence)",

@@ -2,10 +2,12 @@
 
 Schema 1, until November 2026, had the spread of the vertices in float16 and always, a `track_id`
 that was always null, and neither `joint_spread_m`, `source_version`, `warning`, `traceback` nor
-`attempts`.
+`attempts`. The first tables of schema 2 lack `whole_picture`.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import pyarrow as pa
 
@@ -17,6 +19,8 @@ from .schema import (
     SOURCE_VERSION,
     TRACEBACK,
     WARNING,
+    WHOLE_PICTURE,
+    Column,
 )
 
 _VERSION = b"schema_version"
@@ -24,6 +28,9 @@ _VERSION = b"schema_version"
 _ADDED_BEFORE = {"vertex_spread_m": (JOINT_SPREAD,)}
 _ADDED_AFTER = {"seconds": (SOURCE_VERSION, WARNING), "message": (TRACEBACK, ATTEMPTS)}
 """What schema 2 has besides, by a neighbour that schema 1 has wherever it belongs."""
+
+_ADDED_LATER = {"bbox_score": (WHOLE_PICTURE,)}
+"""What the first tables of schema 2 lack as well, likewise."""
 
 _DROPPED = ("track_id",)
 """What schema 2 has no more."""
@@ -35,7 +42,10 @@ class LaterSchema(ValueError):
 
 def is_current(schema: pa.Schema) -> bool:
     """Whether a table with this schema is read as it is; also one without any version is."""
-    return _version(schema) == int(SCHEMA_VERSION)
+    if _VERSION not in (schema.metadata or {}):
+        return True
+    lacking = (_missing(_ADDED_LATER, name, schema) for name in schema.names)
+    return _version(schema) == int(SCHEMA_VERSION) and not any(lacking)
 
 
 def upgrade_schema(schema: pa.Schema, name: str) -> pa.Schema:
@@ -58,10 +68,13 @@ def upgrade_schema(schema: pa.Schema, name: str) -> pa.Schema:
         return schema
     fields: list[pa.Field] = []
     for old in schema:
-        fields += [column.field() for column in _ADDED_BEFORE.get(old.name, ())]
+        if version == 1:
+            fields += _missing(_ADDED_BEFORE, old.name, schema)
         if old.name not in _DROPPED:
             fields.append(old.with_type(_readable(old.type)))
-        fields += [column.field() for column in _ADDED_AFTER.get(old.name, ())]
+        fields += _missing(_ADDED_LATER, old.name, schema)
+        if version == 1:
+            fields += _missing(_ADDED_AFTER, old.name, schema)
     metadata = {**(schema.metadata or {}), _VERSION: SCHEMA_VERSION.encode()}
     return pa.schema(fields, metadata=metadata)
 
@@ -82,6 +95,13 @@ def upgrade_table(table: pa.Table, schema: pa.Schema, columns: list[str] | None)
         for field in fields
     ]
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=schema.metadata))
+
+
+def _missing(
+    added: Mapping[str, tuple[Column, ...]], neighbour: str, schema: pa.Schema
+) -> list[pa.Field]:
+    """The columns of a table of additions that belong beside a column, and are not there."""
+    return [c.field() for c in added.get(neighbour, ()) if c.name not in schema.names]
 
 
 def _version(schema: pa.Schema) -> int:

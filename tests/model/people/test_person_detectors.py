@@ -157,11 +157,18 @@ def test_centre_person_is_the_original_s_choice(
     np.testing.assert_allclose([chosen[1::2].mean(), chosen[0::2].mean()], centre, atol=1e-3)
 
 
-def test_centre_person_takes_the_first_of_equals_and_nobody_of_nobody() -> None:
+def test_centre_person_takes_the_first_of_equals() -> None:
     boxes = floats([[0, 0, 10, 10], [90, 90, 100, 100], [90, 0, 100, 10]])
     people = Detections(boxes, floats([0.96, 0.97, 0.98]))
     np.testing.assert_array_equal(centre_person(people, 100, 100).scores, floats([0.96]))
-    assert len(centre_person(people.select([]), 100, 100)) == 0
+
+
+def test_the_whole_picture_stands_for_nobody_found() -> None:
+    nobody = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+    chosen = centre_person(nobody, width=30, height=20)
+    assert chosen.instead_of_nobody and chosen.scores.tolist() == [0]
+    np.testing.assert_array_equal(chosen.boxes, floats([[0, 0, 30, 20]]))
+    assert not whole_picture(30, 20).instead_of_nobody
 
 
 def test_whole_picture_is_one_box() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hierprob3d import Annotator, RefinementConfig, SamplingConfig
+from hierprob3d import Annotator, ModelsConfig, RefinementConfig, SamplingConfig
 from hierprob3d.model.files.bundled import ASSETS
 
 SAMPLING = SamplingConfig(num_samples=3, save=frozenset({"samples"}))
@@ -50,6 +50,15 @@ def test_draws_belong_to_the_content_not_to_the_call(
 
 def test_nobody_is_no_people(annotator: Annotator) -> None:
     assert annotator.annotate(np.zeros((64, 64, 3), np.uint8)) == []
+
+
+def test_the_centre_person_of_nobody_is_the_whole_picture(picture: np.ndarray) -> None:
+    everybody = SamplingConfig(uncertainty=False)
+    centre = Annotator(ModelsConfig(people="centre"), everybody)
+    (found,), (whole,) = centre.annotate_batch([picture, np.zeros((40, 60, 3), np.uint8)])
+    assert whole["whole_picture"].item() is True and found["whole_picture"].item() is False
+    assert whole["bbox"].tolist() == [0, 0, 60, 40] and whole["bbox_score"].item() == 0
+    assert whole["crop"].tolist() == pytest.approx([30, 20, 96])  # 1.2 x (60 x 80), as the box is
 
 
 @pytest.mark.parametrize("wrong", [

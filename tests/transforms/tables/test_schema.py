@@ -82,7 +82,7 @@ def test_names() -> None:
 
 def test_only_types_that_every_reader_has() -> None:
     layout = PeopleLayout(num_vertices=6, save=frozenset(SAVES), global_spread=True, refined=True)
-    allowed = {pa.string(), pa.int32(), pa.int64(), pa.float32(), pa.float64()}
+    allowed = {pa.bool_(), pa.string(), pa.int32(), pa.int64(), pa.float32(), pa.float64()}
     for schema in (people_schema(layout), frames_schema(), errors_schema()):
         for field in schema:
             is_list = pa.types.is_fixed_size_list(field.type)

@@ -34,7 +34,7 @@ def schema_1(now: pa.Schema, missing: tuple[str, ...]) -> pa.Schema:
     [
         (frames_schema(), ("source_version", "warning")),
         (errors_schema(), ("traceback", "attempts")),
-        (people_schema(PeopleLayout(num_vertices=6, uncertainty=False)), ()),
+        (people_schema(PeopleLayout(num_vertices=6, uncertainty=False)), ("whole_picture",)),
     ],
 )
 def test_columns_stand_where_schema_2_has_them(now: pa.Schema, missing: tuple[str, ...]) -> None:
@@ -49,7 +49,7 @@ def test_people_of_schema_1() -> None:
         num_vertices=2, num_samples=3, save=frozenset({"samples", "vertex_spread"})
     )
     now = people_schema(layout)
-    fields = [field for field in now if field.name != "joint_spread_m"]
+    fields = [f for f in now if f.name not in ("joint_spread_m", "whole_picture")]
     place = now.names.index("person_index") + 1
     fields.insert(place, pa.field("track_id", pa.int32()))
     half = pa.list_(pa.float16(), 2)
@@ -72,6 +72,16 @@ def test_numbers_stay_and_what_is_missing_is_null() -> None:
     assert upgraded["vertex_spread_m"].to_pylist() == [[1, 2], [3, 4]]
     assert upgraded["joint_spread_m"].to_pylist() == [24 * [None]] * 2
     assert is_current(upgraded.schema) and not is_current(table.schema)
+
+
+def test_the_first_tables_of_schema_2_get_the_column_that_came_later() -> None:
+    now = people_schema(PeopleLayout(num_vertices=2))
+    first = pa.schema([f for f in now if f.name != "whole_picture"], metadata=now.metadata)
+    assert not is_current(first) and is_current(now)
+    upgraded = upgrade_schema(first, "part")
+    assert upgraded.equals(now) and upgraded.names == now.names
+    table = upgrade_table(first.empty_table(), upgraded, ["item_id", "whole_picture"])
+    assert table.schema.types == [pa.string(), pa.bool_()]
 
 
 def test_some_columns_alone() -> None:
