@@ -182,6 +182,8 @@ class Run:
                 self.store.remove(part.name)
             if problem is None and not is_alone:
                 return None
+            if isinstance(problem, WorkerLost) and workers.is_local:
+                self.store.wait_for_workers()  # the others may still publish what they have
             done = self._done()
             if isinstance(problem, WorkerLost) and recovery.learn(done, str(problem), is_alone):
                 print(f"{problem}; what it was at is tried again, item by item.", file=sys.stderr)

@@ -158,11 +158,16 @@ def lock_for_run(folder: Path, run_id: str = "") -> FileLock:
     lock = FileLock(folder / _RUN_LOCK, shared=False, patience=2 * _POLL_SECONDS)
     lock.name(this_holder(run_id))
     try:
-        FileLock(folder / _WORKERS_LOCK, shared=False, patience=_PATIENCE_SECONDS).release()
+        wait_for_workers(folder)
     except FolderInUse:
         lock.release()
         raise
     return lock
+
+
+def wait_for_workers(folder: Path) -> None:
+    """Returns once no process may publish into the folder any more; FolderInUse if that lasts."""
+    FileLock(folder / _WORKERS_LOCK, shared=False, patience=_PATIENCE_SECONDS).release()
 
 
 def is_locked_by(folder: Path, run_id: str) -> bool:

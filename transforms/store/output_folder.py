@@ -26,7 +26,14 @@ from hierprob3d.transforms.tables.upgrade import is_current, upgrade_schema, upg
 
 from .file_names import is_picture_of, short_id
 from .id_sets import IdSet
-from .locking import FileLock, RunLock, is_locked_by, lock_for_run, lock_for_worker
+from .locking import (
+    FileLock,
+    RunLock,
+    is_locked_by,
+    lock_for_run,
+    lock_for_worker,
+    wait_for_workers,
+)
 from .object_lock import ObjectLock, holds_lock
 from .parquet_files import (
     DamagedParquet,
@@ -111,6 +118,11 @@ class OutputFolder(StoreFiles):
     def lock_for_worker(self) -> FileLock | None:
         """Notes that this process may publish; None if the folder is not local."""
         return lock_for_worker(Path(self._full(RUNS))) if self.is_local else None
+
+    def wait_for_workers(self) -> None:
+        """Returns once no worker may publish into a local folder; FolderInUse if that lasts."""
+        if self.is_local:
+            wait_for_workers(Path(self._full(RUNS)))
 
     def write_table(self, name: str, table: pa.Table) -> None:
         """Publishes a table as Parquet; an empty one is not written, and removes an older one."""
