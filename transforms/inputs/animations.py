@@ -14,10 +14,9 @@ from typing import Any, cast
 from .encoded_picture import UnreadablePicture
 from .frame_counts import full_pages
 from .orientation import turn_upright
-from .picture_files import Picture, check_size, damage_told, rgb_of
+from .picture_files import Picture, check_size, damage_told, read_encoded, rgb_of
 from .picture_formats import examine, open_picture, orientation_of
 from .picture_memory import fit_memory
-from .uris import open_uri
 from .video_index import UnreadableVideo, VideoIndex
 
 _SHORTEST_MS = 10
@@ -90,8 +89,7 @@ class _Animation:
     """
 
     def __init__(self, uri: str, max_megapixels: float) -> None:
-        with open_uri(uri) as file:
-            data = file.read()
+        data = read_encoded(uri)
         self._max_megapixels = max_megapixels
         with damage_told():
             self._encoded = examine(data)

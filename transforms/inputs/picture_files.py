@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import numpy as np
 from PIL import ImageFile, UnidentifiedImageError
@@ -17,10 +19,14 @@ from .picture_formats import FRAME_KINDS, depth_of, examine, open_picture, orien
 from .picture_memory import fit_memory
 from .picture_pixels import dark_warning, deep_colour_to_rgb, is_dark_colour, to_rgb
 from .png_files import complete_png
-from .uris import open_uri
+from .uris import is_remote, open_uri
 
 _MAX_MISSING = 0.05
 """Part of a picture that may be missing at its end: a strip that hides nobody."""
+
+_MOST_FILE_BYTES = 2 << 30
+_PART_BYTES = 1 << 22
+"""Of remote files, whose size is not known before."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +42,38 @@ class Picture:
 
 def read_picture(uri: str, max_megapixels: float, memory_limit_bytes: int | None = None) -> Picture:
     """The picture in the file at a path or fsspec URI; see `decode_picture`."""
+    data = read_encoded(uri, memory_limit_bytes)
+    return decode_picture(data, max_megapixels, memory_limit_bytes)
+
+
+def read_encoded(uri: str, memory_limit_bytes: int | None = None) -> bytes:
+    """The bytes of a picture file.
+
+    Raises:
+        UnreadablePicture: More than the memory that may be taken, or than any picture has.
+        OSError: The file cannot be opened.
+    """
+    limit = min(memory_limit_bytes or _MOST_FILE_BYTES, _MOST_FILE_BYTES)
     with open_uri(uri) as file:
-        return decode_picture(file.read(), max_megapixels, memory_limit_bytes)
+        part_bytes = min(_PART_BYTES, limit) if is_remote(uri) else _size_of(file) + 1
+        if part_bytes > limit:
+            raise _too_large(limit)
+        parts, num_bytes = list[bytes](), 0
+        while part := file.read(part_bytes):
+            parts.append(part)
+            num_bytes += len(part)
+            if num_bytes > limit:
+                raise _too_large(limit)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _size_of(file: BinaryIO) -> int:
+    """Bytes of a local file."""
+    return os.fstat(file.fileno()).st_size
+
+
+def _too_large(limit: int) -> UnreadablePicture:
+    return UnreadablePicture(f"a picture file of more than {limit / 1e9:.2f} GB")
 
 
 def decode_picture(

@@ -13,7 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hierprob3d.transforms.inputs.picture_files import UnreadablePicture, decode_picture
+from hierprob3d.transforms.inputs.picture_files import (
+    UnreadablePicture,
+    decode_picture,
+    read_picture,
+)
 from hierprob3d.transforms.inputs.picture_formats import examine, open_picture
 from hierprob3d.transforms.inputs.picture_memory import estimate_decode_bytes
 
@@ -82,3 +86,14 @@ def test_a_jpeg_is_decoded_smaller_where_it_does_not_fit() -> None:
     assert np.abs(picture.image.astype(int) - smaller).mean() < 2
     with pytest.raises(UnreadablePicture, match="of memory, more than the 0.01 GB"):
         decode_picture(data, 10, memory_limit_bytes=10_000_000)
+
+
+def test_a_file_that_is_larger_than_the_memory_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "sparse.jpg"
+    with open(path, "wb") as file:
+        file.truncate(100 << 30)
+    with pytest.raises(UnreadablePicture, match=r"a picture file of more than 0.03 GB"):
+        read_picture(str(path), 100, memory_limit_bytes=30_000_000)
+    data = encode("RGB", "BMP", 2600)
+    path.write_bytes(data)  # of several parts
+    np.testing.assert_array_equal(read_picture(str(path), 10).image, decode_picture(data, 10).image)
