@@ -24,6 +24,8 @@ from .uris import is_remote, open_uri
 _MAX_MISSING = 0.05
 """Part of a picture that may be missing at its end: a strip that hides nobody."""
 
+_NOTHING = 0.0005
+
 _MOST_FILE_BYTES = 2 << 30
 _PART_BYTES = 1 << 22
 """Of remote files, whose size is not known before."""
@@ -176,6 +178,8 @@ def _of_missing(missing: float, encoded: EncodedPicture) -> str | None:
         raise UnreadablePicture(f"damaged picture: its last {missing:.0%} are missing")
     if missing == 0 and (encoded.is_whole or encoded.kind != "JPEG"):
         return None
+    if missing < _NOTHING:
+        return "the file's end is missing, but nothing of the picture"
     return f"the file's end is missing, and with it the last {missing:.1%} of the picture"
 
 
