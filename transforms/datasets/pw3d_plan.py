@@ -23,7 +23,7 @@ _MAX_REFUSED_FRAMES = 20_000
 _logger = logging.getLogger(__name__)
 
 DETAILS = pa.schema(
-    [("sequence_uri", pa.string()), ("person", pa.int32()), ("refusal", pa.string())]
+    [("sequence_uri", pa.string()), ("person", pa.int32()), ("sequence_refusal", pa.string())]
 )
 """Details of the plan's shards, see `PreprocessShard`."""
 
@@ -79,7 +79,7 @@ def new_frames(
         for person, items, refusal in _people(uri, config.split, names):
             new = [item for item in items if item.item_id not in done][:room]
             room = None if room is None else room - len(new)
-            details = {"sequence_uri": uri, "person": person, "refusal": refusal}
+            details = {"sequence_uri": uri, "person": person, "sequence_refusal": refusal}
             for start in range(0, len(new), config.shard_size):
                 yield Shard(next(numbers), tuple(new[start : start + config.shard_size]), details)
 

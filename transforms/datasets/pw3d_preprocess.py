@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import Any, TypeVar, cast
 
-import apache_beam as beam
 import cv2
 import numpy as np
 import pyarrow as pa
@@ -26,8 +25,8 @@ from hierprob3d.transforms.inputs.items import Item
 from hierprob3d.transforms.inputs.picture_files import read_picture
 from hierprob3d.transforms.inputs.uris import absolute
 from hierprob3d.transforms.store.marks import begin_shard
-from hierprob3d.transforms.store.output_folder import OutputFolder, part_name
 from hierprob3d.transforms.store.plan import ShardRef
+from hierprob3d.transforms.store.publishing_dofn import PublishingDoFn
 from hierprob3d.transforms.tables.rows import errors_table, item_columns, table_of
 from hierprob3d.transforms.tables.schema import (
     STATUS_FAILED,
@@ -73,23 +72,18 @@ class FinishedFrame:
     """Height and width of the picture."""
 
 
-class Preprocess(beam.DoFn):
+class Preprocess(PublishingDoFn):
     """ShardRef -> number of finished frames; all is on disk before it is handed on."""
 
     def __init__(self, context: PreprocessContext) -> None:
+        super().__init__(context.config.output, context.run_id)
         self.context = context
 
     def setup(self) -> None:
         """Loads models, once per process, and opens the output folder."""
         use_threads(self.context.num_threads)
         self.estimator = load_estimator(self.context.config)
-        self.store = OutputFolder(self.context.config.output)
-        self.lock = self.store.lock_for_worker()
-
-    def teardown(self) -> None:
-        """Lets go of the folder."""
-        if self.lock is not None:
-            self.lock.release()
+        super().setup()
 
     def process(self, ref: ShardRef) -> Iterator[int]:
         """Publishes crops, labels, errors and, as the mark of completion, frames."""
@@ -105,9 +99,7 @@ class Preprocess(beam.DoFn):
         for frame in frames:
             encoded = cv2.imencode(".png", cv2.cvtColor(frame.crop, cv2.COLOR_RGB2BGR))[1]
             self.store.write(f"{CROPS}/{frame.labels['imgname']}", bytes(encoded))
-        for table, content in tables.items():
-            self.store.write_table(part_name(table, run_id, shard.name), content)
-        yield tables["frames"].num_rows
+        yield self.publish(tables, shard.name)
 
     def _label_table(self, frames: Sequence[FinishedFrame]) -> pa.Table:
         schema = label_schema(self.estimator is not None)

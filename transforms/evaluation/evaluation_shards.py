@@ -26,8 +26,9 @@ from hierprob3d.transforms.datasets.eval_item import EvalItem
 from hierprob3d.transforms.datasets.labels import EvalDataset, row_id
 from hierprob3d.transforms.inputs.items import Item, Shard
 from hierprob3d.transforms.store.marks import begin_shard
-from hierprob3d.transforms.store.output_folder import OutputFolder, part_name
+from hierprob3d.transforms.store.output_folder import OutputFolder
 from hierprob3d.transforms.store.plan import ShardRef
+from hierprob3d.transforms.store.publishing_dofn import PublishingDoFn
 from hierprob3d.transforms.tables.evaluation_schema import evaluation_schema
 from hierprob3d.transforms.tables.rows import Values, errors_table, item_columns, table_of
 from hierprob3d.transforms.tables.schema import STATUS_FAILED, STATUS_OK, errors_schema
@@ -76,10 +77,11 @@ def row_item(config: EvaluateConfig, dataset: EvalDataset, row: int) -> Item:
     return Item(row_id(config.rules.name, split, name), name, row)
 
 
-class EvaluateRows(beam.DoFn):
+class EvaluateRows(PublishingDoFn):
     """ShardRef -> Totals of its rows, which lie in the output folder before it is handed on."""
 
     def __init__(self, context: EvaluationContext) -> None:
+        super().__init__(context.config.output, context.run_id)
         self.context = context
 
     def setup(self) -> None:
@@ -87,21 +89,13 @@ class EvaluateRows(beam.DoFn):
         use_threads(self.context.num_threads)
         self.evaluator = load_evaluator(self.context.config)
         self.dataset = open_dataset(self.context.config)
-        self.store = OutputFolder(self.context.config.output)
-        self.lock = self.store.lock_for_worker()
-
-    def teardown(self) -> None:
-        """Lets go of the folder."""
-        if self.lock is not None:
-            self.lock.release()
+        super().setup()
 
     def process(self, ref: ShardRef) -> Iterator[Totals]:
         """Publishes errors and, as the mark of completion, frames."""
         shard = begin_shard(self.store, ref, self.context.run_id)
         frames, errors = evaluate_shard(self.evaluator.rows, self.dataset, shard, self.context)
-        for table, content in (("errors", errors), ("frames", frames)):
-            name = part_name(table, self.context.run_id, shard.name)
-            self.store.write_table(name, content)
+        self.publish({"errors": errors, "frames": frames}, shard.name)
         yield totals_of(frames, self.context.config.num_hypotheses)
 
 

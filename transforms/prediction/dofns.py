@@ -22,6 +22,7 @@ from hierprob3d.transforms.inputs.items import Item
 from hierprob3d.transforms.store.marks import Mark, begin_shard, write_mark
 from hierprob3d.transforms.store.output_folder import OutputFolder
 from hierprob3d.transforms.store.plan import ShardRef
+from hierprob3d.transforms.store.publishing_dofn import PublishingDoFn
 
 from . import stages
 from .decoding import FrameReader
@@ -141,23 +142,18 @@ class DrawPictures(_Stage):
     stage = stages.DRAW
 
 
-class Publish(beam.DoFn):
+class Publish(PublishingDoFn):
     """Batches of a shard -> number of its frames, once all is in the output folder."""
 
     def __init__(self, context: RunContext) -> None:
+        super().__init__(context.config.run.output, context.run_id)
         self.context = context
         self.frames = Metrics.counter("publish", "frames")
 
     def setup(self) -> None:
-        """Opens the output folder; as long as this process lives, it is in use."""
-        self.store = OutputFolder(self.context.config.run.output)
-        self.lock = self.store.lock_for_worker()
+        """Opens the output folder."""
+        super().setup()
         self.waiting: dict[str, ShardTables] = {}
-
-    def teardown(self) -> None:
-        """Lets go of the folder."""
-        if self.lock is not None:
-            self.lock.release()
 
     def process(self, batch: Batch) -> Iterator[int]:
         """Keeps the batch's rows, and publishes the shard with its last batch."""
@@ -172,6 +168,6 @@ class Publish(beam.DoFn):
             self._publish(shard, f"{shard}{tables.first_batch:05d}")
 
     def _publish(self, shard: str, name: str) -> int:
-        count = self.waiting.pop(shard).publish(name)
+        count = self.publish(self.waiting.pop(shard).tables(), name)
         self.frames.inc(count)
         return count

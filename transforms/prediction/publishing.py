@@ -12,7 +12,7 @@ import pyarrow as pa
 from hierprob3d.configs.prediction import PredictConfig
 from hierprob3d.transforms.batch.batches import Batch, DrawnPicture
 from hierprob3d.transforms.batch.isolation import Failure
-from hierprob3d.transforms.store.output_folder import PICTURES, TABLES, OutputFolder, part_name
+from hierprob3d.transforms.store.output_folder import PICTURES, TABLES, OutputFolder
 from hierprob3d.transforms.tables.rows import concatenate, errors_table, frames_table, people_table
 from hierprob3d.transforms.tables.schema import (
     STAGE_SECONDS,
@@ -60,7 +60,7 @@ class ShardTables:
         self._store = store
         self._context = context
         self._schema = people_schema(context.layout, context.body_metadata)
-        self._tables: dict[str, list[pa.Table]] = {table: [] for table in TABLES}
+        self._parts: dict[str, list[pa.Table]] = {table: [] for table in TABLES}
         self._seconds: Counter[str] = Counter()
         self.first_batch: int | None = None
 
@@ -77,22 +77,18 @@ class ShardTables:
             ),
         }  # fmt: skip
         for table, content in rows.items():
-            self._tables[table].append(content)
+            self._parts[table].append(content)
         self._seconds.update(batch.clock.seconds)
         if self.first_batch is None:
             self.first_batch = batch.number
 
-    def publish(self, shard: str) -> int:
-        """Publishes people, errors and, as the mark of completion, frames; their number."""
+    def tables(self) -> dict[str, pa.Table]:
+        """All rows of the shard, by table."""
         timing = {STAGE_SECONDS: json.dumps(self._seconds)}
         schemas = {
             "people": self._schema, "errors": errors_schema(), "frames": frames_schema(timing)
         }  # fmt: skip
-        tables = {name: concatenate(self._tables[name], schemas[name]) for name in TABLES}
-        for table in TABLES:
-            name = part_name(table, self._context.run_id, shard)
-            self._store.write_table(name, tables[table])
-        return int(tables["frames"].num_rows)
+        return {name: concatenate(self._parts[name], schemas[name]) for name in TABLES}
 
     def _publish_pictures(self, batch: Batch) -> list[Failure]:
         found = map(self._publish_picture, batch.pictures)

@@ -89,6 +89,7 @@ class PlanWriter:
         self._schema = pa.schema([*_ITEM_FIELDS, *(details or ())])
         self._rows: dict[str, list[Any]] = {field.name: [] for field in self._schema}
         self._details = list(details.names) if details else []
+        assert len(set(self._schema.names)) == len(self._schema), "details have names of their own"
         self._first_index = first_index
         self.num_items = 0
         self.num_shards = 0

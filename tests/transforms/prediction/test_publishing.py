@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,13 +21,14 @@ from hierprob3d.transforms.prediction.dofns import Publish
 from hierprob3d.transforms.prediction.publishing import RunContext
 from hierprob3d.transforms.store.file_names import picture_name
 from hierprob3d.transforms.store.output_folder import OutputFolder
+from hierprob3d.transforms.store.publishing_dofn import RunGivenUp
 from hierprob3d.transforms.tables.schema import PeopleLayout
 
 ITEM = picture_item("/a/b.png")
 
 
 @pytest.fixture
-def publish(tmp_path: Path) -> Publish:
+def publish(tmp_path: Path) -> Iterator[Publish]:
     config = PredictConfig(
         source=SourceConfig(inputs=("/a",)),
         models=ModelsConfig(),
@@ -34,13 +36,17 @@ def publish(tmp_path: Path) -> Publish:
         refinement=RefinementConfig(),
         run=RunConfig(output=str(tmp_path)),
     )
-    OutputFolder(str(tmp_path)).create()
+    store = OutputFolder(str(tmp_path))
+    store.create()
+    lock = store.lock_for_run("run")
     context = RunContext(
         run_id="run", config=config, layout=PeopleLayout(num_vertices=3), body_metadata={}
     )
     dofn = Publish(context)
     dofn.setup()
-    return dofn
+    yield dofn
+    dofn.teardown()
+    lock.release()
 
 
 def test_a_picture_that_cannot_be_written_is_an_error_row(publish: Publish) -> None:
@@ -69,6 +75,13 @@ def test_batches_of_a_divided_shard_are_parts_of_their_own(publish: Publish) -> 
     list(publish.process(Batch([Frame(ITEM, None)], shard="00007", number=3, is_last=False)))
     publish.finish_bundle()
     assert publish.store.parts("frames", "run") == ["frames/part-run-0000700003.parquet"]
+
+
+def test_a_forgotten_worker_publishes_nothing(publish: Publish) -> None:
+    publish.run_id = "an earlier run"
+    with pytest.raises(RunGivenUp, match="an earlier run does not hold"):
+        list(publish.process(Batch([Frame(ITEM, None)])))
+    assert publish.store.parts("frames") == [] == publish.store.parts("errors")
 
 
 def test_names_of_pictures_fit_any_disk() -> None:
