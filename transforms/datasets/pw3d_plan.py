@@ -44,10 +44,8 @@ class PreprocessShard:
     @classmethod
     def of(cls, shard: Shard) -> PreprocessShard:
         """What a shard of the plan says."""
-        known = shard.details
-        return cls(
-            shard.index, known["sequence_uri"], known["person"], shard.items, known["refusal"]
-        )
+        uri, person, refusal = (shard.details[name] for name in DETAILS.names)
+        return cls(shard.index, uri, person, shard.items, refusal)
 
     @property
     def name(self) -> str:
