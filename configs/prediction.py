@@ -20,7 +20,8 @@ DETECTORS = ("movenet", "maskrcnn", "none")
 KEYPOINTS = ("movenet", "hrnet")
 PEOPLE = ("all", "centre")
 SAVES = ("samples", "vertices", "vertex_spread")
-PICTURES = ("crops", "uncropped", "samples")
+PICTURES = ("crops", "figure", "uncropped", "samples")
+PICTURE_FORMATS = ("jpg", "png")
 HRNET = Shortcut(
     names=("-W2D", "--pose2D_hrnet_weights"),
     value="{}",
@@ -231,7 +232,12 @@ class RunConfig(EarlierConfig):
             ),
         ),
     ] = frozenset()
-    """Pictures to draw."""
+    """Pictures to draw: of each frame its bodies (uncropped); of each person the result figure of
+    the paper's code (figure), keypoints and body over the crop (crops), mode and samples over the
+    crop and from two sides (samples)."""
+
+    picture_format: Annotated[str, Option(choices=PICTURE_FORMATS)] = "jpg"
+    """Of the pictures drawn."""
 
     dry_run: bool = False
     """Say what would be done, check all options and models, write nothing."""

@@ -119,7 +119,7 @@ def draw_bodies(
     if colours is None:
         colours = plain_colours(vertices)
     screen = _to_screen(vertices, cameras, crops)
-    shaded = _shade(vertex_normals(vertices, faces), colours)
+    shaded = shade(vertex_normals(vertices, faces), colours)
     pixels_per_metre = cameras[:, 0] * crops[:, 2]
     for person in pixels_per_metre.argsort().tolist():
         _draw_body(drawn, screen[person], faces, shaded[person], opacity)
@@ -139,6 +139,7 @@ def draw_views(
     colours: Tensor | None = None,
     turns: Sequence[float] = (0.0, 90.0),
     size: int = 256,
+    width: int | None = None,
 ) -> Picture:
     """Contact sheet on white: one column per body, one row per turn about the vertical axis.
 
@@ -150,27 +151,45 @@ def draw_views(
         colours: (N, V, 3) RGB 0..1; None draws all in `PLAIN_COLOUR`.
         turns: degrees about the vertical axis, one row each.
         size: height of one cell in px.
+        width: of one cell in px; None: what the widest body needs, `size` at most.
 
     Returns:
-        (len(turns) * size, N * width, 3), the cells as wide as the widest body needs.
+        (len(turns) * size, N * width, 3).
     """
     if colours is None:
         colours = vertices.new_tensor(PLAIN_COLOUR).expand_as(vertices)
     centred = vertices - (vertices.amin(1, keepdim=True) + vertices.amax(1, keepdim=True)) / 2
     half_width, half_height = centred[..., [0, 2]].norm(dim=-1).max(), centred[..., 1].abs().max()
     reach = float(torch.maximum(half_width, half_height).clamp(min=1e-6))
-    width = max(1, round(size * float(half_width) / reach))
-    camera = vertices.new_tensor([[0.95 / reach, 0.0, 0.0]])
-    crop = vertices.new_tensor([[width / 2, size / 2, size]])
+    width = width or max(1, round(size * float(half_width) / reach))
     sheet = np.full((len(turns) * size, len(vertices) * width, 3), 255, np.uint8)
     normals = vertex_normals(vertices, faces)
     for row, degrees in enumerate(turns):
-        screen = _to_screen(turn_about_vertical(centred, degrees), camera, crop)
-        shaded = _shade(turn_about_vertical(normals, degrees), colours)
-        for column in range(len(vertices)):
+        turned = turn_about_vertical(centred, degrees)
+        tints = shade(turn_about_vertical(normals, degrees), colours)
+        for column, body in enumerate(turned):
             cell = sheet[row * size : (row + 1) * size, column * width : (column + 1) * width]
-            _draw_body(cell, screen[column], faces, shaded[column], opacity=1.0)
+            draw_alone(cell, body, faces, tints[column], 0.95 / reach * size / 2)
     return sheet
+
+
+def draw_alone(
+    picture: Picture, body: Tensor, faces: Tensor, shaded: Tensor, pixels_per_metre: float
+) -> None:
+    """Draws one body whose origin stands in the middle of `picture`.
+
+    Args:
+        picture: changed in place.
+        body: (V, 3) body frame.
+        faces: (F, 3) vertex indices.
+        shaded: (V, 3) RGB 0..1, light included, see `shade`.
+        pixels_per_metre: scale.
+    """
+    height, width = picture.shape[:2]
+    camera = body.new_tensor([[2 * pixels_per_metre / height, 0.0, 0.0]])
+    crop = body.new_tensor([[width / 2, height / 2, height]])
+    screen = _to_screen(body[None], camera, crop)[0]
+    _draw_body(picture, screen, faces, shaded, opacity=1.0)
 
 
 def _to_screen(vertices: Tensor, cameras: Tensor, crops: Tensor) -> Tensor:
@@ -215,7 +234,7 @@ def _window(points: Tensor, height: int, width: int) -> tuple[int, int, int, int
     return (*low, *high) if high[0] > low[0] and high[1] > low[1] else None
 
 
-def _shade(normals: Tensor, colours: Tensor) -> Tensor:
+def shade(normals: Tensor, colours: Tensor) -> Tensor:
     """Colours (B, V, 3) under one distant light: ambient plus Lambert's cosine."""
     cosine = (half_turn_x(normals) @ normals.new_tensor(LIGHT)).clamp(min=0)
     return colours * (AMBIENT + (1 - AMBIENT) * cosine[..., None])

@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from hierprob3d.model.picture.overlays import write_text
+from hierprob3d.model.picture.lettering import write_text
 
 from .evaluation_summary import printed
 

@@ -11,7 +11,8 @@ from hierprob3d.model.body.mesh_body import Body
 from hierprob3d.model.network.distribution_net import DistributionNet
 from hierprob3d.model.picture.cameras import half_turn_x, pixels_to_normalised, project_body
 from hierprob3d.model.picture.drawing import Picture, draw_bodies
-from hierprob3d.model.picture.overlays import draw_keypoints, write_text
+from hierprob3d.model.picture.lettering import write_text
+from hierprob3d.model.picture.overlays import draw_keypoints
 from hierprob3d.model.picture.proxy import PROXY_SIZE
 from hierprob3d.model.rotation.rotations import rotvec_to_rotmat
 from hierprob3d.training.people.augmentation import network_input

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hierprob3d.model.picture.drawing import Picture
-from hierprob3d.model.picture.overlays import write_text
+from hierprob3d.model.picture.lettering import write_text
 
 from .run_log import TRAINING, VALIDATION
 

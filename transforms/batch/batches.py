@@ -20,7 +20,7 @@ class DrawnPicture:
 
     item: Item
     name: str
-    jpeg: bytes
+    data: bytes
 
 
 @dataclass

@@ -2,43 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
+from hierprob3d.configs.prediction import RunConfig
+from hierprob3d.model.picture.cameras import image_to_crop
 from hierprob3d.model.picture.drawing import (
+    Picture,
     cut_out_crop,
     draw_bodies,
     draw_views,
     shrink_to,
     spread_colours,
 )
+from hierprob3d.model.picture.lettering import write_text
 from hierprob3d.model.picture.overlays import add_spread_legend, draw_keypoints
+from hierprob3d.model.picture.person_figure import SQUARE, FigureParts, draw_person_figure
+from hierprob3d.model.picture.proxy import visible_mask
+from hierprob3d.model.picture.proxy_picture import ProxyKeypoints
 from hierprob3d.transforms.batch.batches import DrawnPicture
 from hierprob3d.transforms.batch.isolation import People
 from hierprob3d.transforms.batch.models import Models
 from hierprob3d.transforms.inputs.items import Frame
 from hierprob3d.transforms.store.file_names import picture_name
-from hierprob3d.transforms.tables.schema import refined_name
+from hierprob3d.transforms.tables.schema import refined_name, std_name
+
+from .proxies import EDGES
 
 NUM_DRAWN_SAMPLES = 8
-COLOURED = frozenset({"crops", "uncropped"})
+COLOURED = frozenset({"crops", "figure", "uncropped"})
 """Kinds of pictures in which colours show how far the vertices of the samples lie apart."""
 
 _CROP_SIZE = 512
 _MAX_UNCROPPED_SIDE = 2048
 """Larger photographs are drawn smaller: bodies cost by the pixel, 60 bytes of memory each."""
 
-_JPEG_QUALITY = 92
+_ENCODING = {"jpg": (cv2.IMWRITE_JPEG_QUALITY, 92), "png": (cv2.IMWRITE_PNG_COMPRESSION, 3)}
+_SAMPLE_SIZE = 256
 
 
 def draw_frame(
-    frame: Frame, people: People, models: Models, kinds: Collection[str]
+    frame: Frame, people: People, models: Models, config: RunConfig
 ) -> list[DrawnPicture]:
-    """JPEG files: one `uncropped` per frame, one `crop` and `samples` per person.
+    """Encoded pictures: one `uncropped` per frame, the others per person.
 
     `uncropped` shows the refined bodies where there are any, `crop` both them and the modes.
 
@@ -46,22 +56,22 @@ def draw_frame(
         frame: The frame of all these people.
         people: With their meshes, column body_vertices.
         models: Body model and visibility threshold.
-        kinds: Of crops, uncropped, samples.
+        config: Which kinds are drawn, and their format.
     """
     colours = _colours(people)
-    drawn: dict[str, np.ndarray] = {}
-    if "uncropped" in kinds:
+    drawn: dict[str, Picture] = {}
+    if "uncropped" in config.visualise:
         drawn["uncropped"] = _draw_uncropped(frame, people, models, colours)
-    for person in range(len(people)):
-        one = slice(person, person + 1)
-        number = people.person_indices[person]
-        if "crops" in kinds:
-            picture = _draw_crop(frame, people, models, colours, one)
-            drawn[f"person{number}-crop"] = picture
-        if "samples" in kinds:
-            drawn[f"person{number}-samples"] = _draw_samples(people, models, one)
+    for person, number in enumerate(people.person_indices):
+        for kind, draw, word in _OF_A_PERSON:
+            if kind in config.visualise:
+                one = slice(person, person + 1)
+                drawn[f"person{number}-{word}"] = draw(frame, people, models, colours, one)
+    extension = config.picture_format
     return [
-        DrawnPicture(frame.item, picture_name(frame.item, what), _encode(picture))
+        DrawnPicture(
+            frame.item, picture_name(frame.item, what, extension), _encode(picture, extension)
+        )
         for what, picture in drawn.items()
     ]
 
@@ -74,7 +84,7 @@ def _colours(people: People) -> Tensor | None:
 
 def _draw_uncropped(
     frame: Frame, people: People, models: Models, colours: Tensor | None
-) -> np.ndarray:
+) -> Picture:
     assert frame.image is not None, "only decoded frames have people"
     image, scale = shrink_to(frame.image, _MAX_UNCROPPED_SIDE)
     vertices, camera = _bodies(people)[-1]
@@ -85,17 +95,11 @@ def _draw_uncropped(
 
 def _draw_crop(
     frame: Frame, people: People, models: Models, colours: Tensor | None, one: slice
-) -> np.ndarray:
+) -> Picture:
     """The network's crop with its keypoints, beside the same with each body."""
-    assert frame.image is not None, "only decoded frames have people"
-    crop = people.columns["crop"][one][0].cpu()
-    picture = cut_out_crop(frame.image, crop.tolist(), _CROP_SIZE)
-    keypoints = people.columns["keypoints"][one].cpu().numpy().copy()
-    keypoints[..., :2] = (
-        (keypoints[..., :2] - crop[:2].numpy()) / float(crop[2]) + 0.5
-    ) * _CROP_SIZE
-    half = _CROP_SIZE / 2
-    whole = torch.tensor([[half, half, _CROP_SIZE]], device=models.device)
+    picture = _cut_out(frame, people, one, _CROP_SIZE)
+    keypoints = _crop_keypoints(people, one, _CROP_SIZE)
+    whole = _whole(_CROP_SIZE, models)
     mine = None if colours is None else colours[one]
     drawn = [
         draw_bodies(picture, vertices[one], models.body.faces, camera[one], whole, mine)
@@ -103,6 +107,75 @@ def _draw_crop(
     ]
     strip = np.concatenate([draw_keypoints(picture, keypoints, models.threshold), *drawn], axis=1)
     return strip if colours is None else add_spread_legend(strip)
+
+
+def _draw_figure(
+    frame: Frame, people: People, models: Models, colours: Tensor | None, one: slice
+) -> Picture:
+    """What the network was given of a person, and the mode and mean shape that it says."""
+    keypoints = _crop_keypoints(people, one, 1.0)[0]
+    confidences = torch.from_numpy(keypoints[:, 2])
+    drawn = visible_mask(confidences, models.threshold, models.keypoints.always_visible)
+    columns = {name: values[one][0] for name, values in people.columns.items()}
+    height, std = float(columns["height_m"]), float(columns[std_name("height_m")])
+    return draw_person_figure(
+        FigureParts(
+            crop=_cut_out(frame, people, one, SQUARE),
+            edges=columns[EDGES].cpu().numpy(),
+            keypoints=ProxyKeypoints(keypoints[:, :2], keypoints[:, 2], drawn.numpy()),
+            mode=columns["body_vertices"],
+            t_pose=models.body.shape(people.columns["shape_mean"][one]).vertices[0],
+            faces=models.body.faces,
+            camera=columns["camera"],
+            spread=columns.get("vertex_spread_m"),
+            height=f"{height:.2f} m ± {std:.2f}",
+        )
+    )
+
+
+def _draw_samples(
+    frame: Frame, people: People, models: Models, colours: Tensor | None, one: slice
+) -> Picture:
+    """Mode and best samples over the crop, from the front and from the side."""
+    mode = people.columns["body_vertices"][one]
+    bodies = torch.cat([mode, people.columns["sample_vertices"][one][0]])
+    picture = _cut_out(frame, people, one, _SAMPLE_SIZE)
+    camera, whole = people.columns["camera"][one], _whole(_SAMPLE_SIZE, models)
+    faces = models.body.faces
+    over = [draw_bodies(picture, body[None], faces, camera, whole) for body in bodies]
+    views = draw_views(bodies, faces, size=_SAMPLE_SIZE, width=_SAMPLE_SIZE)
+    captions = np.full((26, views.shape[1], 3), 255, np.uint8)
+    for number in range(len(bodies)):
+        caption = f"sample {number}" if number else "the most probable body"
+        write_text(captions, caption, (number * _SAMPLE_SIZE + 6, 18), 0.44)
+    return np.concatenate([captions, np.concatenate(over, axis=1), views], axis=0)
+
+
+_OF_A_PERSON: tuple[tuple[str, Callable[..., Picture], str], ...] = (
+    ("crops", _draw_crop, "crop"),
+    ("figure", _draw_figure, "figure"),
+    ("samples", _draw_samples, "samples"),
+)
+"""Kinds of pictures of one person, what draws them, and their word in names of files."""
+
+
+def _cut_out(frame: Frame, people: People, one: slice, size: int) -> Picture:
+    """The square that the network saw of a person."""
+    assert frame.image is not None, "only decoded frames have people"
+    return cut_out_crop(frame.image, people.columns["crop"][one][0].tolist(), size)
+
+
+def _crop_keypoints(people: People, one: slice, size: float) -> np.ndarray:
+    """(1, 17, 3) keypoints of a person in its crop of this size."""
+    keypoints = people.columns["keypoints"][one].cpu().clone()
+    crop = people.columns["crop"][one].cpu()[:, None]
+    keypoints[..., :2] = image_to_crop(keypoints[..., :2], crop, size)
+    return keypoints.numpy()
+
+
+def _whole(size: int, models: Models) -> Tensor:
+    """The crop record of a picture that is the crop."""
+    return torch.tensor([[size / 2, size / 2, float(size)]], device=models.device)
 
 
 def _bodies(people: People) -> list[tuple[Tensor, Tensor]]:
@@ -113,16 +186,9 @@ def _bodies(people: People) -> list[tuple[Tensor, Tensor]]:
     return [(people.columns[mesh], people.columns[camera]) for mesh, camera in names]
 
 
-def _draw_samples(people: People, models: Models, one: slice) -> np.ndarray:
-    """Mode and best samples from the front and from the side."""
-    mode = people.columns["body_vertices"][one]
-    samples = people.columns["sample_vertices"][one][0]
-    return draw_views(torch.cat([mode, samples]), models.body.faces)
-
-
-def _encode(picture: np.ndarray) -> bytes:
-    options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-    done, data = cv2.imencode(".jpg", np.ascontiguousarray(picture[..., ::-1]), options)
+def _encode(picture: Picture, extension: str) -> bytes:
+    bgr = np.ascontiguousarray(picture[..., ::-1])
+    done, data = cv2.imencode(f".{extension}", bgr, list(_ENCODING[extension]))
     if not done:
         raise ValueError(f"a picture of shape {picture.shape} could not be encoded")
     return data.tobytes()

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from hierprob3d.model.picture.proxy import NetworkCrops, make_proxy, network_crops, person_crops
 from hierprob3d.transforms.batch.isolation import Columns, People
 from hierprob3d.transforms.batch.models import Models
 
 PROXY = "proxy"
+EDGES = "edges"
 
 
 def make_proxies(people: People, images: Sequence[np.ndarray], models: Models) -> Columns:
@@ -32,6 +34,11 @@ def make_proxies(people: People, images: Sequence[np.ndarray], models: Models) -
         torch.cat([crop.visible for crop in crops]),
     )
     return {PROXY: proxy, "crop": torch.cat([crop.crop_records for crop in crops])}
+
+
+def edges_of(proxies: Tensor) -> Tensor:
+    """The edges (P, 256, 256) of proxies as uint8, which pictures show."""
+    return (proxies[:, 0] * 255).clamp(0, 255).byte()
 
 
 def _crop_frame(people: People, image: np.ndarray, place: int, models: Models) -> NetworkCrops:

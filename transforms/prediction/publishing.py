@@ -97,7 +97,7 @@ class ShardTables:
     def _publish_picture(self, picture: DrawnPicture) -> Failure | None:
         """Writes a picture; its failure, which costs the results nothing else."""
         try:
-            self._store.write(f"{PICTURES}/{picture.name}", picture.jpeg)
+            self._store.write(f"{PICTURES}/{picture.name}", picture.data)
         except Exception as error:  # file systems of fsspec raise errors of their own kinds
             return Failure(picture.item, None, DRAW.name, error)
         return None

@@ -18,7 +18,7 @@ from hierprob3d.transforms.batch.models import Models
 from . import distributions, refined_bodies, sampled_bodies
 from .detection import detect_people, find_keypoints
 from .drawn_pictures import COLOURED, NUM_DRAWN_SAMPLES, DrawnPicture, draw_frame
-from .proxies import PROXY, make_proxies
+from .proxies import EDGES, PROXY, edges_of, make_proxies
 
 
 def _always(config: PredictConfig) -> bool:
@@ -62,7 +62,9 @@ def _predict(batch: Batch, models: Models, config: PredictConfig) -> None:
         distributions.DISTRIBUTION,
         lambda some: distributions.predict_distributions(some, models.net, size),
     )
-    batch.people.columns.pop(PROXY, None)  # 4.7 MB per person, not needed any more
+    proxy = batch.people.columns.pop(PROXY, None)  # 4.7 MB per person, not needed any more
+    if proxy is not None and "figure" in config.run.visualise:
+        batch.people.columns[EDGES] = edges_of(proxy)
 
 
 def _place(batch: Batch, models: Models, config: PredictConfig) -> None:
@@ -103,7 +105,7 @@ def _draw(batch: Batch, models: Models, config: PredictConfig) -> None:
 
     def drawn(place: int) -> list[DrawnPicture]:
         mine = batch.people.select((of_person == place).nonzero().flatten().tolist())
-        return draw_frame(frames[place], mine, models, config.run.visualise)
+        return draw_frame(frames[place], mine, models, config.run)
 
     places = of_person.unique().tolist()
     found = call_each(drawn, places)

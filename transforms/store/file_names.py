@@ -12,7 +12,7 @@ _MAX_BYTES = 80
 """Of the readable part: file systems take 255 in all, and some letters need four."""
 
 _ID_LENGTH = 10
-_PICTURE_NAME = re.compile(rf".*-(?P<id>[0-9a-f]{{{_ID_LENGTH}}})-[a-z0-9-]+\.jpg")
+_PICTURE_NAME = re.compile(rf".*-(?P<id>[0-9a-f]{{{_ID_LENGTH}}})-[a-z0-9-]+\.(?:jpg|png)")
 
 
 def readable_stem(uri: str) -> str:
@@ -21,10 +21,10 @@ def readable_stem(uri: str) -> str:
     return stem.encode("utf-8", errors="replace")[:_MAX_BYTES].decode("utf-8", errors="ignore")
 
 
-def picture_name(item: Item, what: str) -> str:
+def picture_name(item: Item, what: str, extension: str = "jpg") -> str:
     """Name of a drawn picture of an item; `what` is shown of it, such as person0-crop."""
     frame = "" if item.frame_index is None else f"-frame{item.frame_index:06d}"
-    return f"{readable_stem(item.name)}{frame}-{short_id(item.item_id)}-{what}.jpg"
+    return f"{readable_stem(item.name)}{frame}-{short_id(item.item_id)}-{what}.{extension}"
 
 
 def is_picture_of(name: str, short_ids: set[str]) -> bool:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from hierprob3d.model.picture.drawing import SPREAD_RAMP
-from hierprob3d.model.picture.overlays import add_spread_legend, draw_keypoints, write_text
+from hierprob3d.model.picture.overlays import add_spread_legend, draw_keypoints
 from tests.model.picture.grey_pictures import drawn_pixels, grey
 
 
@@ -40,12 +40,3 @@ def test_legend_shows_the_whole_ramp_below_the_picture() -> None:
     strip = picture[100:].reshape(-1, 3).astype(float) / 255
     for colour in (SPREAD_RAMP[0], SPREAD_RAMP[-1]):
         assert np.abs(strip - np.asarray(colour)).sum(-1).min() < 0.05
-
-
-def test_text_starts_or_ends_at_its_place() -> None:
-    for ends, beside in ((False, np.s_[:, :58]), (True, np.s_[:, 62:])):
-        picture = grey(40, 120)
-        write_text(picture, "text", (60, 25), colour=(255, 0, 0), ends=ends)
-        drawn = drawn_pixels(picture)
-        assert drawn.sum() > 20 and not drawn[beside].any()
-        assert not drawn[30:].any()  # the baseline, and nothing hangs below it
