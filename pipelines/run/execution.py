@@ -103,4 +103,6 @@ def worker_command() -> str:
 def prepare_processes(num_threads: int) -> None:
     """Keeps Beam's chatter off the progress."""
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    # What a stage raises is logged there with its traceback, and raised again here.
+    logging.getLogger("apache_beam.runners.common").setLevel(logging.CRITICAL)
     os.environ["OMP_NUM_THREADS"] = str(num_threads)

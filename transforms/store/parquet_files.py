@@ -40,7 +40,7 @@ def open_parquet(file: pa.NativeFile) -> Iterator[ParquetFile]:
         with file, ParquetFile(file) as parquet:
             yield parquet
     except (pa.ArrowException, OSError) as error:
-        raise DamagedParquet(str(error)) from error
+        raise DamagedParquet(" ".join(str(error).split())) from error
 
 
 def read_columns(file: ParquetFile, columns: list[str] | None = None) -> pa.Table:
