@@ -220,7 +220,10 @@ class _Decoder:
             return
         back = int(1 / stream.time_base) if stream.time_base else 1  # one second of ticks
         for target in (start, start - back, start - 10 * back):
-            container.seek(target, stream=stream, backward=True)
+            try:
+                container.seek(target, stream=stream, backward=True)
+            except av.FFmpegError:  # before the beginning, for some containers
+                break
             frames = self._decode(source)
             first = next((frame for frame in frames if frame is not None), None)
             if first is not None and first.pts is not None and first.pts <= start:

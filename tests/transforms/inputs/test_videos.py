@@ -198,15 +198,19 @@ def write_growing(path: Path, sides: Iterable[int]) -> None:
             container.mux(packet)
 
 
+@pytest.mark.parametrize("shard_size", [100, 2, 1])
 @pytest.mark.parametrize("suffix", [".avi", ".mjpeg"])
-def test_a_frame_that_grows_above_the_limit_is_one_error(suffix: str, tmp_path: Path) -> None:
+def test_a_frame_that_grows_above_the_limit_is_one_error(
+    suffix: str, shard_size: int, tmp_path: Path
+) -> None:
     path = str(tmp_path / f"growing{suffix}")
     write_growing(Path(path), (64, 64, 600, 64, 80))
     index = index_video(path, 0.1)
-    ((video_range, frames),) = split_video(index, range(5), 100)
-    items = tuple(frame_item(path, i, index.times_s[i]) for i in frames)
-    shard = Shard(0, items, asdict(video_range))
-    found = {f.item.frame_index: f for f in FrameReader(0.1).frames(shard)}
+    found = {}
+    for video_range, frames in split_video(index, range(5), shard_size):
+        items = tuple(frame_item(path, i, index.times_s[i]) for i in frames)
+        shard = Shard(0, items, asdict(video_range))
+        found |= {f.item.frame_index: f for f in FrameReader(0.1).frames(shard)}
     heights = [None if found[i].image is None else found[i].image.shape[0] for i in range(5)]  # type: ignore[union-attr]
     assert heights == [64, 64, None, 64, 80]
     assert "more than 0.1 megapixels (--max-megapixels" in str(found[2].error)

@@ -47,12 +47,18 @@ def test_arrow_keeps_no_bytes_of_python() -> None:
     assert before >= len(data)
 
 
-@pytest.mark.parametrize("data", [b"", b"PAR1 but not really", table_bytes(TABLE)[:-9]])
+WHOLE = table_bytes(TABLE)
+FOOTER_BYTES = int.from_bytes(WHOLE[-8:-4], "little")
+NO_FOOTER = WHOLE[: -8 - FOOTER_BYTES] + b"\xff" * FOOTER_BYTES + WHOLE[-8:]
+
+
+@pytest.mark.parametrize("data", [b"", b"PAR1 but not really", WHOLE[:-9], NO_FOOTER])
 def test_damage_is_told(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a.parquet").write_bytes(data)
     for source in (file_at(str(tmp_path / "a.parquet")), file_of(data)):
-        with pytest.raises(DamagedParquet), open_parquet(source) as file:
+        with pytest.raises(DamagedParquet) as caught, open_parquet(source) as file:
             read_columns(file)
+        assert str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_a_missing_file_is_not_damaged(tmp_path: Path) -> None:
