@@ -116,7 +116,7 @@ def build(pipeline: beam.Pipeline, plan: Plan, context: EvaluationContext) -> No
     )
     old = (
         pipeline
-        | "Output folder" >> beam.Create([context.config.output], reshuffle=False)
+        | "Finished besides" >> beam.Create([plan], reshuffle=False)
         | "List finished parts" >> beam.ParDo(ListEarlierParts(context.run_id))
         | "Any reader" >> beam.Reshuffle()
         | "Read" >> beam.ParDo(ReadTotals(context.config.output, context.config.num_hypotheses))

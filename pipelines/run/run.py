@@ -171,7 +171,7 @@ class Run:
             is_alone = part is not None
             if part is None:
                 part = plan if is_first else self._rest(plan, done, index)
-            if not part.num_items:
+            if not part.num_items and not is_first:
                 self.store.remove(part.name)
                 return None
             is_first = False

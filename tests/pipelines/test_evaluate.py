@@ -17,6 +17,7 @@ from hierprob3d.model.network.distribution_net import DistributionNet
 from hierprob3d.model.network.network_config import NetworkConfig, WeightsMetadata
 from hierprob3d.pipelines.command.cli import main
 from hierprob3d.pipelines.evaluation.comparison import compare, paired_interval
+from hierprob3d.pipelines.run import execution
 from hierprob3d.training.assessment.evaluation_set import make_evaluation_set
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -155,6 +156,36 @@ def test_a_killed_run_goes_on_to_the_same_bits(
     assert main(words) == 0
     assert finished[0].read_bytes() == before  # what was finished is not done again
     assert numbers(resumed) == numbers(output)
+
+
+LOST_ONCE = """
+import os
+from pathlib import Path
+from hierprob3d.transforms.evaluation import evaluation_shards
+evaluate, lost = evaluation_shards.evaluate_shard, Path({flag!r})
+def killed(*args):
+    if args[2].index == 1 and not lost.exists():
+        lost.touch()
+        os._exit(9)
+    return evaluate(*args)
+evaluation_shards.evaluate_shard = killed
+from hierprob3d.pipelines.run.worker_process import main
+main()
+"""
+
+
+def test_a_lost_worker_costs_no_row_of_the_totals(
+    data: Path, weights: Path, output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = f"import sys; sys.path[:] = {sys.path!r}\n" + LOST_ONCE.format(
+        flag=str(tmp_path / "x")
+    )
+    monkeypatch.setattr(execution, "python_command", lambda module: [sys.executable, "-c", script])
+    more = ("--best-of", "1,3,5", "--direct_running_mode", "multi_processing",
+            "--direct_num_workers", "1")  # fmt: skip
+    assert main(command(data, weights, tmp_path / "out", *more)) == 0
+    assert (tmp_path / "x").exists()
+    assert numbers(tmp_path / "out") == numbers(output)
 
 
 def test_a_second_run_only_reports(data: Path, weights: Path, output: Path) -> None:

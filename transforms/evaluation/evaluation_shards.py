@@ -24,10 +24,10 @@ from hierprob3d.transforms.batch.isolation import (
 from hierprob3d.transforms.batch.models import use_threads
 from hierprob3d.transforms.datasets.eval_item import EvalItem
 from hierprob3d.transforms.datasets.labels import EvalDataset, row_id
-from hierprob3d.transforms.inputs.items import Item, Shard
+from hierprob3d.transforms.inputs.items import Item, Shard, shard_name
 from hierprob3d.transforms.store.marks import begin_shard
-from hierprob3d.transforms.store.output_folder import OutputFolder
-from hierprob3d.transforms.store.plan import ShardRef
+from hierprob3d.transforms.store.output_folder import OutputFolder, part_name
+from hierprob3d.transforms.store.plan import Plan, ShardRef
 from hierprob3d.transforms.store.publishing_dofn import PublishingDoFn
 from hierprob3d.transforms.tables.evaluation_schema import evaluation_schema
 from hierprob3d.transforms.tables.rows import Values, errors_table, item_columns, table_of
@@ -100,15 +100,16 @@ class EvaluateRows(PublishingDoFn):
 
 
 class ListEarlierParts(beam.DoFn):
-    """Output folder -> names of the frames parts that other runs left in it."""
+    """Plan -> names of the frames parts that are there besides those of its own shards."""
 
     def __init__(self, run_id: str) -> None:
         self.run_id = run_id
 
-    def process(self, output: str) -> Iterator[str]:
+    def process(self, plan: Plan) -> Iterator[str]:
         """Names as `OutputFolder.parts` gives them."""
-        store = OutputFolder(output)
-        mine = set(store.parts("frames", self.run_id))
+        numbers = range(plan.first_index, plan.first_index + plan.num_shards)
+        mine = {part_name("frames", self.run_id, shard_name(number)) for number in numbers}
+        store = OutputFolder(plan.output)
         yield from (name for name in store.parts("frames") if name not in mine)
 
 

@@ -89,7 +89,7 @@ def poisoned(uri, *limits):
     if "deadly" in uri:
         os.kill(os.getpid(), 9)
     if "stuck" in uri:
-        ctypes.CDLL(None).sleep(60)
+        ctypes.CDLL(None).sleep(600)
     return read(uri, *limits)
 decoding.read_picture = poisoned
 from hierprob3d.pipelines.run.worker_process import main
@@ -110,7 +110,7 @@ def test_one_command_does_all_but_the_poisoned(
     script = f"import sys; sys.path[:] = {sys.path!r}\n{POISON}"
     monkeypatch.setattr(execution, "python_command", lambda module: [sys.executable, "-c", script])
     options = ("--direct_num_workers", 2, "--shard-size", 2, "--no-uncertainty",
-               "--time-limit-per-item", 1)  # fmt: skip
+               "--time-limit-per-item", 8)  # fmt: skip
     assert predict(tmp_path / "in", "--output", tmp_path / "out", *options) == 0
     store = OutputFolder(str(tmp_path / "out"))
     statuses = {os.path.basename(item.name): item.status for item in store.finished_items()}
