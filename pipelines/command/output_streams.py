@@ -11,20 +11,21 @@ from typing import Any, TextIO
 
 @contextmanager
 def unbroken_output() -> Iterator[None]:
-    """Within it, a closed pipe (`| head -1`) ends neither a print nor the command.
+    """Within it, no closed pipe (`| head -1`) or stream (`>&-`) ends a print or the command.
 
     A run that has annotated for hours and prints its summary to nobody has done its work, and its
     exit code says so.
     """
     streams = sys.stdout, sys.stderr
-    wrapped = [_Unbroken(stream) for stream in streams]
-    sys.stdout, sys.stderr = wrapped
-    try:
-        yield
-    finally:
-        for stream in wrapped:
-            stream.flush()
-        sys.stdout, sys.stderr = streams
+    with open(os.devnull, "w") as nowhere:
+        wrapped = [_Unbroken(stream or nowhere) for stream in streams]  # None where it was closed
+        sys.stdout, sys.stderr = wrapped
+        try:
+            yield
+        finally:
+            for stream in wrapped:
+                stream.flush()
+            sys.stdout, sys.stderr = streams
 
 
 class _Unbroken:

@@ -51,9 +51,11 @@ def attempt(run_pipeline: Callable[[], None], num_threads: int) -> BaseException
     try:
         with watch, _no_interactive_beam():
             run_pipeline()
-    except KeyboardInterrupt as interruption:
-        return interruption if watch.loss is None else WorkerLost(str(watch.loss))
-    except Exception as error:
+    except (KeyboardInterrupt, Exception) as error:
+        if watch.loss is not None:
+            return WorkerLost(str(watch.loss))
+        if watch.is_interrupted or isinstance(error, KeyboardInterrupt):
+            return KeyboardInterrupt()  # Beam makes another error of one that strikes in a DoFn
         if not is_outage(error) and _DISCONNECTED not in str(error):
             traceback.print_exc()
         lines = str(error).strip().splitlines() or [type(error).__name__]

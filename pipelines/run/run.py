@@ -85,7 +85,11 @@ class Run:
     def __enter__(self) -> Run:
         self.store.create()
         self._lock = self.store.lock_for_run(self.id)
-        self.store.sweep()
+        try:
+            self.store.sweep()
+        except BaseException:
+            self._lock.release()
+            raise
         return self
 
     def __exit__(

@@ -49,6 +49,9 @@ class WorkerWatch:
         self.loss: LostWorker | None = None
         """How a worker process ended, None as long as all are well."""
 
+        self.is_interrupted = False
+        """Whether a signal asked for the run's end, or the loss of a worker did."""
+
         self._folder = tempfile.TemporaryDirectory(prefix="hierprob3d-")
         self._stop_file = Path(self._folder.name) / "stop"
         self._oom_kills = oom_kills()
@@ -87,6 +90,7 @@ class WorkerWatch:
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         """Lets the workers leave first: Beam waits for them before it lets an exception through."""
+        self.is_interrupted = True
         self._end_workers()
         raise KeyboardInterrupt
 

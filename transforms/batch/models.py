@@ -63,7 +63,7 @@ def load_models(config: ModelsConfig) -> Models:
         ValueError: A file is damaged or foreign, weights and body model do not belong together,
             or there is no GPU for `cuda`.
     """
-    with _LOADING:
+    with _LOADING, torch.inference_mode(False):  # those after the first caller may want gradients
         return _load_models(config)
 
 

@@ -93,11 +93,11 @@ def run_stages(batch: Batch, models: Models, config: PredictConfig) -> None:
 
 def _item(image: np.ndarray, place: int) -> Item:
     """The item of an array, named by its content."""
+    wanted = f"picture {place} must be an (H, W, 3) uint8 RGB array"
+    if not isinstance(image, np.ndarray):
+        raise ValueError(f"{wanted}, got {type(image).__name__}: numpy.asarray makes one.")
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        raise ValueError(
-            f"picture {place} must be an (H, W, 3) uint8 RGB array, got "
-            f"{image.dtype} {image.shape}."
-        )
+        raise ValueError(f"{wanted}, got {image.dtype} {image.shape}.")
     content = f"{image.shape}".encode() + np.ascontiguousarray(image).tobytes()
     return Item(hashlib.sha1(content, usedforsecurity=False).hexdigest(), f"array {place}")
 

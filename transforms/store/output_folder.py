@@ -58,6 +58,8 @@ _DROP_JOURNAL = f"{RUNS}/.dropping.json"
 _PART_NAME = re.compile(r"part-(?P<run>.+)-(?P<shard>\d+)\.parquet")
 _MARK_KEY = re.compile(r"\w[\w.-]*")
 _MARKS_AT_ONCE = 16
+_ID = "item_id"
+"""A column of all our tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +137,15 @@ class OutputFolder(StoreFiles):
         """A part's table, or some of its columns, one of an earlier schema as one of this.
 
         Raises:
-            DamagedPart: It is not whole.
+            DamagedPart: It is not whole, or somebody else's.
             LaterSchema: A later version of this package wrote it.
         """
         with self._open_part(name) as file:
+            if _ID not in file.schema_arrow.names:
+                raise DamagedPart(
+                    f"{self.root}/{name} is no table of a run, it has no column {_ID}: move it to "
+                    "another folder"
+                )
             schema = upgrade_schema(file.schema_arrow, f"{self.root}/{name}")
             table = read_columns(file, columns)
             if is_current(file.schema_arrow):
@@ -287,16 +294,16 @@ class OutputFolder(StoreFiles):
 
     def read_marks(self) -> dict[str, dict[str, Any]]:
         """Contents of all marks by their keys; empty where a loss of power left a mark empty."""
-        names = [name for name in self.names(MARKS) if not name.startswith(TEMPORARY_PREFIX)]
+        keys = [key for name in self.names(MARKS) if (key := _key_of_mark(name)) is not None]
         with ThreadPoolExecutor(_MARKS_AT_ONCE) as pool:
-            contents = list(pool.map(self._read_mark, names))
-        pairs = zip(names, contents, strict=True)
-        return {n.removesuffix(".json"): content for n, content in pairs if content is not None}
+            contents = list(pool.map(self._read_mark, keys))
+        pairs = zip(keys, contents, strict=True)
+        return {key: content for key, content in pairs if content is not None}
 
-    def _read_mark(self, name: str) -> dict[str, Any] | None:
+    def _read_mark(self, key: str) -> dict[str, Any] | None:
         """What a mark holds; None if it was removed meanwhile."""
         try:
-            content = json.loads(self.read(f"{MARKS}/{name}"))
+            content = json.loads(self.read(_mark_name(key)))
         except FileNotFoundError:
             return None
         except ValueError:
@@ -312,6 +319,12 @@ def _mark_name(key: str) -> str:
     if not _MARK_KEY.fullmatch(key):
         raise ValueError(f"{key!r} cannot be the key of a mark: it is no plain file name")
     return f"{MARKS}/{key}.json"
+
+
+def _key_of_mark(name: str) -> str | None:
+    """Key of the mark in a file of that name; None where it is none of ours, such as .DS_Store."""
+    key, extension = os.path.splitext(name)
+    return key if extension == ".json" and _MARK_KEY.fullmatch(key) else None
 
 
 def run_of(part: str) -> str:

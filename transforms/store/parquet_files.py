@@ -61,4 +61,4 @@ def table_bytes(table: pa.Table) -> bytes:
 
 def parquet_writer(path: str, schema: pa.Schema) -> ParquetWriter:
     """A writer of row groups into a local file."""
-    return ParquetWriter(path, schema, compression="zstd")
+    return ParquetWriter(pa.OSFile(os.fsencode(path), "wb"), schema, compression="zstd")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import tempfile
 
 from hierprob3d.transforms.inputs.uris import absolute, filesystem, is_remote
@@ -42,7 +43,7 @@ class StoreFiles:
             return
         folder, base = os.path.split(path)
         os.makedirs(folder, exist_ok=True)
-        temporary = os.path.join(folder, f"{TEMPORARY_PREFIX}{os.getpid()}-{base}")
+        temporary = _temporary(folder, base)
         with open(temporary, "wb") as file:
             file.write(data)
             if durable:
@@ -80,7 +81,7 @@ class StoreFiles:
             return path
         folder, base = os.path.split(self._full(name))
         os.makedirs(folder, exist_ok=True)
-        return os.path.join(folder, f"{TEMPORARY_PREFIX}{os.getpid()}-{base}")
+        return _temporary(folder, base)
 
     def publish_file(self, name: str, path: str) -> None:
         """Makes a file of `temporary_file` the file `name`, whole."""
@@ -89,3 +90,8 @@ class StoreFiles:
             return
         self._fs.put_file(path, self._full(name))
         os.remove(path)
+
+
+def _temporary(folder: str, base: str) -> str:
+    """A path of this one write: threads share a process id, and so do containers."""
+    return os.path.join(folder, f"{TEMPORARY_PREFIX}{secrets.token_hex(4)}-{base}")

@@ -51,3 +51,12 @@ def test_a_reader_gets_all_of_it(capsys: pytest.CaptureFixture[str]) -> None:
         print("out")
         print("err", file=sys.stderr)
     assert capsys.readouterr() == ("out\n", "err\n")
+
+
+@pytest.mark.parametrize("stream", [1, 2])
+def test_a_stream_that_was_closed_before_is_nowhere(stream: int, tmp_path: Path) -> None:
+    OutputFolder(str(tmp_path)).create()
+    words = [sys.executable, "-m", "hierprob3d", "inspect", str(tmp_path)]
+    closing = ["sh", "-c", f'exec "$@" {stream}>&-', "sh", *words]
+    run = subprocess.run(closing, capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (0, "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 import threading
@@ -74,6 +75,27 @@ def test_a_worker_that_aborts_is_quoted(capfd: pytest.CaptureFixture[str]) -> No
     assert isinstance(problem, RunStopped)
     assert str(problem) == "a worker process ended (signal SIGABRT): native code is not amused"
     assert capfd.readouterr().err == ""  # nothing of the connections that broke
+
+
+class Interrupt(beam.DoFn):
+    """Is at work when somebody tells the run to stop."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def process(self, element: int) -> None:
+        """Gets the signal."""
+        os.kill(os.getpid(), self.number)
+        time.sleep(5)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_midst_of_an_item_stops_the_run(
+    number: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    problem = run(("--direct_running_mode=in_memory",), Interrupt(number))
+    assert isinstance(problem, KeyboardInterrupt)
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_a_worker_that_cannot_start_says_why_at_once(

@@ -63,7 +63,7 @@ def test_the_centre_person_of_nobody_is_the_whole_picture(picture: np.ndarray) -
 
 @pytest.mark.parametrize("wrong", [
     np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8),
-    np.zeros((4, 4, 4), np.uint8),
+    np.zeros((4, 4, 4), np.uint8), [[[0, 0, 0]]],
 ])  # fmt: skip
 def test_other_arrays_are_refused_by_name(annotator: Annotator, wrong: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r"picture 0 must be an \(H, W, 3\) uint8 RGB array"):

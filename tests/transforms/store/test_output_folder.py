@@ -131,6 +131,9 @@ def test_marks_are_written_read_and_removed(store: OutputFolder) -> None:
         store.remove_mark(key)
     assert store.read_marks() == {"run-00004.b": {}}
     assert store.sweep() == 0
+    for name in (".DS_Store", "00006.json.bak", "@eaDir/x"):  # which file managers and others leave
+        store.write(f"runs/marks/{name}", b"\xff")
+    assert store.read_marks() == {"run-00004.b": {}}
     for key in ("", "../x", "a/b", ".hidden"):
         with pytest.raises(ValueError, match="key of a mark"):
             store.write_mark(key, {})
@@ -147,6 +150,13 @@ def test_finished_items_have_the_version_of_their_source(store: OutputFolder) ->
     store.write_table(name, table.append_column("source_version", pa.array(["12-34"])))
     (new,) = store.finished_items()
     assert new.source_version == "12-34"
+
+
+def test_a_table_of_somebody_else_is_named(store: OutputFolder) -> None:
+    store.write_table("frames/part-mine-00000.parquet", pa.table({"a": [1]}))
+    for read in (store.finished_ids, lambda: list(store.finished_items()), store.failed_items):
+        with pytest.raises(DamagedPart, match="part-mine-00000.parquet is no table of a run"):
+            read()
 
 
 def test_a_damaged_part_is_named(store: OutputFolder) -> None:
