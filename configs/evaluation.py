@@ -9,7 +9,7 @@ from .checks import check, check_at_least, check_choices, check_device
 from .option import DEVICE, Option
 from .prediction import EarlierConfig, RefinementConfig
 
-KEYPOINTS = ("hrnet", "movenet")
+KEYPOINTS = ("hrnet", "file", "movenet")
 SPLITS = ("train", "validation", "test")
 POINT_METRIC_NAMES = (
     "PVE", "PVE-SC", "PVE-PA", "PVE-T", "PVE-T-SC", "MPJPE", "MPJPE-SC", "MPJPE-PA",
@@ -120,6 +120,15 @@ DATASETS = {
             silhouettes=True,
         ),
         DatasetRules(
+            name="npz",
+            rounding="none",
+            keypoint_threshold=0.0,
+            keeps_trunk=False,
+            genders=(("n", "neutral"), ("m", "male"), ("f", "female")),
+            metrics=(*_PAPER_3DPW_ALL, "joints2D-L2E", "joints2Dsamples-L2E"),
+            silhouettes=False,
+        ),
+        DatasetRules(
             name="synthetic",
             rounding="none",
             keypoint_threshold=0.5,
@@ -151,14 +160,18 @@ class EvaluateConfig(EarlierConfig):
     dataset: Annotated[str, Option(choices=tuple(DATASETS), also=("-D",))]
     """Which dataset --data holds."""
 
-    data: Annotated[str, Option(metavar="DIR")]
+    data: Annotated[str, Option(metavar="DIR|FILE")]
     """Folder of the dataset, local or any fsspec path. 3DPW: as written by preprocess-3dpw, or
-    raw (sequenceFiles, imageFiles). A synthetic one is made if it is not there."""
+    raw (sequenceFiles, imageFiles). A synthetic one is made if it is not there. For npz the
+    annotation file, with imgname, center, scale and what truth it has (docs/evaluate_npz.md)."""
 
     output: Annotated[str, Option(metavar="DIR")]
     """Folder of the results."""
 
-    split: Annotated[str, Option(choices=SPLITS, heading="data")] = "test"
+    images: Annotated[str | None, Option(metavar="DIR", heading="data")] = None
+    """For npz, the folder below which the pictures named by imgname lie."""
+
+    split: Annotated[str, Option(choices=SPLITS)] = "test"
     """Part of 3DPW."""
 
     limit: int | None = None
@@ -176,10 +189,11 @@ class EvaluateConfig(EarlierConfig):
 
     keypoints: Annotated[str, Option(choices=KEYPOINTS)] = "hrnet"
     """Of 3DPW, who found the keypoints: hrnet (hrnet_results_centred.npy, as in the paper) or
-    movenet (movenet_results_centred.npy). The other datasets carry theirs."""
+    movenet (movenet_results_centred.npy). Of npz, who finds them: movenet, hrnet (with
+    --keypoint-weights), or file: its openpose or else part. The other datasets carry theirs."""
 
     keypoint_weights: Annotated[str | None, Option(metavar="PATH")] = None
-    """HRNet's weights, needed where raw 3DPW is preprocessed first."""
+    """HRNet's weights, needed for npz, and where raw 3DPW is preprocessed first."""
 
     keypoint_threshold: float | None = None
     """Confidence above which limb keypoints are drawn; otherwise the dataset's rule (0.6 for 3DPW,
@@ -208,6 +222,10 @@ class EvaluateConfig(EarlierConfig):
     keypoint_error: Annotated[float, Option(needs="refine")] = RefinementConfig.keypoint_error
     """Factor on the size of the keypoints' errors, as for prediction."""
 
+    per_frame_files: bool = False
+    """True: also <metric>_per_frame.npy, and fname, pose, shape and cam, as the paper's code
+    writes them."""
+
     seed: int = 0
     """Seed of all draws; a person's draws depend on it and the name of the picture alone."""
 
@@ -226,10 +244,25 @@ class EvaluateConfig(EarlierConfig):
         check_at_least(self, 1, "--num-samples", "--batch-size", "--shard-size", "--limit")
         check(all(n >= 1 for n in self.best_of), f"--best-of needs numbers above 0: {self.best_of}")
         object.__setattr__(self, "best_of", tuple(sorted(set(self.best_of))))
+        self._check_annotation_file()
         silhouette = [name for name in self.metrics if "silhouette" in name]
         check(
             self.rules.silhouettes or not silhouette,
             f"{', '.join(silhouette)} need silhouettes, which {self.dataset} has not",
+        )
+
+    def _check_annotation_file(self) -> None:
+        is_npz = self.dataset == "npz"
+        check(is_npz or self.images is None, "--images is for --dataset npz only")
+        check(is_npz or self.keypoints != "file", "--keypoints file is for --dataset npz only")
+        check(
+            not is_npz or self.images is not None,
+            "--dataset npz needs --images, the folder below which the pictures of --data lie",
+        )
+        check(
+            not is_npz or self.keypoints != "hrnet" or self.keypoint_weights is not None,
+            "--dataset npz needs keypoints for the network: give --keypoints movenet, --keypoints "
+            "file (openpose or part of --data), or --keypoint-weights for HRNet's",
         )
 
     @property

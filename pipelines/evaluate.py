@@ -26,6 +26,7 @@ from hierprob3d.pipelines.evaluation.evaluation_report import (
     table_rows,
 )
 from hierprob3d.pipelines.evaluation.evaluation_summary import summarise_totals
+from hierprob3d.pipelines.evaluation.per_frame_files import write_per_frame_files
 from hierprob3d.pipelines.run.run import Run
 from hierprob3d.pipelines.run.worker_plan import plan_workers
 from hierprob3d.transforms.batch.models import file_hashes
@@ -59,7 +60,8 @@ _NUM_THREADS = 1
 
 _NOT_SETTINGS = frozenset({
     "data", "output", "body_model", "weights", "batch_size", "shard_size", "device", "limit",
-    "retry_failed", "overwrite", "max_failed_ratio", "keypoint_weights",
+    "retry_failed", "overwrite", "max_failed_ratio", "keypoint_weights", "images",
+    "per_frame_files",
 })  # fmt: skip
 """Options that say where files lie or how work is divided, not which numbers come out."""
 
@@ -148,6 +150,8 @@ def _report(
         **summary,
         "run": run_record,
     }
+    if config.per_frame_files:
+        write_per_frame_files(store, config)
     picture = None
     if "calibration" in record:
         picture = calibration_picture(record["calibration"])

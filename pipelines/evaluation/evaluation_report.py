@@ -43,7 +43,7 @@ Row = tuple[str, str, str]
 def table_rows(record: dict[str, Any]) -> list[Row]:
     """(name, ours, published) of every number that has a row in the table."""
     published = PUBLISHED.get(record["dataset"], {})
-    ours = dict(record["printed"])
+    ours = {name: _with_count(name, text, record) for name, text in record["printed"].items()}
     for name, value in (record.get("sample_spread_mm") or {}).items():
         ours[f"sample spread, {name} joints"] = "-" if value is None else f"{value:.2f} mm"
     extra = {
@@ -140,6 +140,14 @@ def calibration_picture(calibration: dict[str, Any]) -> bytes:
     return bytes(cv2.imencode(".png", canvas)[1])
 
 
+def _with_count(name: str, text: str, record: dict[str, Any]) -> str:
+    """A metric with the number of rows that it is over, where these are not all."""
+    count = (record.get("counted_rows") or {}).get(name)
+    if count in (None, 0, record["rows_by_status"].get("ok")):
+        return text
+    return f"{text} ({count} rows)"
+
+
 def _published_text(name: str, entry: tuple[float, str] | None) -> str:
     return "-" if entry is None else f"{printed(name, entry[0])} ({entry[1]})"
 
@@ -154,7 +162,7 @@ def _bullets(lines: Sequence[str]) -> list[str]:
 
 def _joint_rows(record: dict[str, Any]) -> list[tuple[str, float, float]]:
     unaligned, aligned = (record["per_joint_mm"][name] for name in ("MPJPE", "MPJPE-PA"))
-    return [(name, unaligned[name], aligned[name]) for name in unaligned]
+    return [(n, unaligned[n], aligned[n]) for n in unaligned if unaligned[n] is not None]
 
 
 def _calibration_line(record: dict[str, Any]) -> str:

@@ -33,23 +33,28 @@ def summarise_totals(totals: Totals, config: EvaluateConfig) -> dict[str, Any]:
         "metrics": {},
         "units": {},
         "printed": {},
+        "counted_rows": {},
     }
     if not totals.statuses.get("ok"):
         return summary
     for name in metric_columns(config):
-        value = _value(name, totals, config)
+        value, count = _value(name, totals, config), _count(name, totals)
         summary["metrics"][name] = _or_none(value)
         summary["units"][name] = metric_unit(name)
-        summary["printed"][name] = printed(name, value)
-    return summary | {
-        "sample_consistency_px": _mean(totals, "sample_consistency_px"),
-        "sample_spread_mm": {
-            name: _mean(totals, f"spread_{name}_m", _MM) for name in ("visible", "invisible")
-        },
-        "per_joint_mm": _per_joint(totals) if config.needs_joints else None,
-        "likelihood": _likelihood(totals),
-        "calibration": _calibration(totals),
-    }
+        summary["printed"][name] = printed(name, value) if count else "-"
+        summary["counted_rows"][name] = count
+    return _without_nan(
+        summary
+        | {
+            "sample_consistency_px": _mean(totals, "sample_consistency_px"),
+            "sample_spread_mm": {
+                name: _mean(totals, f"spread_{name}_m", _MM) for name in ("visible", "invisible")
+            },
+            "per_joint_mm": _per_joint(totals) if config.needs_joints else None,
+            "likelihood": _likelihood(totals),
+            **_calibration(totals),
+        }
+    )
 
 
 def printed(name: str, value: float) -> str:
@@ -64,6 +69,11 @@ def _value(name: str, totals: Totals, config: EvaluateConfig) -> float:
         union = true_positive + false_positive + false_negative
         return true_positive / union if union else math.nan
     return totals.columns[name].mean()
+
+
+def _count(name: str, totals: Totals) -> int:
+    """Rows that a metric was taken of: those whose truth is known."""
+    return int(totals.columns[name].counts.max())
 
 
 def _per_joint(totals: Totals) -> dict[str, dict[str, float]]:
@@ -90,16 +100,19 @@ def _likelihood(totals: Totals) -> dict[str, Any]:
 
 
 def _calibration(totals: Totals) -> dict[str, Any]:
-    """Expected and observed coverage of the regions of highest density."""
-    ranks = totals.counts["pose_rank_histogram"]
-    return {
+    """Expected and observed coverage of the regions of highest density, where truth is known."""
+    ranks, shapes = totals.counts["pose_rank_histogram"], totals.counts["shape_histogram"]
+    if not (ranks.any() and shapes.any()):
+        return {}
+    calibration = {
         "pose": _curve(ranks),
         "pose_error_per_joint": {
             name: calibration_error(*coverage(histogram))
             for name, histogram in zip(BODY_JOINT_NAMES, ranks, strict=True)
         },
-        "shape": _curve(totals.counts["shape_histogram"]),
+        "shape": _curve(shapes),
     }
+    return {"calibration": calibration}
 
 
 def _curve(histogram: np.ndarray) -> dict[str, Any]:
@@ -118,3 +131,12 @@ def _mean(totals: Totals, column: str, factor: float = 1.0) -> float | None:
 def _or_none(value: float) -> float | None:
     """JSON has no NaN."""
     return value if math.isfinite(value) else None
+
+
+def _without_nan(value: Any) -> Any:
+    """Nested numbers with None in place of NaN."""
+    if isinstance(value, dict):
+        return {name: _without_nan(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(item) for item in value]
+    return _or_none(value) if isinstance(value, float) else value

@@ -74,8 +74,10 @@ def exists(path: str) -> bool:
     return bool(fs.exists(inner))
 
 
-def load_arrays(path: str, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """The named arrays of an .npz, all of one length.
+def load_arrays(
+    path: str, names: Sequence[str], optional: Sequence[str] = ()
+) -> dict[str, np.ndarray]:
+    """The named arrays of an .npz, and those of the optional ones that it has, all of one length.
 
     Raises:
         FileNotFoundError: no such file.
@@ -86,7 +88,7 @@ def load_arrays(path: str, names: Sequence[str]) -> dict[str, np.ndarray]:
             one_line_errors(ArrayFileError, f"the labels {path}", "cannot be read"),
             open_uri(absolute(path)) as file,
         ):
-            arrays = _arrays(io.BytesIO(file.read()), names)
+            arrays = _arrays(io.BytesIO(file.read()), names, optional)
     except FileNotFoundError:
         raise FileNotFoundError(f"the labels {path} do not exist.") from None
     lengths = {name: len(array) for name, array in arrays.items()}
@@ -96,12 +98,14 @@ def load_arrays(path: str, names: Sequence[str]) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _arrays(file: io.BytesIO, names: Sequence[str]) -> dict[str, np.ndarray]:
+def _arrays(
+    file: io.BytesIO, names: Sequence[str], optional: Sequence[str]
+) -> dict[str, np.ndarray]:
     stored = names_in_npz(file)
     missing = [name for name in names if name not in stored]
     if missing:
         raise ValueError(f"it has no array '{missing[0]}', only {', '.join(stored)}")
-    arrays = arrays_of_npz(file, names)
+    arrays = arrays_of_npz(file, [*names, *(name for name in optional if name in stored)])
     single = [name for name, array in arrays.items() if not array.ndim]
     if single:
         raise ValueError(f"its array '{single[0]}' has no rows")
@@ -161,7 +165,7 @@ def checked_item(
     known = dict(rules.genders)
     if gender not in known:
         raise BadLabel(f"gender {gender!r}: {rules.name} has {', '.join(known)}")
-    confident, drawn = _visibility(keypoints[:, 2], visibility)
+    confident, drawn = visibility_of(keypoints[:, 2], visibility)
     return EvalItem(
         item_id=item_id,
         image=image,
@@ -175,7 +179,14 @@ def checked_item(
     )
 
 
-def _visibility(confidence: np.ndarray, rule: VisibilityRule) -> tuple[np.ndarray, np.ndarray]:
+def crop_keypoints(keypoints: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """(17, 3) keypoints with positions moved into the crop by a (2, 3) map."""
+    homogeneous = np.concatenate([keypoints[:, :2], np.ones((len(keypoints), 1))], axis=1)
+    moved = np.einsum("ij,kj->ki", matrix, homogeneous)
+    return np.concatenate([moved, keypoints[:, 2:]], axis=1)
+
+
+def visibility_of(confidence: np.ndarray, rule: VisibilityRule) -> tuple[np.ndarray, np.ndarray]:
     """(17,) bool each: above the threshold, and drawn into the network's input."""
     if rule.threshold is None:
         everything = np.ones(len(confidence), bool)

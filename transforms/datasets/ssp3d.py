@@ -19,6 +19,7 @@ from .labels import (
     VisibilityRule,
     check_row_shapes,
     checked_item,
+    crop_keypoints,
     load_arrays,
     row_id,
     texts,
@@ -72,7 +73,7 @@ class Ssp3dDataset:
             self.visibility,
             item_id=row_id(self.rules.name, "", name),
             image=warp_fixed_point(image, matrix, _CROP),
-            keypoints=_crop_keypoints(self._keypoints[index], matrix),
+            keypoints=crop_keypoints(self._keypoints[index], matrix),
             pose=self._pose[index],
             betas=self._betas[index],
             gender=self._genders[index],
@@ -96,10 +97,3 @@ class Ssp3dDataset:
                 f"the picture {size[1]} x {size[0]}"
             )
         return warp_fixed_point(mask, matrix, _CROP, nearest=True) != 0
-
-
-def _crop_keypoints(keypoints: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """(17, 3) keypoints with positions moved into the crop."""
-    homogeneous = np.concatenate([keypoints[:, :2], np.ones((len(keypoints), 1))], axis=1)
-    moved = np.einsum("ij,kj->ki", matrix, homogeneous)
-    return np.concatenate([moved, keypoints[:, 2:]], axis=1)

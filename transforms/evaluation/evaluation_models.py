@@ -6,13 +6,15 @@ import threading
 from functools import cache
 from pathlib import Path
 
-from hierprob3d.configs.evaluation import EvaluateConfig
+from hierprob3d.configs.evaluation import PROTOCOLS, EvaluateConfig
 from hierprob3d.model.body.mesh_body import load_body
 from hierprob3d.model.body.skeleton import ALWAYS_VISIBLE
 from hierprob3d.model.network.checkpoints import load_distribution_net, weights_path
 from hierprob3d.model.network.device import resolve_device
-from hierprob3d.model.people.keypoint_estimators import MoveNetKeypoints
-from hierprob3d.transforms.batch.models import check_same_body
+from hierprob3d.model.people.keypoint_estimators import HRNetKeypoints, MoveNetKeypoints
+from hierprob3d.model.people.movenet import THUNDER_PATH
+from hierprob3d.transforms.batch.models import check_same_body, keypoint_estimator
+from hierprob3d.transforms.datasets.annotation_file import AnnotationDataset
 from hierprob3d.transforms.datasets.labels import EvalDataset, VisibilityRule
 from hierprob3d.transforms.datasets.pw3d import Pw3dDataset
 from hierprob3d.transforms.datasets.ssp3d import Ssp3dDataset
@@ -43,8 +45,10 @@ def visibility_rule(config: EvaluateConfig) -> VisibilityRule:
     """Which keypoints are drawn: the dataset's rule, or MoveNet's where it found them."""
     threshold = config.rules.keypoint_threshold
     always: tuple[int, ...] = ALWAYS_VISIBLE if config.rules.keeps_trunk else ()
-    if config.dataset == "3dpw" and config.keypoints == "movenet":
+    if config.dataset in ("3dpw", "npz") and config.keypoints == "movenet":
         threshold, always = MoveNetKeypoints.visibility_threshold, MoveNetKeypoints.always_visible
+    if config.dataset == "npz" and config.keypoints == "hrnet":
+        threshold, always = HRNetKeypoints.visibility_threshold, HRNetKeypoints.always_visible
     given = config.keypoint_threshold
     return VisibilityRule(threshold if given is None else given, always)
 
@@ -53,12 +57,16 @@ def evaluation_files(config: EvaluateConfig) -> dict[str, Path]:
     """The files that the weights and every body model are read from, by their part."""
     bodies = load_evaluator(config).bodies
     files = {f"body_{gender}": body.path for gender, body in bodies.items()}
+    if config.dataset == "npz" and config.keypoints != "file":
+        files["keypoints"] = Path(config.keypoint_weights or THUNDER_PATH)
     return {"weights": weights_path(config.weights), **files}
 
 
 @cache
 def _load_evaluator(config: EvaluateConfig) -> Evaluator:
     genders = {"neutral", *dict(config.rules.genders).values()}
+    if config.dataset == "npz":
+        genders = {"neutral", *_open_annotation_file(config).genders}
     bodies = {gender: load_body(config.body_model, gender) for gender in sorted(genders)}
     net = load_distribution_net(weights_path(config.weights), "cpu")
     for body in bodies.values():
@@ -73,4 +81,23 @@ def _open_dataset(config: EvaluateConfig) -> EvalDataset:
     visibility = visibility_rule(config)
     if config.dataset == "3dpw":
         return Pw3dDataset(config.data, config.split, config.keypoints, config.rules, visibility)
+    if config.dataset == "npz":
+        return _open_annotation_file(config)
     return Ssp3dDataset(config.data, config.rules, visibility)
+
+
+@cache
+def _open_annotation_file(config: EvaluateConfig) -> AnnotationDataset:
+    assert config.images is not None, "checked by the configuration"
+    estimator = None
+    if config.keypoints != "file":
+        device = resolve_device(config.device)
+        estimator = keypoint_estimator(config.keypoints, config.keypoint_weights, device)
+    rule = visibility_rule(config)
+    dataset = AnnotationDataset(config.data, config.images, config.rules, rule, estimator)
+    if dataset.has_joint_truth and PROTOCOLS[config.protocol].root != "pelvis":
+        raise ValueError(
+            f"the truth of rows of {config.data} is joints (S), which are compared from the "
+            "pelvis: give --protocol spin."
+        )
+    return dataset

@@ -34,6 +34,7 @@ from hierprob3d.transforms.tables.rows import Values, errors_table, item_columns
 from hierprob3d.transforms.tables.schema import STATUS_FAILED, STATUS_OK, errors_schema
 
 from .evaluation_models import load_evaluator, open_dataset
+from .partial_truth import columns_of_truth
 from .totals import Totals, totals_of
 
 LABELS = "labels"
@@ -138,13 +139,14 @@ def evaluate_shard(
     """
     config = context.config
     schema = evaluation_schema(config, context.metadata)
+    may_be_nan = (*MAY_BE_NAN, *columns_of_truth(config))
     failures: list[Failure] = []
     tables = [schema.empty_table()]
     for _, batch in groupby(
         shard.items, lambda item: cast(int, item.frame_index) // config.batch_size
     ):
         items = list(batch)
-        done, given = _evaluate(rows_of, dataset, items, failures)
+        done, given = _evaluate(rows_of, dataset, items, failures, may_be_nan)
         failed = [item for item in items if item not in done.items]
         tables.append(_rows(failed, STATUS_FAILED, context.run_id, schema, None))
         if len(done):
@@ -158,7 +160,11 @@ def evaluate_shard(
 
 
 def _evaluate(
-    rows_of: RowsOf, dataset: EvalDataset, items: Sequence[Item], failures: list[Failure]
+    rows_of: RowsOf,
+    dataset: EvalDataset,
+    items: Sequence[Item],
+    failures: list[Failure],
+    may_be_nan: Sequence[str],
 ) -> tuple[People, list[EvalItem]]:
     """Those of some rows that came through, with their metrics, and what was given of them."""
 
@@ -178,7 +184,7 @@ def _evaluate(
         return {name: torch.from_numpy(values) for name, values in columns.items()}
 
     failed: list[Failure] = []
-    done = run_stage(EVALUATE, metrics, people, failed, MAY_BE_NAN)
+    done = run_stage(EVALUATE, metrics, people, failed, may_be_nan)
     failures += [replace(failure, person_index=None) for failure in failed]  # a row is one person
     return done, [given[place] for place in places if items[place] in done.items]
 

@@ -38,10 +38,8 @@ from hierprob3d.model.estimate.metrics import (
     POINT_METRICS,
     BodyPoints,
     best_of,
-    body_errors,
     iou_of_counts,
     joints2d_errors,
-    point_errors,
     silhouette_counts,
 )
 from hierprob3d.model.estimate.refinement import refine_bodies
@@ -57,6 +55,15 @@ from hierprob3d.model.picture.rasterizer import rasterize
 from hierprob3d.model.rotation.random_streams import RandomStreams, person_keys
 from hierprob3d.model.rotation.rotations import rotmat_geodesic_distance, rotvec_to_rotmat
 from hierprob3d.transforms.datasets.eval_item import EvalItem
+
+from .partial_truth import (
+    NO_RANK,
+    known_body_errors,
+    known_joint_errors,
+    known_mean,
+    true_joints2d,
+    with_true_joints,
+)
 
 PEOPLE_AT_ONCE = 8
 """People whose sampled meshes are in memory together: 10 samples of 8 people take 0.2 GB."""
@@ -138,7 +145,7 @@ class Evaluator:
         betas = self._stack([item.betas for item in items]).float()
         samples = self._draw(items, output)
         hypotheses = self._hypotheses(self._estimates(items, output), output, samples)
-        target = self._target(items, rotmats, betas)
+        target = with_true_joints(self._target(items, rotmats, betas), items)
         return {
             **self._point_columns(hypotheses, target),
             **self._keypoint_columns(items, hypotheses),
@@ -205,7 +212,7 @@ class Evaluator:
 
     def _point_columns(self, hypotheses: Hypotheses, target: BodyPoints) -> dict[str, Tensor]:
         columns: dict[str, Tensor] = {}
-        errors = body_errors(hypotheses.points, target, self.base_names)
+        errors = known_body_errors(hypotheses.points, target, self.base_names)
         for name, error in errors.items():
             columns[name] = error[:, 0]
             columns[name + MIN_SUFFIX] = best_of(self._among(error), self.config.num_samples)
@@ -213,23 +220,29 @@ class Evaluator:
                 columns[f"{name}_best_of_{count}"] = best_of(self._among(error), count)
         if self.config.needs_joints:
             joints = hypotheses.points.joints[:, 0], target.joints
-            unaligned, aligned = point_errors(*joints, ("none", "similarity")).unbind(1)
+            unaligned, aligned = known_joint_errors(*joints)
             columns |= {"joint_errors_m": unaligned, "joint_errors_pa_m": aligned}
         return columns
 
     def _keypoint_columns(
         self, items: Sequence[EvalItem], hypotheses: Hypotheses
     ) -> dict[str, Tensor]:
-        given = self._stack([item.joints2d for item in items])
+        given = self._stack(list(true_joints2d(items)))
         confident = self._stack([item.confident for item in items])
         projected = project_to_crop(hypotheses.keypoints, hypotheses.cameras)
         errors = joints2d_errors(projected, given)
-        draws = errors[:, 1 : 1 + self.config.num_samples]
+        some = slice(1, 1 + self.config.num_samples)
+        draws = errors[:, some]
+        if any(item.true_joints2d is not None for item in items):
+            given = self._stack([item.joints2d for item in items])
+            errors = torch.cat([errors[:, :1], joints2d_errors(projected, given)[:, 1:]], 1)
         seen = confident[:, None].expand_as(draws)
-        consistency = (draws * seen).sum((1, 2)) / seen.sum((1, 2))  # NaN where none is confident
+        consistency = (errors[:, some] * seen).sum((1, 2)) / seen.sum(
+            (1, 2)
+        )  # NaN where none is confident
         return {
-            "joints2D-L2E": errors[:, 0].mean(-1),
-            "joints2Dsamples-L2E": draws.mean((1, 2)),
+            "joints2D-L2E": known_mean(errors[:, 0], -1),
+            "joints2Dsamples-L2E": known_mean(draws, (1, 2)),
             "sample_consistency_px": consistency,
             "keypoint_spread_m": sample_spread(hypotheses.keypoints[:, 1:]),
             "keypoint_visible": confident,
@@ -259,10 +272,11 @@ class Evaluator:
     ) -> dict[str, Tensor]:
         mean, std = output.shape_mean, output.shape_std
         angle = rotmat_geodesic_distance(output.pose_mode, rotmats)
+        rank = density_rank(output.pose_F, rotmats, pose_samples)
         return {
             "pose_nll": pose_nll(output.pose_F, rotmats),
             "pose_error_deg": torch.rad2deg(angle),
-            "pose_rank": density_rank(output.pose_F, rotmats, pose_samples),
+            "pose_rank": rank.where(angle.isfinite(), NO_RANK),
             "shape_nll": shape_nll(mean, std, betas),
             "shape_central_probability": shape_central_probability(mean, std, betas),
         }

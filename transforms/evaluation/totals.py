@@ -157,12 +157,15 @@ def _add_histograms(totals: Totals, arrays: Mapping[str, np.ndarray], num_draws:
     """Of the truth's rank among the draws, per joint, and of its central probability, per beta."""
     ranks = arrays["pose_rank"].T
     totals.counts["pose_rank_histogram"] = np.stack(
-        [np.bincount(rank, minlength=num_draws + 1) for rank in ranks]
+        [np.bincount(rank[rank >= 0], minlength=num_draws + 1) for rank in ranks]
     )
     probability = arrays["shape_central_probability"].T
     bins = np.minimum(np.nan_to_num(probability) * CALIBRATION_BINS, CALIBRATION_BINS - 1)
     totals.counts["shape_histogram"] = np.stack(
-        [np.bincount(row, minlength=CALIBRATION_BINS) for row in bins.astype(np.int64)]
+        [
+            np.bincount(row[known], minlength=CALIBRATION_BINS)
+            for row, known in zip(bins.astype(np.int64), np.isfinite(probability), strict=True)
+        ]
     )
 
 

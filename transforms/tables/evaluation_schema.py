@@ -48,7 +48,8 @@ _ALWAYS = (
     Column("pose_error_deg", floats(NUM_BODY_JOINTS), "turn between mode and truth", "deg",
            _BODY_JOINTS),
     Column("pose_rank", pa.list_(pa.int32(), NUM_BODY_JOINTS),
-           "number of draws that are likelier than the truth", "", _BODY_JOINTS),
+           "number of draws that are likelier than the truth; -1 where it is not known", "",
+           _BODY_JOINTS),
     Column("shape_nll", floats(NUM_BETAS), "-log density of the true betas; those of 3DPW and "
            "SSP-3D belong to a gendered body, the prediction to the neutral one", "nat"),
     Column("shape_central_probability", floats(NUM_BETAS),

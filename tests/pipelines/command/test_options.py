@@ -66,6 +66,8 @@ def needed(cls: type, field: OptionField) -> list[str]:
     others = [other for other in option_fields(cls) if other.is_required and other != field]
     words = [word for other in others for word in written(other)]
     words += [f"--{field.option.needs}"] if field.option.needs else []
+    if field.name == "images":  # of one dataset only
+        return ["npz" if word == "synthetic" else word for word in words] + ["--keypoints", "file"]
     return [*words, "--keypoint-weights", "w"] if "hrnet" in written(field) else words
 
 
@@ -226,7 +228,9 @@ def test_dashes_and_underscores_are_alike_also_in_beam_s_options() -> None:
 def test_what_must_be_given_is_named_together() -> None:
     with pytest.raises(UsageError, match=r"^--output DIR is missing\.$"):
         parsed("predict")
-    with pytest.raises(UsageError, match=r"^--dataset 3dpw\|ssp3d\|synthetic, --data DIR, --out"):
+    with pytest.raises(
+        UsageError, match=r"^--dataset 3dpw\|ssp3d\|npz\|synthetic, --data DIR\|FILE, --out"
+    ):
         parsed("evaluate")
     with pytest.raises(UsageError, match=r"^DIR is missing\.$"):
         parsed("inspect")
