@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 OUTPUT ?= demo_output
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench clean
+.PHONY: help setup demo test check bench soak clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -37,6 +37,9 @@ check: setup  ## lint and type check
 bench: setup  ## speed, side by side with straightforward ports of the original's loops
 	@for file in $(filter-out benchmarks/timing.py,$(wildcard benchmarks/*.py)); do name=$$(basename $$file .py); echo "== $$name"; \
 		OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.$$name || exit 1; done
+
+soak: setup  ## kills, damaged files, poison and bad stores, 30 minutes (SOAK="--scale 0.1": fewer)
+	$(BIN)/python -m tools.soak $(SOAK)
 
 clean:  ## remove the environment and the demo's output
 	rm -rf $(VENV) $(OUTPUT)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import random
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -23,6 +24,9 @@ from fsspec.implementations.local import LocalFileSystem
 
 EVERY = 4
 """Of so many calls of a kind one fails."""
+
+SHARE_VARIABLE = "FLAKY_STORE_SHARE"
+"""Environment variable with the share of calls that fail at random, instead of one of EVERY."""
 
 LOG_VARIABLE = "FLAKY_STORE_LOG"
 """Environment variable with a file to which the kind of every failed call is added."""
@@ -80,13 +84,14 @@ class FlakyFileSystem(AbstractFileSystem):
     def _call(self, kind: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         number = self._calls[kind]
         self._calls[kind] += 1
-        if number % EVERY:
+        share = os.environ.get(SHARE_VARIABLE)
+        if random.random() >= float(share) if share else number % EVERY:
             return function(*args, **kwargs)
         log = os.environ.get(LOG_VARIABLE)
         if log:
             with open(log, "a") as file:
                 file.write(f"{kind}\n")
-        if number // EVERY % 2:
+        if random.random() < 0.5 if share else number // EVERY % 2:
             function(*args, **kwargs)
         raise next(self._kinds)()
 

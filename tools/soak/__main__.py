@@ -23,7 +23,9 @@ from .poison import decoders_that_end_their_worker, inputs_that_cost_memory_or_t
 from .poisoned import POISONS
 
 _FILES = {"images": 2000, "videos": 300, "model files and pickles": 500, "lists": 200}
-_KILLS, _PICTURES = 20, 40
+_KILLS, _PICTURES, _FEW_PICTURES = 20, 40, 16
+_SMALL = 0.1
+"""Below this share fewer frames and processes serve, too."""
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -63,24 +65,25 @@ def trials(folder: Path, scale: float, seed: int) -> dict[str, Trial]:
     def share(whole: int, least: int) -> int:
         return max(least, round(scale * whole))
 
-    num_pictures = share(_PICTURES, 3)
+    num_pictures, num_few = share(_PICTURES, 3), share(_FEW_PICTURES, 2)
+    is_small = scale < _SMALL
     made: dict[str, Trial] = {
-        "kills": partial(kills, folder / "kills", seed, share(_KILLS, 1), num_pictures),
+        "kills": partial(
+            kills, folder / "kills", seed, share(_KILLS, 1), num_pictures, 27 if is_small else 3
+        ),
         "poison": partial(
             decoders_that_end_their_worker,
             folder / "poison",
             seed,
             share(len(POISONS), 1),
-            share(16, 2),
+            num_few,
         ),
-        "costly": partial(inputs_that_cost_memory_or_time, folder / "costly", seed, share(16, 2)),
-        "store": partial(
-            flaky_store, folder / "store", seed, num_pictures, 2 if scale >= 0.5 else 1
-        ),
+        "costly": partial(inputs_that_cost_memory_or_time, folder / "costly", seed, num_few),
+        "store": partial(flaky_store, folder / "store", seed, num_pictures, 1 if is_small else 2),
         "disk": partial(full_disk, folder / "disk", seed, num_pictures),
     }
     counts = {kind: share(whole, 4) for kind, whole in _FILES.items()}
-    made["files"] = partial(damaged_files, seed, counts, 2 if scale >= 0.5 else 1)
+    made["files"] = partial(damaged_files, seed, counts, 1 if is_small else 2)
     return made
 
 

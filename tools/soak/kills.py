@@ -14,7 +14,7 @@ from .figures import Figure
 from .inputs import write_clip, write_pictures
 from .results import differences, leftovers, lost_or_doubled, rows_of
 
-_OPTIONS = ("--frame-step", 3, "--batch-size", 1)
+_OPTIONS = ("--batch-size", 1)
 """People one by one: in batches, which depend on what is done together, last digits differ."""
 
 _WORKERS = ("--direct_num_workers", 2, "--shard-size", 2)
@@ -56,7 +56,9 @@ class _Rounds:
         return len(list(self.output.glob("frames/part-*")))
 
 
-def kills(folder: Path, seed: int, num_kills: int, num_pictures: int) -> Iterator[Figure]:
+def kills(
+    folder: Path, seed: int, num_kills: int, num_pictures: int, frame_step: int
+) -> Iterator[Figure]:
     """So many kills at random moments; each round is compared with a run that nobody stopped.
 
     Args:
@@ -64,17 +66,19 @@ def kills(folder: Path, seed: int, num_kills: int, num_pictures: int) -> Iterato
         seed: Of inputs and moments.
         num_kills: Rounds over all inputs are begun until so many were made.
         num_pictures: Of each round, beside the demo's clip.
+        frame_step: Of the clip.
     """
+    options = ("--frame-step", frame_step, *_OPTIONS)
     inputs, undisturbed = folder / "inputs", folder / "undisturbed"
     write_pictures(inputs, num_pictures, seed)
     (inputs / "broken.jpg").write_text("no picture")
     write_clip(inputs)
-    problems = misbehaviour(run(predict_words(inputs, undisturbed, *_OPTIONS)))
+    problems = misbehaviour(run(predict_words(inputs, undisturbed, *options)))
     num_items = rows_of(undisturbed, "frames").num_rows
     source, killed, rounds = random.Random(seed), 0, 0
     while killed < num_kills:
         output = folder / f"killed{rounds}"
-        words = predict_words(inputs, output, *_OPTIONS, *_WORKERS)
+        words = predict_words(inputs, output, *options, *_WORKERS)
         trial = _Rounds(words, output, source)
         done = None
         while done is None and killed + trial.num_kills < num_kills:

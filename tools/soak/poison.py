@@ -20,7 +20,7 @@ from .results import leftovers, rows_of, statuses
 
 _WORKERS = ("--direct_num_workers", 2, "--shard-size", 2, "--no-uncertainty")
 _TIME_LIMIT = ("--time-limit-per-item", 3)
-_ADDRESS_SPACE = 8 << 30
+_ADDRESS_SPACE = 13 << 29
 """Of each process: enough for Python, its libraries and small pictures."""
 
 _FAILS_AT = {
@@ -64,7 +64,7 @@ def inputs_that_cost_memory_or_time(folder: Path, seed: int, num_pictures: int) 
     others = names | {f"growing.avi#{number}" for number in (0, 1, 3)}
     problems = misbehaviour(done) + _wrong_rows(folder / "out", others, _FAILS_AT)
     outcome = f"one command: an error row each that names the cause, {len(others)} others done"
-    kind = f"inputs that cost memory or time, {_ADDRESS_SPACE >> 30} GiB a process"
+    kind = f"inputs that cost memory or time, {_ADDRESS_SPACE / 2**30:.1f} GiB a process"
     yield Figure(kind, len(_FAILS_AT), outcome, tuple(problems))
 
 
