@@ -13,6 +13,9 @@ LOG_PREFIX = "worker-"
 LOG_SUFFIX = ".log"
 """Each worker's stderr is a file with its process id between these two."""
 
+DONE_SUFFIX = ".done"
+"""Instead of the other one: of a file that a worker leaves when its runner is done with it."""
+
 _TAIL_BYTES = 65536
 _MAX_LINE = 300
 _TRACEBACK = "Traceback (most recent call last):"
@@ -72,6 +75,13 @@ class LostWorker:
         return text
 
 
+def quiet_ends(log_folder: Path) -> set[int]:
+    """Process ids of workers that have ended and with which their runner was not done."""
+    logs = log_folder.glob(f"{LOG_PREFIX}*{LOG_SUFFIX}")
+    ended = (path for path in logs if not path.with_suffix(DONE_SUFFIX).exists())
+    return {number for path in ended if not is_alive(number := _process_id(path))}
+
+
 def _want_of_memory(number: int, last_error: str, kernel_killed: bool) -> str:
     if kernel_killed:
         return "the kernel ended it for want of memory"
@@ -85,9 +95,13 @@ def _last_words(log_folder: Path) -> str:
     logs = [
         path
         for path in log_folder.glob(f"{LOG_PREFIX}*{LOG_SUFFIX}")
-        if not is_alive(int(path.name.removeprefix(LOG_PREFIX).removesuffix(LOG_SUFFIX)))
+        if not is_alive(_process_id(path))
     ]
     return "".join(_tail(path) for path in sorted(logs, key=lambda path: path.stat().st_mtime))
+
+
+def _process_id(log: Path) -> int:
+    return int(log.name.removeprefix(LOG_PREFIX).removesuffix(LOG_SUFFIX))
 
 
 def _tail(path: Path) -> str:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from hierprob3d.transforms.store.locking import leave_with
 
+from .lost_worker import DONE_SUFFIX, LOG_PREFIX
+
 STOP_FILE_VARIABLE = "HIERPROB3D_STOP_FILE"
 """Environment variable with the path of a file that tells workers to leave."""
 
@@ -33,6 +35,7 @@ def main() -> None:
 
     _check_connection()
     sdk_worker_main.main(sys.argv)
+    _tell_that_it_is_done()
 
 
 def _hush() -> None:
@@ -40,6 +43,12 @@ def _hush() -> None:
     handler = logging.StreamHandler()
     handler.setLevel(logging.ERROR)
     logging.getLogger().addHandler(handler)
+
+
+def _tell_that_it_is_done() -> None:
+    folder = os.environ.get(LOG_FOLDER_VARIABLE)
+    if folder and os.path.isdir(folder):  # it goes with the run
+        (Path(folder) / f"{LOG_PREFIX}{os.getpid()}{DONE_SUFFIX}").touch()
 
 
 def _check_connection() -> None:

@@ -19,7 +19,7 @@ import grpc
 from hierprob3d.module_path import child_environment
 from hierprob3d.transforms.batch.memory import oom_kills
 
-from .lost_worker import LostWorker
+from .lost_worker import LostWorker, quiet_ends
 from .worker_process import LOG_FOLDER_VARIABLE, STOP_FILE_VARIABLE
 
 _BEAM_WORKER_THREAD = "run_worker"
@@ -32,6 +32,7 @@ _BEAM_READING_LOGGER = "apache_beam.runners.worker.data_plane"
 """Where the first of them says so too, before it is known that a worker is lost."""
 
 _SECONDS_TO_LEAVE = 10.0
+_POLL_SECONDS = 1.0
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _NO_GRPC_PROXY = "no_grpc_proxy"
@@ -42,7 +43,9 @@ class WorkerWatch:
 
     Beam would wait for ever for the answer of a lost worker: it learns of the loss in a thread
     that nobody asks, where it raises. Here that wakes the main thread, by a real signal: the mere
-    note of one (`_thread.interrupt_main`) is not seen by a thread that waits for a lock.
+    note of one (`_thread.interrupt_main`) is not seen by a thread that waits for a lock. Of a
+    worker that ends with exit code 0, as where a library calls `exit`, Beam learns nothing at all:
+    a thread of ours looks for those.
     """
 
     def __init__(self) -> None:
@@ -58,6 +61,7 @@ class WorkerWatch:
         self._other_hook = threading.excepthook
         self._handlers: dict[signal.Signals, Any] = {}
         self._environment: dict[str, str | None] = {}
+        self._is_over = threading.Event()
 
     def __enter__(self) -> WorkerWatch:
         self._environment = _exchange_environment(
@@ -69,6 +73,7 @@ class WorkerWatch:
         logging.getLogger(_BEAM_READING_LOGGER).setLevel(logging.CRITICAL + 1)
         if threading.current_thread() is threading.main_thread():
             self._handlers = {kind: signal.signal(kind, self._interrupt) for kind in _ENDING}
+        threading.Thread(target=self._look_for_quiet_ends, daemon=True).start()
         return self
 
     def __exit__(
@@ -77,6 +82,7 @@ class WorkerWatch:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._is_over.set()
         if error is not None:
             self._end_workers()
             _wait_for_threads(_BEAM_WORKER_THREAD)
@@ -109,8 +115,24 @@ class WorkerWatch:
         if thread != _BEAM_WORKER_THREAD:
             self._other_hook(failure)
             return
+        self._lose(str(failure.exc_value))
+
+    def _look_for_quiet_ends(self) -> None:
+        """Notices workers that ended without a word; those of which Beam tells come first."""
+        before = set[int]()
+        while not self._is_over.wait(_POLL_SECONDS):
+            ended = quiet_ends(Path(self._folder.name))
+            if self.loss is not None or self._stop_file.exists():
+                return
+            if ended & before:
+                self._lose("exit code 0")
+                return
+            before = ended
+
+    def _lose(self, beams_words: str) -> None:
+        """Tells the main thread of a worker that ended."""
         self.loss = LostWorker.of(
-            str(failure.exc_value), Path(self._folder.name), oom_kills() > self._oom_kills
+            beams_words, Path(self._folder.name), oom_kills() > self._oom_kills
         )
         sys.stderr.write(self.loss.traceback)
         self._end_workers()

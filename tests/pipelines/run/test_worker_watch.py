@@ -15,7 +15,7 @@ import apache_beam as beam
 import pytest
 
 from hierprob3d.pipelines.run import execution, worker_process
-from hierprob3d.pipelines.run.execution import RunStopped, attempt, new_pipeline
+from hierprob3d.pipelines.run.execution import RunStopped, WorkerLost, attempt, new_pipeline
 from hierprob3d.pipelines.run.worker_plan import plan_workers
 from hierprob3d.pipelines.run.worker_watch import WorkerWatch, no_proxy_for_workers
 
@@ -75,6 +75,20 @@ def test_a_worker_that_aborts_is_quoted(capfd: pytest.CaptureFixture[str]) -> No
     assert isinstance(problem, RunStopped)
     assert str(problem) == "a worker process ended (signal SIGABRT): native code is not amused"
     assert capfd.readouterr().err == ""  # nothing of the connections that broke
+
+
+class Leave(beam.DoFn):
+    """Ends its process as libraries do that call `exit`."""
+
+    def process(self, element: int) -> None:
+        """Leaves with the code of success."""
+        os._exit(0)
+
+
+def test_a_worker_that_leaves_without_a_word_is_noticed() -> None:
+    problem = run(WORKERS, Leave())
+    assert isinstance(problem, WorkerLost)
+    assert str(problem).startswith("a worker process ended (exit code 0)")
 
 
 class Interrupt(beam.DoFn):
