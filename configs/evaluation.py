@@ -187,6 +187,9 @@ class EvaluateConfig(EarlierConfig):
     """Distribution network: our safetensors or the paper's .tar; the bundled one where none is
     given."""
 
+    pose_shape_cfg: Annotated[str | None, Option(metavar="FILE")] = None
+    """The paper's pose_shape_cfg.yaml: its MODEL and DATA decide edges and heatmaps."""
+
     keypoints: Annotated[str, Option(choices=KEYPOINTS)] = "hrnet"
     """Of 3DPW, who found the keypoints: hrnet (hrnet_results_centred.npy, as in the paper) or
     movenet (movenet_results_centred.npy). Of npz, who finds them: movenet, hrnet (with

@@ -52,7 +52,7 @@ _WITHOUT_EFFECT: dict[str, Any] = {
 }
 """Settings that do not decide what is learned here: another value is named in a warning."""
 
-_PUBLISHED: dict[str, Any] = {
+PUBLISHED: dict[str, Any] = {
     **_FIXED,
     **_WITHOUT_EFFECT,
     "MODEL.NUM_RESNET_LAYERS": 18,
@@ -144,7 +144,7 @@ def load_train_config(
             f"{next(iter(paper_settings))}"
         )
     changed = {name: _literal(text) for name, text in paper_settings.items()}
-    papers = from_paper({**_flat(settings), **changed})
+    papers = from_paper({**flat_settings(settings), **changed})
     return build_config(TrainConfig, [read_settings(PAPER_RUN), papers], overrides)
 
 
@@ -166,7 +166,7 @@ def from_paper(settings: Mapping[str, Any]) -> dict[str, Any]:
         ValueError: a name that the paper's code does not have, a value of another type, or one
             that this training cannot follow; the message names it.
     """
-    paper = _published_with(_flat(settings))
+    paper = _published_with(flat_settings(settings))
     num_epochs = paper["TRAIN.NUM_EPOCHS"]
     first = min(paper["LOSS.STAGE_CHANGE_EPOCH"], num_epochs)
     return {
@@ -184,34 +184,34 @@ def from_paper(settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _flat(settings: Mapping[str, Any], section: str = "") -> dict[str, Any]:
+def flat_settings(settings: Mapping[str, Any], section: str = "") -> dict[str, Any]:
     """The settings under dotted names."""
     flat: dict[str, Any] = {}
     for key, value in settings.items():
         name = f"{section}.{key}" if section else str(key)
-        flat |= _flat(value, name) if isinstance(value, Mapping) else {name: value}
+        flat |= flat_settings(value, name) if isinstance(value, Mapping) else {name: value}
     return flat
 
 
 def _published_with(given: Mapping[str, Any]) -> dict[str, Any]:
     """All settings of the paper: those given, checked, and the published others."""
     for name, value in given.items():
-        if name not in _PUBLISHED:
-            hint = nearest(repr(name), map(repr, _PUBLISHED))
+        if name not in PUBLISHED:
+            hint = nearest(repr(name), map(repr, PUBLISHED))
             raise ValueError(f"the paper's training has no setting {name!r}.{hint}")
-        if not _is_alike(value, _PUBLISHED[name]):
-            raise ValueError(f"{name} must be of the kind of {_PUBLISHED[name]!r}, got {value!r}")
+        if not is_alike(value, PUBLISHED[name]):
+            raise ValueError(f"{name} must be of the kind of {PUBLISHED[name]!r}, got {value!r}")
         if name in _FIXED and value != _FIXED[name]:
             raise ValueError(f"{name} is {_FIXED[name]!r} here and cannot be {value!r}")
         if name in _WITHOUT_EFFECT and value != _WITHOUT_EFFECT[name]:
             _logger.warning("the paper's setting %s has no effect here: %r", name, value)
-    return {**_PUBLISHED, **given}
+    return {**PUBLISHED, **given}
 
 
-def _is_alike(value: Any, published: Any) -> bool:
+def is_alike(value: Any, published: Any) -> bool:
     """Whether a value is of the published one's type; whole numbers pass for others."""
     if isinstance(published, list):
-        return isinstance(value, list) and all(_is_alike(item, published[0]) for item in value)
+        return isinstance(value, list) and all(is_alike(item, published[0]) for item in value)
     if isinstance(published, float):
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     return type(value) is type(published)

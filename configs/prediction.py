@@ -86,6 +86,10 @@ class ModelsConfig:
     """Distribution network: our safetensors or the paper's .tar; the bundled one where none is
     given."""
 
+    pose_shape_cfg: Annotated[str | None, Option(metavar="FILE")] = None
+    """The paper's pose_shape_cfg.yaml: its MODEL and DATA decide edges, heatmaps, box and its
+    threshold."""
+
     detector: Annotated[
         str,
         Option(

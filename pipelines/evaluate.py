@@ -14,6 +14,7 @@ from typing import Any
 import apache_beam as beam
 
 from hierprob3d.configs.evaluation import PROTOCOLS, EvaluateConfig
+from hierprob3d.configs.paper_inference import read_proxy_settings
 from hierprob3d.model.network.device import resolve_device
 from hierprob3d.pipelines.command.usage import EXIT_DONE, EXIT_FAILURES, UsageError
 from hierprob3d.pipelines.evaluation.comparison import METRICS_FILE
@@ -176,6 +177,8 @@ def _settings(config: EvaluateConfig) -> str:
     left_out = _NOT_SETTINGS if config.refine else _NOT_SETTINGS | _OF_REFINEMENT
     options = {name: value for name, value in asdict(config).items() if name not in left_out}
     options["metrics"] = config.metric_names
+    if config.pose_shape_cfg is not None:
+        options["pose_shape_cfg"] = asdict(read_proxy_settings(config.pose_shape_cfg))
     options["keypoint_threshold"] = asdict(visibility_rule(config))
     files = file_hashes(evaluation_files(config))
     hashes = {part: file["sha256"] for part, file in files.items()}

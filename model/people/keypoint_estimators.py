@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from hierprob3d.model.body.skeleton import ALWAYS_VISIBLE, NUM_KEYPOINTS
-from hierprob3d.model.picture.crops import CropFrames
+from hierprob3d.model.picture.crops import BOX_SCALE_FACTOR, CropFrames
 from hierprob3d.model.picture.pixels import (
     crop_frames,
     cut_square,
@@ -149,6 +149,7 @@ class HRNetKeypoints(KeypointEstimator):
         path: the published `pose_hrnet_w48_384x288.pth`.
         device: where the network runs.
         batch_size: most people at once; None: what suits the device.
+        box_scale: enlargement of the boxes.
     """
 
     visibility_threshold = 0.75
@@ -159,8 +160,10 @@ class HRNetKeypoints(KeypointEstimator):
         path: str | Path,
         device: str | torch.device = "cpu",
         batch_size: int | None = None,
+        box_scale: float = BOX_SCALE_FACTOR,
     ) -> None:
         self.device = torch.device(device)
+        self.box_scale = box_scale
         self.network = load_hrnet(path, self.device)
         self.batch_size = batch_size or default_batch_size(self.device)
 
@@ -172,7 +175,8 @@ class HRNetKeypoints(KeypointEstimator):
         if not images:
             return []
         frames = [
-            CropFrames.around(torch.as_tensor(people.boxes), INPUT_SIZE) for people in detections
+            CropFrames.around(torch.as_tensor(people.boxes), INPUT_SIZE, self.box_scale)
+            for people in detections
         ]
         crops = torch.cat(
             [

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hierprob3d.configs.paper_inference import ProxySettings
 from hierprob3d.model.body.skeleton import ALWAYS_VISIBLE, NUM_KEYPOINTS
 
 from .canny import CannyEdgeDetector
@@ -179,8 +180,16 @@ def unoccluded_mask(part_labels: Tensor, visible: Tensor, min_pixels: int = 50) 
 
 def paper_edge_detector() -> CannyEdgeDetector:
     """Edge detector of the published weights: blur 1 px over 5 taps, thinned, no threshold."""
+    return edge_detector_of(ProxySettings())
+
+
+def edge_detector_of(settings: ProxySettings) -> CannyEdgeDetector:
+    """Edge detector of other settings."""
     return CannyEdgeDetector(
-        non_max_suppression=True, gaussian_filter_std=1.0, gaussian_filter_size=5, threshold=0.0
+        non_max_suppression=settings.edge_nms,
+        gaussian_filter_std=settings.edge_gaussian_std,
+        gaussian_filter_size=settings.edge_gaussian_size,
+        threshold=settings.edge_threshold,
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from hierprob3d.configs.keypoint_noise import PAPER_KEYPOINT_NOISE
-from hierprob3d.configs.paper_training import _PUBLISHED, PAPER_RUN, from_paper, load_train_config
+from hierprob3d.configs.paper_training import PAPER_RUN, PUBLISHED, from_paper, load_train_config
 from hierprob3d.configs.training import TrainConfig
 from hierprob3d.configs.training_phases import PAPER_STAGE_1, PAPER_STAGE_2
 
@@ -34,7 +34,7 @@ def _write(path: Path, **flat: Any) -> Path:
 
 def test_the_published_settings_are_our_file_of_the_paper_s_run(tmp_path: Path) -> None:
     path = tmp_path / "pose_shape_cfg.yaml"
-    path.write_text(yaml.safe_dump(_nested(_PUBLISHED)))
+    path.write_text(yaml.safe_dump(_nested(PUBLISHED)))
     assert load_train_config(path) == load_train_config(PAPER_RUN)
 
 

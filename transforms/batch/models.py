@@ -12,6 +12,7 @@ import cv2
 import torch
 from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights
 
+from hierprob3d.configs.paper_inference import ProxySettings, read_proxy_settings
 from hierprob3d.configs.prediction import ModelsConfig
 from hierprob3d.model.body.keypoint_body import KeypointBody
 from hierprob3d.model.body.measurements import BodyMeasurer
@@ -30,6 +31,7 @@ from hierprob3d.model.people.person_detectors import (
     MoveNetDetector,
     PersonDetector,
 )
+from hierprob3d.model.picture.crops import BOX_SCALE_FACTOR
 
 _LOADING = threading.Lock()
 
@@ -48,6 +50,9 @@ class Models:
     device: torch.device
     threshold: float
     """Confidence above which a limb keypoint counts as visible."""
+
+    proxy: ProxySettings = ProxySettings()
+    """How crops become the network's input."""
 
     @cached_property
     def keypoint_body(self) -> KeypointBody:
@@ -113,13 +118,25 @@ def check_same_body(net: DistributionNet, body: Body, weights: str | None, body_
         )
 
 
+def check_num_layers(net: DistributionNet, proxy: ProxySettings, path: str | None) -> None:
+    """Raise ValueError if the paper's settings are of a network with other layers."""
+    if proxy.num_layers not in (None, net.config.num_layers):
+        raise ValueError(
+            f"{path}: MODEL.NUM_RESNET_LAYERS is {proxy.num_layers}, but the weights have "
+            f"{net.config.num_layers}: give the file that belongs to the weights."
+        )
+
+
 def keypoint_estimator(
-    kind: str, weights: str | None, device: torch.device
+    kind: str,
+    weights: str | None,
+    device: torch.device,
+    box_scale: float = BOX_SCALE_FACTOR,
 ) -> HRNetKeypoints | MoveNetKeypoints:
     """The keypoint model of a name, `hrnet` (with a file of weights) or `movenet`."""
     if kind == "hrnet":
         assert weights is not None  # checked by the configurations
-        return HRNetKeypoints(weights, device)
+        return HRNetKeypoints(weights, device, box_scale=box_scale)
     return MoveNetKeypoints(weights, device)
 
 
@@ -129,26 +146,35 @@ def _load_models(config: ModelsConfig) -> Models:
     body = load_body(config.body_model, config.gender)
     net = load_distribution_net(weights_path(config.weights), device)
     check_same_body(net, body, config.weights, config.body_model)
+    proxy = read_proxy_settings(config.pose_shape_cfg)
+    check_num_layers(net, proxy, config.pose_shape_cfg)
     # Convolutions of the proxies take a third less time in this layout, with the same result.
     net.image_encoder.to(memory_format=torch.channels_last)
-    keypoints = keypoint_estimator(config.keypoints, config.keypoint_weights, device)
+    keypoints = keypoint_estimator(
+        config.keypoints, config.keypoint_weights, device, proxy.box_scale
+    )
     threshold = config.keypoint_threshold
     body = body.to(device).eval()
     return Models(
-        detector=_detector(config, device),
+        detector=_detector(config, device, proxy),
         keypoints=keypoints,
         net=net,
         body=body,
         measurer=BodyMeasurer(body),
         device=device,
         threshold=keypoints.visibility_threshold if threshold is None else threshold,
+        proxy=proxy,
     )
 
 
-def _detector(config: ModelsConfig, device: torch.device) -> PersonDetector | None:
+def _detector(
+    config: ModelsConfig, device: torch.device, proxy: ProxySettings
+) -> PersonDetector | None:
     if config.detector == "none":
         return None
     detector = MaskRCNNDetector if config.detector == "maskrcnn" else MoveNetDetector
-    if config.detector_threshold is None:
+    threshold = config.detector_threshold
+    threshold = proxy.detector_threshold if threshold is None else threshold
+    if threshold is None:
         return detector(config.detector_weights, device)
-    return detector(config.detector_weights, device, min_score=config.detector_threshold)
+    return detector(config.detector_weights, device, min_score=threshold)

@@ -7,13 +7,15 @@ from functools import cache
 from pathlib import Path
 
 from hierprob3d.configs.evaluation import PROTOCOLS, EvaluateConfig
+from hierprob3d.configs.paper_inference import read_proxy_settings
 from hierprob3d.model.body.mesh_body import load_body
 from hierprob3d.model.body.skeleton import ALWAYS_VISIBLE
 from hierprob3d.model.network.checkpoints import load_distribution_net, weights_path
 from hierprob3d.model.network.device import resolve_device
 from hierprob3d.model.people.keypoint_estimators import HRNetKeypoints, MoveNetKeypoints
 from hierprob3d.model.people.movenet import THUNDER_PATH
-from hierprob3d.transforms.batch.models import check_same_body, keypoint_estimator
+from hierprob3d.model.picture.crops import BOX_SCALE_FACTOR
+from hierprob3d.transforms.batch.models import check_num_layers, check_same_body, keypoint_estimator
 from hierprob3d.transforms.datasets.annotation_file import AnnotationDataset
 from hierprob3d.transforms.datasets.labels import EvalDataset, VisibilityRule
 from hierprob3d.transforms.datasets.pw3d import Pw3dDataset
@@ -69,6 +71,13 @@ def _load_evaluator(config: EvaluateConfig) -> Evaluator:
         genders = {"neutral", *_open_annotation_file(config).genders}
     bodies = {gender: load_body(config.body_model, gender) for gender in sorted(genders)}
     net = load_distribution_net(weights_path(config.weights), "cpu")
+    proxy = read_proxy_settings(config.pose_shape_cfg)
+    check_num_layers(net, proxy, config.pose_shape_cfg)
+    if proxy.box_scale != BOX_SCALE_FACTOR:
+        raise ValueError(
+            f"{config.pose_shape_cfg}: DATA.BBOX_SCALE_FACTOR is {BOX_SCALE_FACTOR} in an "
+            f"evaluation, whose crops are the datasets', and cannot be {proxy.box_scale}."
+        )
     for body in bodies.values():
         check_same_body(net, body, config.weights, config.body_model)
         if config.needs_joints:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from hierprob3d.configs.evaluation import MIN_SUFFIX, PROTOCOLS, EvaluateConfig
+from hierprob3d.configs.paper_inference import read_proxy_settings
 from hierprob3d.model.body.keypoint_body import KeypointBody
 from hierprob3d.model.body.mesh_body import Body
 from hierprob3d.model.body.skeleton import NUM_JOINTS
@@ -50,7 +51,7 @@ from hierprob3d.model.picture.cameras import (
     pixels_to_normalised,
     project_to_crop,
 )
-from hierprob3d.model.picture.proxy import PROXY_SIZE, make_proxy
+from hierprob3d.model.picture.proxy import PROXY_SIZE, edge_detector_of, make_proxy
 from hierprob3d.model.picture.rasterizer import rasterize
 from hierprob3d.model.rotation.random_streams import RandomStreams, person_keys
 from hierprob3d.model.rotation.rotations import rotmat_geodesic_distance, rotvec_to_rotmat
@@ -105,6 +106,7 @@ class Evaluator:
     ) -> None:
         self.config = config
         self.protocol = PROTOCOLS[config.protocol]
+        self.proxy = read_proxy_settings(config.pose_shape_cfg)
         self.device = torch.device(device)
         self.net = net.eval().to(self.device)
         self.bodies = {gender: body.to(self.device) for gender, body in bodies.items()}
@@ -137,7 +139,10 @@ class Evaluator:
         rgb = self._stack([item.image for item in items]).permute(0, 3, 1, 2).float() / 255
         joints2d = self._stack([item.joints2d for item in items])
         drawn = self._stack([item.drawn for item in items])
-        return make_proxy(rgb, joints2d, drawn, rounding=self.config.rules.rounding)
+        return make_proxy(
+            rgb, joints2d, drawn, edge_detector_of(self.proxy), self.proxy.heatmap_std,
+            self.config.rules.rounding,
+        )  # fmt: skip
 
     def _rows(self, items: Sequence[EvalItem], output: NetOutput) -> dict[str, Tensor]:
         pose = self._stack([item.pose for item in items]).float()

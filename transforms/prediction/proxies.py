@@ -8,7 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hierprob3d.model.picture.proxy import NetworkCrops, make_proxy, network_crops, person_crops
+from hierprob3d.model.picture.proxy import (
+    NetworkCrops,
+    edge_detector_of,
+    make_proxy,
+    network_crops,
+    person_crops,
+)
 from hierprob3d.transforms.batch.isolation import Columns, People
 from hierprob3d.transforms.batch.models import Models
 
@@ -32,6 +38,8 @@ def make_proxies(people: People, images: Sequence[np.ndarray], models: Models) -
         torch.cat([crop.rgb for crop in crops]),
         torch.cat([crop.joints2d for crop in crops]),
         torch.cat([crop.visible for crop in crops]),
+        edge_detector_of(models.proxy),
+        models.proxy.heatmap_std,
     )
     return {PROXY: proxy, "crop": torch.cat([crop.crop_records for crop in crops])}
 
@@ -44,6 +52,7 @@ def edges_of(proxies: Tensor) -> Tensor:
 def _crop_frame(people: People, image: np.ndarray, place: int, models: Models) -> NetworkCrops:
     """Crops of the people of one frame."""
     mine = people.columns["frame"] == place
-    cut = person_crops(image, people.columns["bbox"][mine].numpy(), device=models.device)
+    boxes, scale = people.columns["bbox"][mine].numpy(), models.proxy.box_scale
+    cut = person_crops(image, boxes, scale, device=models.device)
     keypoints = people.columns["keypoints"][mine]
     return network_crops(cut, keypoints, models.threshold, models.keypoints.always_visible)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from hierprob3d.configs.prediction import ModelsConfig
 from hierprob3d.model.people.movenet import MULTIPOSE_PATH
+from hierprob3d.transforms.batch.isolation import People
 from hierprob3d.transforms.batch.models import detector_path, load_models
+from hierprob3d.transforms.prediction.proxies import make_proxies
 
 
 def test_the_detector_file_is_the_one_that_is_used(
@@ -31,3 +34,29 @@ def test_models_loaded_in_inference_mode_serve_outside_of_it() -> None:
     betas = torch.zeros(1, 10, requires_grad=True)
     body.shape(betas).vertices.sum().backward()
     assert betas.grad is not None and bool(betas.grad.any())
+
+
+def test_the_paper_s_settings_change_the_network_s_input(tmp_path: Path) -> None:
+    file = tmp_path / "cfg.yaml"
+    file.write_text("DATA: {HEATMAP_GAUSSIAN_STD: 8.0, EDGE_NMS: false, BBOX_SCALE_FACTOR: 1.5}")
+    image = np.random.default_rng(0).integers(0, 255, (90, 60, 3), dtype=np.uint8)
+    keypoints = torch.full((1, 17, 3), 40.0)
+    people = People([], [], {
+        "frame": torch.tensor([0]), "bbox": torch.tensor([[10.0, 10, 50, 80]]),
+        "keypoints": keypoints,
+    })  # fmt: skip
+    columns = [
+        make_proxies(people, [image], load_models(ModelsConfig(pose_shape_cfg=path)))
+        for path in (None, str(file))
+    ]
+    usual, other = columns
+    assert float(other["crop"][0, 2] / usual["crop"][0, 2]) == pytest.approx(1.5 / 1.2)
+    assert float(other["proxy"][0, 1].sum() / usual["proxy"][0, 1].sum()) == pytest.approx(4, 0.02)
+    assert (other["proxy"][0, 0] > 0).sum() > 1.5 * (usual["proxy"][0, 0] > 0).sum()
+
+
+def test_settings_of_a_network_with_other_layers_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "cfg.yaml"
+    file.write_text("MODEL: {NUM_RESNET_LAYERS: 50}")
+    with pytest.raises(ValueError, match="NUM_RESNET_LAYERS is 50, but the weights have 18"):
+        load_models(ModelsConfig(pose_shape_cfg=str(file)))
