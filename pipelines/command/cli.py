@@ -90,6 +90,8 @@ COMMANDS = {
     ),
 }  # fmt: skip
 PROGRAM = "hierprob3d"
+_UNMAPPED = "failed to map segment"
+"""What the system's loader says where a library does not fit into the memory that is allowed."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -196,6 +198,10 @@ def _function(command: Command) -> Any:
         if error.name and error.name.split(".")[0] == PROGRAM:
             raise
         raise UsageError(f"needs the package '{error.name}', which is not installed.") from error
+    except ImportError as error:
+        if _UNMAPPED not in str(error):
+            raise
+        raise UsageError(f"more memory is needed than `ulimit -v` allows ({error}).") from error
 
 
 def _named(path: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -15,6 +16,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 import grpc
+from apache_beam.runners.portability.fn_api_runner.worker_handlers import ControlConnection
 
 from hierprob3d.module_path import child_environment
 from hierprob3d.transforms.batch.memory import oom_kills
@@ -43,7 +45,8 @@ class WorkerWatch:
 
     Beam would wait for ever for the answer of a lost worker: it learns of the loss in a thread
     that nobody asks, where it raises. Here that wakes the main thread, by a real signal: the mere
-    note of one (`_thread.interrupt_main`) is not seen by a thread that waits for a lock. Of a
+    note of one (`_thread.interrupt_main`) is not seen by a thread that waits for a lock. Where
+    another thread runs the pipeline, the answers it waits for are given: there will be none. Of a
     worker that ends with exit code 0, as where a library calls `exit`, Beam learns nothing at all:
     a thread of ours looks for those.
     """
@@ -130,15 +133,26 @@ class WorkerWatch:
             before = ended
 
     def _lose(self, beams_words: str) -> None:
-        """Tells the main thread of a worker that ended."""
+        """Tells the thread that runs the pipeline of a worker that ended."""
         self.loss = LostWorker.of(
             beams_words, Path(self._folder.name), oom_kills() > self._oom_kills
         )
         sys.stderr.write(self.loss.traceback)
         self._end_workers()
+        if not self._handlers:  # no signal reaches the thread of this run
+            self._end_waiting()
+            return
         main_thread = threading.main_thread().ident
         assert main_thread is not None  # it has been started
         signal.pthread_kill(main_thread, signal.SIGINT)
+
+    def _end_waiting(self) -> None:
+        """Lets Beam's waits for workers that are gone end in an error, until the run is over."""
+        while not self._is_over.wait(_POLL_SECONDS):
+            for connection in [o for o in gc.get_objects() if type(o) is ControlConnection]:
+                if not connection._read_thread.is_alive():  # nobody will answer
+                    for future in list(connection._futures_by_id.values()):
+                        future.abort(RuntimeError(str(self.loss)))
 
 
 def _wait_for_threads(*names: str) -> None:

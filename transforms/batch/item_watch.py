@@ -72,7 +72,11 @@ class ItemWatch:
         try:
             yield
         finally:
-            self._end(work)
+            try:
+                self._end(work)
+            except ItemOverdue:  # it comes once, and only now
+                self._end(work)
+                raise
 
     def _begin(self, items: Sequence[Item], shard: str) -> _Work:
         limit = self._limit_s * len(items)
@@ -88,7 +92,7 @@ class ItemWatch:
 
     def _end(self, work: _Work) -> None:
         with self._lock:
-            del self._works[id(work)]
+            self._works.pop(id(work), None)
             if work.is_told:  # it may not have arrived yet, and must not outside the block
                 _raise_in(work.thread, None)
 

@@ -58,6 +58,20 @@ def test_the_version_is_the_package_s(capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().out == f"hierprob3d {metadata.version('hierprob3d')}\n"
 
 
+def test_a_library_larger_than_the_memory_allowed_is_said_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def named(path: str) -> object:
+        if path == cli.COMMANDS["inspect"].function:
+            raise ImportError("libtorch.so: failed to map segment from shared object")
+        return original(path)
+
+    original = cli._named
+    monkeypatch.setattr(cli, "_named", named)
+    assert cli.main(["inspect", "."]) == 2
+    assert "more memory is needed than `ulimit -v` allows" in capsys.readouterr().err
+
+
 def test_a_missing_package_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

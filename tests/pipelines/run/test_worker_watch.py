@@ -112,6 +112,17 @@ def test_a_signal_in_the_midst_of_an_item_stops_the_run(
     assert "Traceback" not in capfd.readouterr().err
 
 
+def test_a_run_in_another_thread_hears_of_a_lost_worker(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    problems: list[BaseException | None] = []
+    thread = threading.Thread(target=lambda: problems.append(run(WORKERS, Abort())), daemon=True)
+    thread.start()
+    thread.join(60)  # which a signal to this thread would interrupt
+    (problem,) = problems
+    assert str(problem) == "a worker process ended (signal SIGABRT): native code is not amused"
+
+
 def test_a_worker_that_cannot_start_says_why_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,3 +62,23 @@ def test_a_library_that_does_not_come_back_is_given_up() -> None:
     thread.start()
     assert told.wait(10) and given[0] == ("00007", [ITEM])
     thread.join()
+
+
+def test_work_is_forgotten_when_its_time_ends_with_it() -> None:
+    class Late(ItemWatch):
+        """Is struck on its way out."""
+
+        is_struck = False
+
+        def _end(self, work: object) -> None:
+            if not self.is_struck:
+                self.is_struck = True
+                raise ItemOverdue
+            super()._end(work)  # type: ignore[arg-type]
+
+    given: list[str] = []
+    watch = Late(0.1, lambda shard, items: given.append(shard))
+    with pytest.raises(ItemOverdue), watch.watching([ITEM], "0"):
+        pass
+    spin(2.0)  # longer than the limit with its grace
+    assert not given
