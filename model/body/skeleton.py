@@ -46,6 +46,13 @@ NUM_KEYPOINTS = len(COCO_KEYPOINT_NAMES)
 COCO_FLIP = (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15)
 """Keypoint that each keypoint becomes in the mirror image."""
 
+COCO_SIGMAS = (
+    0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107,
+    0.087, 0.087, 0.089, 0.089,
+)  # fmt: skip
+"""How far COCO's annotators differ at each keypoint, as a share of the root of the person's area:
+published with its evaluation (pycocotools, `kpt_oks_sigmas`)."""
+
 COCO_EDGES = (
     (0, 1), (0, 2), (1, 3), (2, 4), (5, 6), (5, 7), (7, 9), (6, 8), (8, 10),
     (5, 11), (6, 12), (11, 12), (11, 13), (13, 15), (12, 14), (14, 16),

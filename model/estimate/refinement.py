@@ -21,19 +21,12 @@ import torch
 from torch import Tensor
 
 from hierprob3d.model.body.keypoint_body import NUM_TURNS, KeypointBody, turn_derivatives
-from hierprob3d.model.body.skeleton import NUM_BETAS, NUM_KEYPOINTS
+from hierprob3d.model.body.skeleton import COCO_SIGMAS, NUM_BETAS, NUM_KEYPOINTS
 from hierprob3d.model.network.distribution_net import NetOutput
 from hierprob3d.model.picture.cameras import half_turn_x
 from hierprob3d.model.rotation.rotations import rotvec_to_rotmat
 
 from .body_samples import BodyParameters, PersonParameters
-
-COCO_SIGMAS = (
-    0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107,
-    0.087, 0.087, 0.089, 0.089,
-)  # fmt: skip
-"""How far COCO's annotators differ at each keypoint, as a share of the root of the person's area:
-published with its evaluation (pycocotools, `kpt_oks_sigmas`)."""
 
 PERSON_SIZE_M = 0.75
 """Root of the area that a grown person covers, m."""

@@ -21,6 +21,7 @@ from hierprob3d.model.picture.pixels import (
     shrink_picture,
 )
 
+from .duplicates import without_duplicates
 from .mask_rcnn import PERSON_LABEL, load_mask_rcnn
 from .movenet import MULTIPOSE_PATH, SIZE_MULTIPLE, default_batch_size, load_movenet
 from .movenet_decoding import decode_people
@@ -207,7 +208,8 @@ class MoveNetDetector:
         keep = batched_nms(boxes, scores, picture_of, _NMS_IOU)
         found = []
         for picture in range(num_pictures):
-            mine = keep[picture_of[keep] == picture][: self.max_people]
+            mine = keep[picture_of[keep] == picture]
+            mine = mine[without_duplicates(boxes[mine], points[mine])][: self.max_people]
             found.append(
                 Detections(boxes[mine].numpy(), scores[mine].numpy(), points[mine].numpy())
             )

@@ -1,0 +1,60 @@
+"""Whether two detections show one person: by their keypoints, not by the overlap of their boxes.
+
+A detector may find somebody twice, the second time only in part, in a box inside the first one.
+Boxes of a child in front of a parent, or of people in a crowd, lie in each other as well; but their
+keypoints do not coincide.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from hierprob3d.model.body.skeleton import COCO_SIGMAS
+
+_MIN_SIMILARITY = 0.8
+"""A face that was found with its body, and once more alone, has 0.98."""
+
+_MIN_SCORE = 0.2
+"""Keypoints below it are guesses, which differ between two detections of one person."""
+
+_MIN_SHARED = 3
+
+
+def keypoint_similarity(boxes: Tensor, keypoints: Tensor) -> Tensor:
+    """COCO's object keypoint similarity of every pair, 0 to 1.
+
+    Over the keypoints that both have seen, by the smaller box's size; 0 where these are too few to
+    tell.
+
+    Args:
+        boxes: (P, 4) x0 y0 x1 y1, px.
+        keypoints: (P, 17, 3) x, y, score.
+
+    Returns:
+        (P, P), symmetric.
+    """
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    smaller = torch.minimum(areas[:, None], areas)[..., None].clamp(min=1e-6)
+    squares = (keypoints[:, None, :, :2] - keypoints[None, :, :, :2]).square().sum(-1)
+    variances = boxes.new_tensor(COCO_SIGMAS).mul(2).square()
+    seen = keypoints[..., 2] > _MIN_SCORE
+    shared = seen[:, None] & seen
+    similarities = (-squares / (2 * smaller * variances)).exp().where(shared, 0).sum(-1)
+    counts = shared.sum(-1)
+    return torch.where(counts >= _MIN_SHARED, similarities / counts.clamp(min=1), 0)
+
+
+def without_duplicates(boxes: Tensor, keypoints: Tensor) -> list[int]:
+    """Indices of the people none of whom is a better one once more.
+
+    Args:
+        boxes: (P, 4) of one picture, the best first.
+        keypoints: (P, 17, 3), theirs.
+    """
+    is_same = (keypoint_similarity(boxes, keypoints) > _MIN_SIMILARITY).tolist()
+    kept: list[int] = []
+    for person, same_as in enumerate(is_same):
+        if not any(same_as[better] for better in kept):
+            kept.append(person)
+    return kept

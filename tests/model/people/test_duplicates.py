@@ -1,0 +1,68 @@
+"""One person found twice is one; neighbours in each other's boxes stay two."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from hierprob3d.model.files.bundled import ASSETS
+from hierprob3d.model.people.duplicates import keypoint_similarity, without_duplicates
+from hierprob3d.model.people.person_detectors import MoveNetDetector
+
+BOX = torch.tensor([10.0, 10.0, 110.0, 310.0])
+NUM_FACE = 5
+
+
+def person(seed: int, num_seen: int = 17) -> torch.Tensor:
+    """Keypoints all over the box, of which the first are seen."""
+    random = torch.Generator().manual_seed(seed)
+    places = torch.rand(17, 2, generator=random) * (BOX[2:] - BOX[:2]) + BOX[:2]
+    scores = (torch.arange(17) < num_seen).float()
+    return torch.cat([places, scores[:, None]], dim=-1)
+
+
+def test_a_part_of_a_person_is_that_person() -> None:
+    whole = person(0)
+    head = whole.clone()
+    head[:NUM_FACE, :2] += 0.5
+    head[NUM_FACE:, :2] += 90  # guesses
+    head[NUM_FACE:, 2] = 0.1
+    boxes = torch.stack([BOX, torch.tensor([40.0, 20.0, 90.0, 70.0])])
+    assert without_duplicates(boxes, torch.stack([whole, head])) == [0]
+
+
+def test_people_in_one_box_stay_two() -> None:
+    both = torch.stack([person(0), person(1)])
+    assert without_duplicates(torch.stack([BOX, BOX]), both) == [0, 1]
+    child = person(0)
+    child[:, :2] = BOX[:2] + 30 + (child[:, :2] - BOX[:2]) / 2  # in the same posture
+    small = torch.tensor([40.0, 40.0, 90.0, 190.0])
+    assert without_duplicates(torch.stack([BOX, small]), torch.stack([person(0), child])) == [0, 1]
+
+
+def test_too_few_keypoints_tell_nothing() -> None:
+    both = torch.stack([person(0, num_seen=2)] * 2)
+    assert without_duplicates(torch.stack([BOX, BOX]), both) == [0, 1]
+    assert without_duplicates(torch.empty(0, 4), torch.empty(0, 17, 3)) == []
+
+
+def test_similarity_is_coco_s() -> None:
+    first, second = person(0, num_seen=3), person(0, num_seen=4)
+    second[:3, 0] += torch.tensor([1.0, 2.0, 3.0])
+    area = 100 * 300
+    sigmas = np.array([0.026, 0.025, 0.025])
+    expected = np.exp(-np.array([1.0, 4.0, 9.0]) / (2 * area * (2 * sigmas) ** 2)).mean()
+    found = keypoint_similarity(torch.stack([BOX, BOX]), torch.stack([first, second]))
+    assert found[0, 1] == found[1, 0] == pytest.approx(expected, abs=1e-6)
+    assert found[0, 0] == 1
+
+
+def test_a_small_photograph_has_one_person() -> None:
+    data = io.BytesIO()
+    with Image.open(ASSETS / "demo" / "astronaut.png") as file:
+        file.convert("RGB").resize((256, 256)).save(data, "JPEG", quality=75)
+    assert len(MoveNetDetector().detect(np.asarray(Image.open(data)))) == 1
