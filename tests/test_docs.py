@@ -1,0 +1,52 @@
+"""Every command of the docs is one that the command line takes; every link leads somewhere."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from hierprob3d.pipelines.command.cli import parse_command
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+COMMANDS = [
+    pytest.param(line, id=f"{page.stem}-{number}")
+    for page in PAGES
+    for block in re.findall(r"```bash\n(.*?)```", page.read_text(encoding="utf-8"), re.S)
+    for number, line in enumerate(re.sub(r"\\\n\s*", "", block).splitlines())
+    if line.startswith("hierprob3d ")
+]
+ORIGINAL = {
+    "-I", "--image_dir", "-S", "--save_dir", "-W3D", "--pose_shape_weights", "-W2D",
+    "--pose2D_hrnet_weights", "--pose_shape_cfg", "-G", "--gender", "-C", "--cropped_images", "-T",
+    "--joints2Dvisib_threshold", "-VS", "--visualise_samples", "-VU", "--visualise_uncropped",
+    "--gpu", "-D", "--dataset", "-N", "--num_samples", "--dataset_path", "--out_path", "-E",
+    "--experiment_dir", "-O", "--pose_shape_cfg_opts", "-R", "--resume_from_epoch",
+}  # fmt: skip
+"""All options of the original's scripts, in either spelling."""
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_commands_are_taken(line: str) -> None:
+    _, name, *words = shlex.split(line, comments=True)
+    assert parse_command(name, words)[1] is not None
+
+
+def test_commands_of_the_original_are_among_them() -> None:
+    pages = {str(case.id).rsplit("-", 1)[0] for case in COMMANDS}
+    assert pages >= {"from_the_original", "evaluate_npz", "pictures"}
+
+
+def test_every_option_of_the_original_has_its_place() -> None:
+    text = (ROOT / "docs" / "from_the_original.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"(?<![\w-])--?\w+", text))
+    assert sorted(ORIGINAL - named) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
