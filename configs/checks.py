@@ -67,10 +67,17 @@ def check_device(value: str, name: str = "--device") -> None:
     )
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint such as ` Did you mean --seed?`, empty when nothing is near."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f" Did you mean {near[0]}?" if near else ""
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """A hint such as ` Did you mean --seed?`, empty when nothing is near.
+
+    Args:
+        name: What was written.
+        known: What there is.
+        cutoff: Least likeness, 0..1; dashes before a name make no two names alike.
+    """
+    bare = {word.lstrip("-"): word for word in known}
+    near = difflib.get_close_matches(name.lstrip("-"), list(bare), n=1, cutoff=cutoff)
+    return f" Did you mean {bare[near[0]]}?" if near else ""
 
 
 def _value(config: Any, name: str) -> Any:

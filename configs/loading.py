@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import json
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
-
-from .checks import nearest
 
 Config = TypeVar("Config")
 
@@ -56,7 +55,47 @@ def build_config(
         if not separator:
             raise ValueError(f"{word!r} is not of the form name=value")
         values = _merge(cls, values, _nested(name.split("."), _parse(text, f"{word!r}")), "")
-    return typing.cast(Config, _build(cls, values, ""))
+    try:
+        return typing.cast(Config, _build(cls, values, ""))
+    except _NoSetting as error:
+        raise ValueError(f"{error}.{_hint(cls, error)}") from None
+
+
+class _NoSetting(ValueError):
+    """A name that the dataclass `cls`, whose settings begin with `prefix`, does not have."""
+
+    def __init__(self, cls: type, prefix: str, key: Any) -> None:
+        super().__init__(f"no setting {_join(prefix, key)!r}")
+        self.cls, self.prefix, self.key = cls, prefix, str(key)
+
+
+def _hint(root: type, error: _NoSetting) -> str:
+    """The setting that was meant, by its whole name: of that name elsewhere, or of one near it."""
+    there = {field.name: _join(error.prefix, field.name) for field in _fields(error.cls)}
+    anywhere = dict[str, str]()
+    for path in sorted(_setting_names(root), key=lambda path: path.count(".")):
+        anywhere.setdefault(path.rpartition(".")[2], path)
+    for known, cutoff in ((anywhere, 1.0), (there, 0.6), (anywhere, 0.8)):
+        near = difflib.get_close_matches(error.key, list(known), n=1, cutoff=cutoff)
+        if near:
+            return f" Did you mean {known[near[0]]!r}?"
+    return ""
+
+
+def _setting_names(cls: type, prefix: str = "") -> Iterator[str]:
+    """Whole names of all settings of a dataclass; of a list's items those of the first."""
+    kinds = typing.get_type_hints(cls)
+    for field in _fields(cls):
+        name, kind = _join(prefix, field.name), kinds[field.name]
+        yield name
+        if typing.get_origin(kind) is tuple:
+            kind, name = typing.get_args(kind)[0], _join(name, 0)
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+            yield from _setting_names(kind, name)
+
+
+def _fields(cls: type) -> tuple[dataclasses.Field[Any], ...]:
+    return dataclasses.fields(cls)  # type: ignore[arg-type]
 
 
 def stored_settings(config: Any) -> dict[str, Any]:
@@ -148,9 +187,7 @@ def _build_dataclass(cls: type, value: Any, name: str) -> Any:
     fields = {field.name for field in dataclasses.fields(cls)}
     for key in value:
         if key not in fields:
-            raise ValueError(
-                f"no setting {_join(name, key)!r}.{nearest(repr(key), map(repr, fields))}"
-            )
+            raise _NoSetting(cls, name, key)
     return cls(**{key: _build(kinds[key], item, _join(name, key)) for key, item in value.items()})
 
 

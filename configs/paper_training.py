@@ -132,9 +132,33 @@ def load_train_config(
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: a name that there is not, a value of another type, or one that is refused; the
-            message names it.
+            message names it, and the file where it stands there.
     """
     settings = {} if path is None else read_settings(path)
+    try:
+        return _train_config(path, settings, overrides, paper_settings)
+    except ValueError as error:
+        if path is not None and str(error) == _refusal(path, settings):
+            raise ValueError(f"{path}: {error}") from error
+        raise
+
+
+def _refusal(path: str | Path, settings: Mapping[str, Any]) -> str:
+    """What is wrong with the settings of a file alone; empty if nothing is."""
+    try:
+        _train_config(path, settings, (), {})
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _train_config(
+    path: str | Path | None,
+    settings: Mapping[str, Any],
+    overrides: Iterable[str],
+    paper_settings: Mapping[str, str],
+) -> TrainConfig:
+    """As `load_train_config`, of the file's settings."""
     is_papers = bool(_SECTIONS & settings.keys())
     if not is_papers and not paper_settings:
         return build_config(TrainConfig, [settings], overrides)

@@ -17,6 +17,7 @@ from hierprob3d.configs.evaluation import PROTOCOLS, EvaluateConfig
 from hierprob3d.configs.paper_inference import read_proxy_settings
 from hierprob3d.model.network.device import resolve_device
 from hierprob3d.pipelines.command.usage import EXIT_DONE, EXIT_FAILURES, UsageError
+from hierprob3d.pipelines.command.wording import counted
 from hierprob3d.pipelines.evaluation.comparison import METRICS_FILE
 from hierprob3d.pipelines.evaluation.evaluation_report import (
     CALIBRATION_PICTURE,
@@ -165,7 +166,7 @@ def _report(
     failed = summary["rows_by_status"].get("failed", 0)
     if failed:
         print(
-            f"{failed} of {summary['rows']} rows failed: see errors/ in {store.root}",
+            f"{failed} of {counted(summary['rows'], 'row')} failed: see errors/ in {store.root}",
             file=sys.stderr,
         )
     too_many = failed > config.max_failed_ratio * summary["rows"]

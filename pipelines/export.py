@@ -28,6 +28,7 @@ from hierprob3d.model.files.inner_paths import file_name, same_file_key
 from hierprob3d.model.files.mesh_files import glb_bytes, obj_bytes, ply_bytes
 from hierprob3d.model.picture.drawing import vertex_normals
 from hierprob3d.pipelines.command.usage import EXIT_DONE, UsageError
+from hierprob3d.pipelines.command.wording import counted, people
 from hierprob3d.pipelines.results.recorded_bodies import RecordedBodies
 from hierprob3d.pipelines.results.run_folder import PeoplePart, RunFolder
 from hierprob3d.pipelines.results.smpl_sequences import Places, RowDict, sequence_key, sequence_npz
@@ -49,6 +50,7 @@ def run(config: ExportConfig) -> int:
     """Writes the files; 0, or UsageError where nothing can be written."""
     folder = RunFolder(config.folder)
     selection = [_parse_filter(text) for text in config.filter]
+    _check_tracks(folder, selection)
     selected = _selected(folder, selection)
     if config.refined:
         _check_refined(folder)
@@ -65,7 +67,7 @@ def run(config: ExportConfig) -> int:
             f"no person of {config.folder} matches {' '.join(config.filter)}." if config.filter
             else f"{config.folder} holds no people: nothing to export."
         )  # fmt: skip
-    print(f"{num_files} files of {num_people} people written to {config.output}")
+    print(f"{counted(num_files, 'file')} of {people(num_people)} written to {config.output}")
     return EXIT_DONE
 
 
@@ -117,6 +119,15 @@ def _selected(folder: RunFolder, selection: Sequence[tuple[str, str]]) -> Iterat
         wanted = [row for row in rows if _matches(row, selection)]
         if wanted:
             yield _Selected(part, wanted)
+
+
+def _check_tracks(folder: RunFolder, selection: Sequence[tuple[str, str]]) -> None:
+    """Raise UsageError where tracks are asked for, and there are none."""
+    if any(column == "track_id" for column, _ in selection) and not folder.track_ids():
+        raise UsageError(
+            f"{folder.folder} has no tracks for --filter track_id: people are not followed through "
+            "videos yet; frames and people are told apart by frame_index and person_index."
+        )
 
 
 def _check_refined(folder: RunFolder) -> None:

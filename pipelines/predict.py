@@ -15,6 +15,7 @@ import apache_beam as beam
 
 from hierprob3d.configs.prediction import PredictConfig
 from hierprob3d.pipelines.command.usage import EXIT_DONE, EXIT_FAILURES
+from hierprob3d.pipelines.command.wording import counted
 from hierprob3d.pipelines.run.earlier_rows import (
     FinishedInputs,
     check_columns,
@@ -203,7 +204,11 @@ def _planner(
 
 def _nothing_to_do(config: PredictConfig, listing: Listing, finished: FinishedInputs) -> int:
     if not finished.num_items:
-        skipped = f" ({listing.num_skipped} other files skipped)" if listing.num_skipped else ""
+        skipped = (
+            f" ({counted(listing.num_skipped, 'other file')} skipped)"
+            if listing.num_skipped
+            else ""
+        )
         names = f": {listing.skipped_text()}" if skipped else "."
         print(
             f"Nothing to do: the inputs hold no picture or video{skipped}{names}", file=sys.stderr
@@ -211,7 +216,9 @@ def _nothing_to_do(config: PredictConfig, listing: Listing, finished: FinishedIn
         return EXIT_FAILURES
     failed = finished.num_failed
     hint = f"; {failed} of them failed (--retry-failed does those again)" if failed else ""
-    print(f"Nothing to do: all {finished.num_items} items are finished{hint}.")
+    number = finished.num_items
+    done = "the only item is" if number == 1 else f"all {number} items are"
+    print(f"Nothing to do: {done} finished{hint}.")
     too_many = failed > config.run.max_failed_ratio * finished.num_items
     return EXIT_FAILURES if too_many else EXIT_DONE
 

@@ -20,6 +20,7 @@ from hierprob3d.model.body.mesh_body import Body
 from hierprob3d.model.body.skeleton import NUM_BETAS, NUM_JOINTS, NUM_KEYPOINTS
 from hierprob3d.model.network.device import resolve_device
 from hierprob3d.pipelines.command.usage import EXIT_DONE, EXIT_FAILURES, UsageError
+from hierprob3d.pipelines.command.wording import counted
 from hierprob3d.pipelines.run.run import Run
 from hierprob3d.pipelines.run.worker_plan import plan_workers
 from hierprob3d.transforms.datasets.pw3d import keypoints_name, labels_name
@@ -72,8 +73,9 @@ def preprocess(config: PreprocessConfig, beam_words: list[str] | None = None) ->
         num_rows = write_label_files(run.store, config)
     failed = result.outcome.statuses["failed"]
     print(
-        f"{result.outcome.num_items} frames in this run, {failed} of them failed (errors/); "
-        f"{labels_name(config.split)} has {num_rows} rows."
+        f"{counted(result.outcome.num_items, 'frame')} in this run, "
+        f"{failed} of them failed (errors/); "
+        f"{labels_name(config.split)} has {counted(num_rows, 'row')}."
     )
     too_many = result.outcome.failed_ratio > config.max_failed_ratio
     return EXIT_FAILURES if too_many or not num_rows else EXIT_DONE

@@ -145,8 +145,8 @@ def parse_command(name: str, words: list[str]) -> tuple[Command, Any, list[str]]
         raise UsageError(f"no such command.{nearest(name, COMMANDS)} One of {', '.join(COMMANDS)}.")
     command, parser, classes = _parser(name)
     own = option_actions(parser)
-    known = own | _beam_actions(words, own) if command.takes_beam_options else own
-    options, others = options_and_others(words, known)
+    further = _beam_actions(words, own) if command.takes_beam_options else {}
+    options, others = options_and_others(words, own, further)
     ours = [word for option in options if option_name(option[0]) in own for word in option]
     beam_words = [w for option in options if option_name(option[0]) not in own for w in option]
     args, rest = parser.parse_known_args([*ours, "--", *others] if others else ours)
@@ -223,8 +223,10 @@ def _one_line(error: Exception) -> str:
 
 
 def _overview() -> str:
-    width = max(map(len, COMMANDS))
-    lines = [f"  {name:{width}}  {command.help}" for name, command in COMMANDS.items()]
+    texts = {name: command.help for name, command in COMMANDS.items()}
+    texts |= {"--version": "the version of this package", "--help": "this list"}
+    width = max(map(len, texts))
+    lines = [f"  {name:{width}}  {text}" for name, text in texts.items()]
     return "\n".join(
         [
             f"usage: {PROGRAM} COMMAND ... (COMMAND --help for its options)",

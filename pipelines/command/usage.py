@@ -6,6 +6,7 @@ import argparse
 import math
 import re
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from hierprob3d.configs.checks import nearest
@@ -15,6 +16,9 @@ EXIT_FAILURES = 1
 EXIT_USAGE = 2
 
 _FURTHER_SPELLINGS = re.compile(r"^(argument [^\s/:]+)(?:/[^\s/:]+)+:")
+_SURELY_MEANT = 0.85
+"""Likeness to an option of a library's hundreds, of which some are like any word."""
+
 _NUMBER = re.compile(r"-\d*\.?\d+")
 
 
@@ -69,7 +73,9 @@ def option_actions(parser: argparse.ArgumentParser) -> dict[str, argparse.Action
 
 
 def options_and_others(
-    words: Sequence[str], actions: Mapping[str, argparse.Action]
+    words: Sequence[str],
+    own: Mapping[str, argparse.Action],
+    further: Mapping[str, argparse.Action] = MappingProxyType({}),
 ) -> tuple[list[list[str]], list[str]]:
     """(each option with its values, all other words) of a command line.
 
@@ -77,11 +83,13 @@ def options_and_others(
 
     Args:
         words: Options and other words in any order; after `--` nothing is an option.
-        actions: The known options by name.
+        own: Our options by name.
+        further: Options of a library that are known as well.
 
     Raises:
         UsageError: An unknown option; names the nearest known one.
     """
+    actions = {**own, **further}
     options, others = list[list[str]](), list[str]()
     position = 0
     while position < len(words) and words[position] != "--":
@@ -93,7 +101,8 @@ def options_and_others(
         name = known_name(word, actions)
         if name is None:
             wrong = option_name(word)
-            raise UsageError(f"unknown option {wrong}.{nearest(wrong, actions)}")
+            hint = nearest(wrong, own) or nearest(wrong, further, _SURELY_MEANT)
+            raise UsageError(f"unknown option {wrong}.{hint}")
         end = _end_of_option(words, position, actions[name])
         options.append([name + word[len(name) :], *words[position + 1 : end]])
         position = end

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from hierprob3d.configs.evaluation import CompareConfig
 from hierprob3d.pipelines.command.usage import EXIT_DONE, UsageError
+from hierprob3d.pipelines.command.wording import counted
 from hierprob3d.transforms.store.output_folder import OutputFolder
 from hierprob3d.transforms.tables.schema import STATUS_OK
 
@@ -94,7 +95,7 @@ def print_comparison(config: CompareConfig) -> int:
 def comparison_table(num_rows: int, differences: list[Difference]) -> str:
     """The comparison as Markdown."""
     lines = [
-        f"{num_rows} common rows; B - A with its 95 % paired bootstrap interval.",
+        f"{counted(num_rows, 'common row')}; B - A with its 95 % paired bootstrap interval.",
         "",
         "| metric | A | B | B - A | interval | clear |",
         "|---|---|---|---|---|---|",

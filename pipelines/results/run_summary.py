@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hierprob3d.model.body.skeleton import BODY_JOINT_NAMES
+from hierprob3d.pipelines.command.wording import counted, people
 from hierprob3d.pipelines.run.manifest import Outcome, read_outcome
 from hierprob3d.transforms.tables.schema import STATUSES
 
@@ -69,7 +70,7 @@ class RunRecord:
     def facts(self) -> list[str]:
         """Counts, start and rates in words."""
         manifest = self.manifest
-        facts = [f"{self.outcome.num_items} items, {self.outcome.num_people} people"]
+        facts = [counted(self.outcome.num_items, "item"), people(self.outcome.num_people)]
         if "started" in manifest:
             facts.append(f"started {manifest['started']}")
         if "seconds" in manifest:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hierprob3d.configs.prediction import PredictConfig
+from hierprob3d.pipelines.command.wording import counted, people
 from hierprob3d.transforms.inputs.listing import Listing
 from hierprob3d.transforms.inputs.planning import Planner
 
@@ -25,14 +26,14 @@ def summary_text(record: Mapping[str, Any], folder: str, skipped: str = "") -> s
     """
     counts = record["counts"]
     lines = [
-        f"{record['status']} in {record['seconds']:.1f} s: {counts['items']} items, "
-        f"{counts['people']} people ({counts['ok']} ok, {counts['no_person']} without a person, "
+        f"{record['status']} in {record['seconds']:.1f} s: {counted(counts['items'], 'item')}, "
+        f"{people(counts['people'])} ({counts['ok']} ok, {counts['no_person']} without a person, "
         f"{counts['failed']} failed)",
         f"{record['images_per_s']:.2f} items/s, {record['people_per_s']:.2f} people/s",
     ]
     if record["errors_by_stage"]:
         by_stage = ", ".join(f"{n} in {stage}" for stage, n in record["errors_by_stage"].items())
-        lines.append(f"{counts['errors']} error rows: {by_stage} (see errors/)")
+        lines.append(f"{counted(counts['errors'], 'error row')}: {by_stage} (see errors/)")
     total = sum(record["stage_seconds"].values())
     if total:
         shares = ", ".join(
@@ -64,10 +65,12 @@ def dry_run_text(
     """
     names = f" ({listing.skipped_text()})" if listing.num_skipped else ""
     lines = [
-        f"{planner.num_pictures} pictures and {planner.num_frames} frames of "
-        f"{planner.num_videos} videos would be annotated; {planner.num_done} items are finished, "
-        f"{listing.num_skipped} other files skipped{names}",
-        f"{workers.num_workers} worker(s) with {workers.num_threads} thread(s) each",
+        f"{counted(planner.num_pictures, 'picture')} and {counted(planner.num_frames, 'frame')} of "
+        f"{counted(planner.num_videos, 'video')} would be annotated; finished: "
+        f"{counted(planner.num_done, 'item')}; skipped: "
+        f"{counted(listing.num_skipped, 'other file')}{names}",
+        f"{counted(workers.num_workers, 'worker')} with "
+        f"{counted(workers.num_threads, 'thread')} each",
         f"results would go to {config.run.output}; nothing was written",
     ]
     return "\n".join([*lines, *(f"  {name}" for name in shown)])

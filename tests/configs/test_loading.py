@@ -50,6 +50,11 @@ def test_a_preset_s_name_stands_for_its_settings(tmp_path: Path) -> None:
     ("word", "message"),
     [
         ("optimizer.lr=1", "Did you mean 'optimiser'"),
+        ("data.train_posess=x", r"'data.train_posess'\. Did you mean 'data.train_poses'\?"),
+        ("train_poses=x", r"no setting 'train_poses'\. Did you mean 'data.train_poses'\?"),
+        ("train_posess=x", "Did you mean 'data.train_poses'"),
+        ("phases.1.epoch=3", "no setting 'phases.1.epoch'. Did you mean 'phases.1.epochs'"),
+        ("frobnicate=3", "no setting 'frobnicate'.$"),
         ("num_layers=many", "num_layers must be of type int"),
         ("phases.9.epochs=1", "items 0..2"),
         ("data.synthesis.ambient=[1]", "data.synthesis.ambient must have 2 items"),
@@ -71,6 +76,16 @@ def test_an_item_of_a_list_that_is_no_setting_is_named() -> None:
         load_train_config(None, ["phase=[{epochs: 2}]", "phase.0.epochs=1"])
     with pytest.raises(ValueError, match="num_layers must be of type int"):
         load_train_config(None, ["num_layers=[1]", "num_layers.0=3"])
+
+
+def test_the_file_of_a_wrong_setting_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("optimiser: {lrr: 0.1}\n")
+    with pytest.raises(ValueError, match="run.yaml: no setting 'optimiser.lrr'. Did you mean 'opt"):
+        load_train_config(file, ["seed=3"])
+    file.write_text("optimiser: {lr: 0.1}\n")
+    with pytest.raises(ValueError, match="^no setting 'sed'"):
+        load_train_config(file, ["sed=3"])
 
 
 def test_a_missing_file_is_named() -> None:

@@ -220,6 +220,13 @@ def test_bad_usage_is_one_line_and_code_2(
     assert message in error and error.count("\n") == 1
 
 
+def test_a_track_of_a_run_without_tracks(example: Any, tmp_path: Path, capsys: Any) -> None:
+    shutil.copytree(example[0], tmp_path / "run", ignore=shutil.ignore_patterns("tracks"))
+    words = ["--format", "smpl-npz", "--filter", "track_id=3"]
+    assert export(tmp_path / "run", tmp_path / "out", *words) == 2
+    assert "run has no tracks for --filter track_id" in capsys.readouterr().err
+
+
 def test_missing_folder_other_folder_and_empty_run(tmp_path: Path, capsys: Any) -> None:
     assert export(tmp_path / "nowhere", tmp_path / "out", "--format", "obj") == 2
     assert "there is no folder" in capsys.readouterr().err

@@ -352,7 +352,7 @@ def test_dry_run_writes_nothing(
     predict: Predict, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert predict(PERSON, PEDESTRIANS, "--output", tmp_path / "out", "--dry-run") == 0
-    assert "1 pictures and 28 frames of 1 videos" in capsys.readouterr().out
+    assert "1 picture and 28 frames of 1 video would" in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
 
 
@@ -362,7 +362,7 @@ def test_empty_folder_is_nothing_processed(
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "notes.md").touch()
     assert predict(tmp_path / "in", "--output", tmp_path / "out") == 1
-    assert "no picture or video (1 other files skipped)" in capsys.readouterr().err
+    assert "no picture or video (1 other file skipped)" in capsys.readouterr().err
     assert not list((tmp_path / "out").rglob("*.parquet"))
 
 

@@ -15,6 +15,7 @@ CASES = {
     "missing input": (["nowhere.png"], "input not found: nowhere.png"),
     "glob without match": (["*.nothing"], "no file matches *.nothing"),
     "unknown option": ([PERSON, "--sede", "3"], "unknown option --sede. Did you mean --seed?"),
+    "like some option of Beam": ([PERSON, "--frobnicate"], "unknown option --frobnicate.\n"),
     "misspelt Beam option": ([PERSON, "--runer", "X"], "Did you mean --runner?"),
     "Dask": ([PERSON, "--runner", "DaskRunner"], "DaskRunner is refused"),
     "missing body": ([PERSON, "--body-model", "no.pkl"], "no.pkl"),
@@ -134,7 +135,7 @@ def test_command_line_from_another_folder(
     words = [*command, "ein Bild.png", "--output", "out", "--runner=FnApiRunner"]
     done = subprocess.run(words, cwd=tmp_path, env=process_environment, capture_output=True)
     assert done.returncode == 0, done.stderr.decode()
-    assert "1 items, 1 people" in done.stdout.decode()
+    assert "1 item, 1 person" in done.stdout.decode()
     lines = done.stderr.decode().splitlines()
     assert all("items" in line for line in lines), lines  # progress, and no chatter of libraries
 

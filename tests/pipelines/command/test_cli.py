@@ -23,7 +23,7 @@ from hierprob3d.pipelines.run.worker_plan import _without, plan_workers
 def test_overview_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--help"]) == 0
     text = capsys.readouterr().out
-    assert all(name in text for name in cli.COMMANDS)
+    assert all(f"  {name} " in text for name in (*cli.COMMANDS, "--version"))
 
 
 def test_no_command_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
