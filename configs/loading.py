@@ -95,7 +95,7 @@ def _setting_names(cls: type, prefix: str = "") -> Iterator[str]:
 
 
 def _fields(cls: type) -> tuple[dataclasses.Field[Any], ...]:
-    return dataclasses.fields(cls)  # type: ignore[arg-type]
+    return dataclasses.fields(cls)
 
 
 def stored_settings(config: Any) -> dict[str, Any]:

@@ -48,6 +48,7 @@ _PARAMETER_COLUMNS = (
 
 def run(config: ExportConfig) -> int:
     """Writes the files; 0, or UsageError where nothing can be written."""
+    torch.set_num_threads(1)  # few bodies at once: threads cost more than they save
     folder = RunFolder(config.folder)
     selection = [_parse_filter(text) for text in config.filter]
     _check_tracks(folder, selection)

@@ -14,6 +14,7 @@ from typing import Any
 import apache_beam as beam
 
 from hierprob3d.configs.prediction import PredictConfig
+from hierprob3d.pipelines.command.output_streams import said_if_slow
 from hierprob3d.pipelines.command.usage import EXIT_DONE, EXIT_FAILURES
 from hierprob3d.pipelines.command.wording import counted
 from hierprob3d.pipelines.run.earlier_rows import (
@@ -69,7 +70,8 @@ def predict(config: PredictConfig, beam_words: list[str] | None = None) -> int:
     config = replace(config, run=replace(config.run, output=output))
     source = config.source
     listing = list_inputs(source.inputs, config.run.output, source.check_sources)
-    models = load_models(config.models)
+    with said_if_slow("loading models ..."):
+        models = load_models(config.models)
     store = OutputFolder(config.run.output)
     if config.run.dry_run:
         return _say_what_would_be_done(config, words, store, listing, models)

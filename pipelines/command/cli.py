@@ -18,7 +18,7 @@ from hierprob3d.configs.checks import nearest
 from hierprob3d.configs.option_fields import option_fields
 
 from .options import add_options, config_from, is_given, usage
-from .output_streams import unbroken_output
+from .output_streams import said_if_slow, unbroken_output
 from .usage import (
     EXIT_DONE,
     EXIT_FAILURES,
@@ -130,7 +130,8 @@ def _exit_code(argv: Sequence[str] | None) -> int:
 
 def _run_command(name: str, words: list[str]) -> int:
     command, config, beam_words = parse_command(name, words)
-    function = _function(command)
+    with said_if_slow("loading libraries ..."):
+        function = _function(command)
     return int(function(config, beam_words) if command.takes_beam_options else function(config))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
@@ -26,6 +27,20 @@ def unbroken_output() -> Iterator[None]:
             for stream in wrapped:
                 stream.flush()
             sys.stdout, sys.stderr = streams
+
+
+@contextmanager
+def said_if_slow(text: str, seconds: float = 1.0) -> Iterator[None]:
+    """Says on a terminal what the block does, if it takes longer than that; nothing in logs."""
+    stream = sys.stderr
+    timer = threading.Timer(seconds, lambda: print(text, file=stream, flush=True))
+    if stream.isatty():
+        timer.daemon = True
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 class _Unbroken:

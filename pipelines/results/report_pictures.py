@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,9 +72,18 @@ class PersonPicture:
 
 
 def person_pictures(
-    folder: RunFolder, bodies: RecordedBodies, num_people: int
+    folder: RunFolder,
+    bodies: RecordedBodies,
+    num_people: int,
+    tell: Callable[[int], None] = lambda done: None,
 ) -> list[PersonPicture]:
     """Pictures of a choice of people, from the surest to the least sure in equal steps.
+
+    Args:
+        folder: The run's.
+        bodies: Its body models.
+        num_people: How many at most.
+        tell: Called after each with the number of those drawn.
 
     Raises:
         UsageError: the body model at hand is not the one of the run.
@@ -86,6 +95,7 @@ def person_pictures(
         for row in part.rows(rows):
             threshold = thresholds.get(row["run_id"], _KEYPOINT_THRESHOLD)
             pictures.append(_person_picture(row, body, threshold))
+            tell(len(pictures))
     return sorted(pictures, key=lambda picture: picture.mean_spread_deg)
 
 

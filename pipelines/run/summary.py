@@ -26,7 +26,8 @@ def summary_text(record: Mapping[str, Any], folder: str, skipped: str = "") -> s
     """
     counts = record["counts"]
     lines = [
-        f"{record['status']} in {record['seconds']:.1f} s: {counted(counts['items'], 'item')}, "
+        f"{record['status']}, annotated in {record['seconds']:.1f} s: "
+        f"{counted(counts['items'], 'item')}, "
         f"{people(counts['people'])} ({counts['ok']} ok, {counts['no_person']} without a person, "
         f"{counts['failed']} failed)",
         f"{record['images_per_s']:.2f} items/s, {record['people_per_s']:.2f} people/s",

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from hierprob3d.pipelines.command.output_streams import unbroken_output
+from hierprob3d.pipelines.command.output_streams import said_if_slow, unbroken_output
 from hierprob3d.transforms.store.output_folder import OutputFolder
+
+
+class Terminal(io.StringIO):
+    """A stream that somebody looks at."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_what_takes_long_is_said_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    for stream, limit, said in ((Terminal(), 0.01, True), (Terminal(), 9.0, False),
+                                (io.StringIO(), 0.01, False)):  # fmt: skip
+        monkeypatch.setattr(sys, "stderr", stream)
+        with said_if_slow("loading ...", limit):
+            time.sleep(0.1)
+        assert (stream.getvalue() == "loading ...\n") is said
 
 
 @pytest.fixture
