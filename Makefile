@@ -14,6 +14,7 @@ help:  ## list the targets
 setup: $(INSTALLED)  ## make the virtual environment with the tested versions
 
 $(INSTALLED): setup.py pyproject.toml constraints.txt
+	@echo "setting up $(VENV): pip downloads PyTorch and the other packages (on Linux up to 6 GB, minutes)"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--constraint constraints.txt --editable '.[test]'

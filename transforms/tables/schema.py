@@ -4,7 +4,7 @@
 on. Every field carries `unit`, `axes` and `meaning` in its metadata; the file metadata carries the
 schema version, the names of joints and keypoints, the identity of the body model and how samples
 were drawn. All types are ones that Spark, DuckDB, polars and pandas read: no float16.
-`python -m hierprob3d.transforms.tables.schema` prints the tables of the README.
+`python -m hierprob3d.transforms.tables.schema` prints the tables of docs/results.md.
 """
 
 from __future__ import annotations
@@ -389,7 +389,7 @@ def file_metadata(
 
 
 def type_name(kind: pa.DataType) -> str:
-    """Type as a reader of the README says it: `float32 x 207`, `string`."""
+    """Type as docs/results.md says it: `float32 x 207`, `string`."""
     if isinstance(kind, pa.FixedSizeListType):
         return f"{type_name(kind.value_type)} x {kind.list_size}"
     names = {"float": "float32", "double": "float64"}
@@ -407,7 +407,7 @@ def markdown_table(columns: tuple[Column, ...]) -> str:
 
 
 def columns_markdown() -> str:
-    """The three tables of the README with all columns, OpenBody's sizes and 50 samples."""
+    """The three tables of docs/results.md with all columns, OpenBody's sizes and 50 samples."""
     layout = PeopleLayout(
         num_vertices=6880, num_samples=50, save=frozenset(SAVES), global_spread=True,
         refined=True,

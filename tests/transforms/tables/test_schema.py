@@ -1,4 +1,4 @@
-"""The schemas, and that the README shows them as they are."""
+"""The schemas, and that the documentation shows them as they are."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from hierprob3d.transforms.tables.schema import (
     type_name,
 )
 
-README = Path(__file__).resolve().parents[3] / "README.md"
+RESULTS = Path(__file__).resolve().parents[3] / "docs" / "results.md"
 BEGIN, END = "<!-- schema:begin -->", "<!-- schema:end -->"
 
 
-def test_readme_shows_the_schema() -> None:
-    if not README.is_file():
-        pytest.skip("no README beside the code")
-    text = README.read_text(encoding="utf-8")
+def test_the_documentation_shows_the_schema() -> None:
+    if not RESULTS.is_file():
+        pytest.skip("no documentation beside the code")
+    text = RESULTS.read_text(encoding="utf-8")
     shown = text.split(BEGIN)[1].split(END)[0].strip()
     assert shown == columns_markdown(), "update it: python -m hierprob3d.transforms.tables.schema"
 
