@@ -295,7 +295,7 @@ def test_raw_3dpw_is_preprocessed_first(golden: Path, weights: Path, tmp_path: P
         (["--dataset", "3dpw", "--data", "/nowhere"], "has no 3dpw_test.npz"),
         (["--dataset", "3dpw", "--metrics", "silhouette-IOU"], "silhouettes, which 3dpw has not"),
         (["--protocl", "paper"], "Did you mean --protocol?"),
-        (["--data", ""], "--data DIR is missing"),
+        (["--data", ""], "--data DIR|FILE is missing"),
     ],
 )
 def test_bad_usage_is_one_line(
