@@ -26,10 +26,22 @@ EVERY = 4
 """Of so many calls of a kind one fails."""
 
 SHARE_VARIABLE = "FLAKY_STORE_SHARE"
-"""Environment variable with the share of calls that fail at random, instead of one of EVERY."""
+"""Environment variable with the share of calls that fail at random, instead of one of EVERY, beside
+the first of every kind in each process."""
 
 LOG_VARIABLE = "FLAKY_STORE_LOG"
 """Environment variable with a file to which the kind of every failed call is added."""
+
+
+_drawn: set[str] = set()
+"""Kinds of calls of this process of which one has failed by share."""
+
+
+def _is_drawn(kind: str, share: float) -> bool:
+    if kind in _drawn and random.random() >= share:
+        return False
+    _drawn.add(kind)
+    return True
 
 
 class HttpError(Exception):
@@ -85,7 +97,7 @@ class FlakyFileSystem(AbstractFileSystem):
         number = self._calls[kind]
         self._calls[kind] += 1
         share = os.environ.get(SHARE_VARIABLE)
-        if random.random() >= float(share) if share else number % EVERY:
+        if not (_is_drawn(kind, float(share)) if share else number % EVERY == 0):
             return function(*args, **kwargs)
         log = os.environ.get(LOG_VARIABLE)
         if log:
