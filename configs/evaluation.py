@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from .checks import check, check_at_least, check_choices, check_device
 from .option import DEVICE, Option
-from .prediction import EarlierConfig, RefinementConfig
+from .outcome import OutcomeConfig
+from .prediction import RefinementConfig
 
 KEYPOINTS = ("hrnet", "file", "movenet")
 SPLITS = ("train", "validation", "test")
@@ -150,7 +151,7 @@ class CompareConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateConfig(EarlierConfig):
+class EvaluateConfig(OutcomeConfig):
     """Evaluate a network on 3DPW, SSP-3D or a synthetic set: metrics of modes and distributions.
 
     Rows of metrics are Parquet below --output, totals are in metrics.json, tables in evaluation.md

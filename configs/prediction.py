@@ -14,6 +14,7 @@ from .checks import (
     check_shares,
 )
 from .option import DEVICE, Option, Shortcut
+from .outcome import OutcomeConfig
 
 GENDERS = ("neutral", "male", "female")
 DETECTORS = ("movenet", "maskrcnn", "none")
@@ -196,24 +197,7 @@ class RefinementConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EarlierConfig:
-    """What happens to the results of earlier runs, and how many failures are too many."""
-
-    retry_failed: bool = False
-    """Do again what earlier runs ended with an error row."""
-
-    overwrite: bool = False
-    """Do everything again; earlier rows of what is done again are replaced."""
-
-    max_failed_ratio: float = 0.5
-    """Share of failures above which the exit code is 1."""
-
-    def __post_init__(self) -> None:
-        check_shares(self, "--max-failed-ratio")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunConfig(EarlierConfig):
+class RunConfig(OutcomeConfig):
     """Where results go, how the work is cut, and what happens to earlier results."""
 
     output: Annotated[str, Option(metavar="DIR", also=("-S", "--save_dir"))]

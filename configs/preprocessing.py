@@ -8,11 +8,12 @@ from typing import Annotated
 from .checks import check_at_least, check_choices, check_device
 from .evaluation import SPLITS
 from .option import DEVICE, Option
-from .prediction import KEYPOINTS, EarlierConfig, check_hrnet
+from .outcome import OutcomeConfig
+from .prediction import KEYPOINTS, check_hrnet
 
 
 @dataclass(frozen=True, kw_only=True)
-class PreprocessConfig(EarlierConfig):
+class PreprocessConfig(OutcomeConfig):
     """Preprocess 3DPW: a crop and labels of every person in every frame with a valid camera.
 
     Writes the paper's 3dpw_<split>.npz and cropped_frames/*.png below --output, the same labels and
