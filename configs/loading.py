@@ -104,6 +104,15 @@ def stored_settings(config: Any) -> dict[str, Any]:
     return settings
 
 
+def restored(cls: type[Config], stored: Mapping[str, Any]) -> Config:
+    """The configuration whose settings were stored as JSON, sets as lists.
+
+    Raises:
+        ValueError: a setting that the class does not have or refuses: another version stored it.
+    """
+    return typing.cast(Config, _build(cls, stored, ""))
+
+
 def completed(cls: type, stored: dict[str, Any]) -> dict[str, Any]:
     """Settings stored by this or an older version: those it did not know have their defaults.
 
@@ -175,6 +184,8 @@ def _build(kind: Any, value: Any, name: str) -> Any:
             raise ValueError(f"{name} must have {len(arguments)} items, got {len(value)}")
         items = zip(arguments, value, strict=True)
         return tuple(_build(k, v, _join(name, i)) for i, (k, v) in enumerate(items))
+    if origin is frozenset:
+        return frozenset(_build(arguments[0], item, name) for item in value)
     if origin in (types.UnionType, typing.Union):
         return None if value is None else _build(arguments[0], value, name)
     return _build_plain(kind, value, name)

@@ -29,8 +29,11 @@ from hierprob3d.pipelines.evaluation.evaluation_report import (
 )
 from hierprob3d.pipelines.evaluation.evaluation_summary import summarise_totals
 from hierprob3d.pipelines.evaluation.per_frame_files import write_per_frame_files
-from hierprob3d.pipelines.run.run import Run
-from hierprob3d.pipelines.run.worker_plan import plan_workers
+from hierprob3d.pipelines.run.absolute_paths import with_absolute_paths
+from hierprob3d.pipelines.run.execution import new_pipeline
+from hierprob3d.pipelines.run.job import Job
+from hierprob3d.pipelines.run.run import Build, Run
+from hierprob3d.pipelines.run.worker_plan import WorkerPlan, plan_workers
 from hierprob3d.transforms.batch.models import file_hashes
 from hierprob3d.transforms.evaluation.evaluation_models import (
     evaluation_files,
@@ -46,7 +49,6 @@ from hierprob3d.transforms.evaluation.evaluation_shards import (
     new_rows,
 )
 from hierprob3d.transforms.evaluation.totals import CombineTotals, Totals
-from hierprob3d.transforms.inputs.uris import absolute
 from hierprob3d.transforms.store.list_shards import ListShards
 from hierprob3d.transforms.store.output_folder import RUNS, OutputFolder
 from hierprob3d.transforms.store.plan import Plan
@@ -83,51 +85,136 @@ def evaluate(config: EvaluateConfig, beam_words: list[str] | None = None) -> int
     """
     words = list(beam_words or [])
     plan_workers(words, 0, on_gpu=False)  # a refused runner is told before anything is read
-    config = replace(config, output=absolute(config.output))  # for workers of other machines
-    load_evaluator(config)
-    config = provide_data(config, words)
-    dataset = open_dataset(config)
-    on_gpu = resolve_device(config.device).type == "cuda"
-    with Run(OutputFolder(config.output), config, words, on_gpu) as run:
-        settings = _settings(config)
-        run.forget(overwrite=config.overwrite, retry_failed=config.retry_failed)
-        _check_settings(run.store, settings)
-        done = run.store.finished_ids()
-        plan = run.plan(new_rows(config, dataset, done))
-        context = EvaluationContext(
-            run_id=run.id,
-            config=config,
-            metadata={SETTINGS_KEY: settings},
-            num_threads=_NUM_THREADS,
-        )
-        workers = replace(run.workers(plan.num_items), num_threads=_NUM_THREADS)
-        result = run.execute(
-            lambda p, part, _: build(p, part, context), plan, workers, _facts(config)
-        )
+    job = Evaluation(with_absolute_paths(config))  # for workers of other machines
+    job.prepare(words)
+    with Run(OutputFolder(job.output), job.config, words, job.on_gpu) as run:
+        plan = job.plan(run)
+        workers = job.workers(run, plan.num_items)
+        result = run.execute(job.build_for(run), plan, workers, job.facts())
         if result.problem is not None:
             return result.exit_code(config.max_failed_ratio)
-        return _report(run.store, config, run.id, result.record)
+        return _report(run.store, job.config, run.id, result.record)
+
+
+class Evaluation(Job):
+    """What `evaluate` does."""
+
+    config_class = EvaluateConfig
+    config: EvaluateConfig
+
+    @property
+    def output(self) -> str:
+        """Folder of the results."""
+        return self.config.output
+
+    @property
+    def max_failed_ratio(self) -> float:
+        """Share of failures above which the exit code is 1."""
+        return self.config.max_failed_ratio
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the networks compute on a GPU."""
+        return resolve_device(self.config.device).type == "cuda"
+
+    def prepare(self, beam_words: list[str]) -> None:
+        """Loads the models, makes the data if there are none, and opens them."""
+        load_evaluator(self.config)
+        self.config = provide_data(self.config, beam_words)
+        open_dataset(self.config)
+
+    def plan(self, run: Run, num_parts: int | None = None) -> Plan:
+        """Plans the rows that are not finished, and checks that they may join the others."""
+        run.config = config = self.config
+        dataset = open_dataset(config)
+        run.forget(overwrite=config.overwrite, retry_failed=config.retry_failed)
+        _check_settings(run.store, _settings(config))
+        if num_parts is not None:  # every part gets some
+            most = -(-min(len(dataset), config.limit or len(dataset)) // num_parts)
+            config = replace(config, shard_size=max(1, min(config.shard_size, most)))
+        return run.plan(new_rows(config, dataset, run.store.finished_ids()))
+
+    def workers(self, run: Run, num_items: int) -> WorkerPlan:
+        """Processes, whose numeric libraries have one thread each."""
+        return replace(run.workers(num_items), num_threads=_NUM_THREADS)
+
+    def model_files(self) -> dict[str, dict[str, str]]:
+        """Path and SHA-256 of every file that results depend on."""
+        return file_hashes(evaluation_files(self.config))
+
+    def facts(self) -> dict[str, Any]:
+        """What the manifest says besides configuration and plan."""
+        return {
+            "protocol": asdict(PROTOCOLS[self.config.protocol]),
+            "metrics": self.config.metric_names,
+            "model_files": self.model_files(),
+        }
+
+    def build_for(self, run: Run) -> Build:
+        """The dataflow of a run's rows; totals wait for `finish` where it does but a part."""
+        context = self._context(run.id)
+
+        def build_part(pipeline: beam.Pipeline, part: Plan, workers: WorkerPlan) -> None:
+            if run.series:
+                build_rows(pipeline, part, context)
+            else:
+                build(pipeline, part, context)
+
+        return build_part
+
+    def _context(self, run_id: str) -> EvaluationContext:
+        return EvaluationContext(
+            run_id=run_id,
+            config=self.config,
+            metadata={SETTINGS_KEY: _settings(self.config)},
+            num_threads=_NUM_THREADS,
+        )
+
+    def finish(self, store: OutputFolder, record: dict[str, Any]) -> int:
+        """Joins the totals of all parts, and publishes metrics.json and the tables."""
+        context = self._context(record["run_id"])
+        workers = plan_workers([], 0, on_gpu=False)
+        with new_pipeline(workers) as pipeline:
+            nothing_new = Plan(store.root, "", num_items=0, num_shards=0)
+            _publish_joined(earlier_totals(pipeline, nothing_new, context), context)
+        return _report(store, self.config, record["run_id"], record)
 
 
 def build(pipeline: beam.Pipeline, plan: Plan, context: EvaluationContext) -> None:
     """Rows are evaluated and published; their totals and those of finished parts are joined."""
-    new = (
+    both = (build_rows(pipeline, plan, context), earlier_totals(pipeline, plan, context))
+    _publish_joined(both | "All totals" >> beam.Flatten(), context)
+
+
+def build_rows(
+    pipeline: beam.Pipeline, plan: Plan, context: EvaluationContext
+) -> beam.PCollection[Totals]:
+    """Rows are evaluated and published; their totals."""
+    return (
         pipeline
         | "Plan" >> beam.Create([plan], reshuffle=False)
         | "List shards" >> beam.ParDo(ListShards())
         | "Any worker" >> beam.Reshuffle()
         | "Evaluate" >> beam.ParDo(EvaluateRows(context))
     )
-    old = (
+
+
+def earlier_totals(
+    pipeline: beam.Pipeline, plan: Plan, context: EvaluationContext
+) -> beam.PCollection[Totals]:
+    """Totals of the finished parts that are not of the plan's shards."""
+    return (
         pipeline
         | "Finished besides" >> beam.Create([plan], reshuffle=False)
         | "List finished parts" >> beam.ParDo(ListEarlierParts(context.run_id))
         | "Any reader" >> beam.Reshuffle()
         | "Read" >> beam.ParDo(ReadTotals(context.config.output, context.config.num_hypotheses))
     )
+
+
+def _publish_joined(totals: beam.PCollection[Totals], context: EvaluationContext) -> None:
     _ = (
-        (new, old)
-        | "All totals" >> beam.Flatten()
+        totals
         | "Combine" >> beam.CombineGlobally(CombineTotals())
         | "Publish totals" >> beam.Map(publish_totals, context)
     )
@@ -199,15 +286,6 @@ def _check_settings(store: OutputFolder, settings: str) -> None:
             f"{store.root} holds an evaluation with other settings ({', '.join(differing)}): "
             "choose another --output, or --overwrite it."
         )
-
-
-def _facts(config: EvaluateConfig) -> dict[str, Any]:
-    """What the manifest says besides configuration and plan."""
-    return {
-        "protocol": asdict(PROTOCOLS[config.protocol]),
-        "metrics": config.metric_names,
-        "model_files": file_hashes(evaluation_files(config)),
-    }
 
 
 def _totals_name(run_id: str) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import apache_beam as beam
@@ -17,6 +16,7 @@ from hierprob3d.configs.prediction import PredictConfig
 from hierprob3d.pipelines.command.output_streams import said_if_slow
 from hierprob3d.pipelines.command.usage import EXIT_DONE, EXIT_FAILURES
 from hierprob3d.pipelines.command.wording import counted
+from hierprob3d.pipelines.run.absolute_paths import with_absolute_paths
 from hierprob3d.pipelines.run.earlier_rows import (
     FinishedInputs,
     check_columns,
@@ -27,13 +27,13 @@ from hierprob3d.pipelines.run.earlier_rows import (
     tell_earlier_spread,
     with_earlier_spread,
 )
-from hierprob3d.pipelines.run.run import Run
+from hierprob3d.pipelines.run.job import Job
+from hierprob3d.pipelines.run.run import Build, Run
 from hierprob3d.pipelines.run.summary import NUM_SHOWN_ITEMS, dry_run_text, summary_text
 from hierprob3d.pipelines.run.worker_plan import WorkerPlan, plan_workers
 from hierprob3d.transforms.batch.models import Models, load_models, model_hashes
 from hierprob3d.transforms.inputs.listing import Listing, list_inputs
 from hierprob3d.transforms.inputs.planning import Planner, PlanRules
-from hierprob3d.transforms.inputs.uris import absolute
 from hierprob3d.transforms.prediction.dofns import (
     Decode,
     DetectPeople,
@@ -52,6 +52,9 @@ from hierprob3d.transforms.store.output_folder import OutputFolder
 from hierprob3d.transforms.store.plan import VIDEO_DETAILS, Plan
 from hierprob3d.transforms.tables.schema import PeopleLayout, file_metadata
 
+_WORKERS_PER_PART = 4
+"""Processes that a machine which does a part is expected to have, when shards are cut."""
+
 
 def predict(config: PredictConfig, beam_words: list[str] | None = None) -> int:
     """Annotates what is new among the inputs; the exit code.
@@ -66,17 +69,122 @@ def predict(config: PredictConfig, beam_words: list[str] | None = None) -> int:
     """
     words = list(beam_words or [])
     plan_workers(words, 0, on_gpu=False)  # wrong Beam options are told before anything is read
-    output = absolute(config.run.output)  # for workers of other machines
-    config = replace(config, run=replace(config.run, output=output))
-    source = config.source
-    listing = list_inputs(source.inputs, config.run.output, source.check_sources)
-    with said_if_slow("loading models ..."):
-        models = load_models(config.models)
-    store = OutputFolder(config.run.output)
+    job = Prediction(with_absolute_paths(config))  # for workers of other machines
+    job.prepare(words)
+    store = OutputFolder(job.output)
     if config.run.dry_run:
-        return _say_what_would_be_done(config, words, store, listing, models)
-    with Run(store, config, words, _on_gpu(models)) as run:
-        return _predict_new(config, run, listing, models)
+        return _say_what_would_be_done(job.config, words, store, job.listing, job.models)
+    with Run(store, job.config, words, job.on_gpu) as run:
+        plan = job.plan(run)
+        if not plan.num_items:
+            return _nothing_to_do(job.config, job.listing, job.finished)
+        workers = run.workers(plan.num_items)
+        result = run.execute(job.build_for(run), plan, workers, job.facts())
+    print(summary_text(result.record, store.root, job.listing.skipped_text()))
+    return result.exit_code(config.run.max_failed_ratio)
+
+
+class Prediction(Job):
+    """What `predict` does.
+
+    Args:
+        config: All that it was told; what earlier rows of the folder add to it comes with the plan.
+    """
+
+    config_class = PredictConfig
+    details = VIDEO_DETAILS
+    config: PredictConfig
+
+    listing: Listing
+    finished: FinishedInputs
+    _num_done: int | None = None
+
+    @property
+    def output(self) -> str:
+        """Folder of the results."""
+        return self.config.run.output
+
+    @property
+    def max_failed_ratio(self) -> float:
+        """Share of failures above which the exit code is 1."""
+        return self.config.run.max_failed_ratio
+
+    @property
+    def models(self) -> Models:
+        """Loaded once per process."""
+        return load_models(self.config.models)
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the networks compute on a GPU."""
+        return _on_gpu(self.models)
+
+    def prepare(self, beam_words: list[str]) -> None:
+        """Lists the inputs and loads the models."""
+        source = self.config.source
+        self.listing = list_inputs(source.inputs, self.output, source.check_sources)
+        with said_if_slow("loading models ..."):
+            load_models(self.config.models)
+
+    def plan(self, run: Run, num_parts: int | None = None) -> Plan:
+        """Plans the new items, and checks that their rows may join the earlier ones."""
+        config, store, models = self.config, run.store, self.models
+        finished = finished_inputs(config, store, self.listing)
+
+        def sharing(num_items: int) -> int:
+            if num_parts is None:
+                return run.workers(num_items).num_workers
+            return num_parts * _WORKERS_PER_PART
+
+        planner = _planner(config, store, self.listing, finished.redo, sharing)
+        dropped = set(finished.changed)
+        plan = run.plan(noting_dropped(planner.shards(), finished.redo, dropped), VIDEO_DETAILS)
+        try:
+            self.config = with_earlier_spread(config, store, dropped)
+            check_columns(store, layout_of(self.config, models), dropped)
+            check_models(store, config, models, dropped)
+        except ValueError:
+            store.remove(plan.name)
+            raise
+        self.finished, self._num_done, run.config = finished, planner.num_done, self.config
+        if not plan.num_items:
+            store.remove(plan.name)
+            return plan
+        if self.config != config:
+            tell_earlier_spread(store)
+        store.drop_items(dropped)
+        return plan
+
+    def model_files(self) -> dict[str, dict[str, str]]:
+        """Path and SHA-256 of every file that results depend on."""
+        return model_hashes(self.config.models)
+
+    def facts(self) -> dict[str, Any]:
+        """What the manifest says besides configuration and plan."""
+        models = self.models
+        known = {} if self._num_done is None else {"items_finished_before": self._num_done}
+        return {
+            "device": str(models.device),
+            "keypoint_threshold": models.threshold,
+            "body": {"family": models.body.family, "gender": models.body.gender},
+            "model_files": self.model_files(),
+            **known,
+        }
+
+    def build_for(self, run: Run) -> Build:
+        """The dataflow of a run's shards."""
+
+        def build_part(pipeline: beam.Pipeline, part: Plan, workers: WorkerPlan) -> None:
+            build(pipeline, part, _context(self.config, self.models, run.id, workers))
+
+        return build_part
+
+    def finish(self, store: OutputFolder, record: dict[str, Any]) -> int:
+        """Prints the summary."""
+        print(summary_text(record, store.root))
+        counts = record["counts"]
+        too_many = counts["failed"] > self.max_failed_ratio * counts["items"]
+        return EXIT_FAILURES if too_many or not counts["items"] else EXIT_DONE
 
 
 def build(pipeline: beam.Pipeline, plan: Plan, context: RunContext) -> None:
@@ -126,49 +234,19 @@ def layout_of(config: PredictConfig, models: Models) -> PeopleLayout:
     )
 
 
-def _predict_new(config: PredictConfig, run: Run, listing: Listing, models: Models) -> int:
-    """Plans the new items, checks that their rows may join the earlier ones, and annotates them."""
-    store = run.store
-    finished = finished_inputs(config, store, listing)
-    planner = _planner(config, store, listing, finished.redo, run.workers)
-    dropped = set(finished.changed)
-    plan = run.plan(noting_dropped(planner.shards(), finished.redo, dropped), VIDEO_DETAILS)
-    try:
-        run.config = with_earlier_spread(config, store, dropped)
-        check_columns(store, layout_of(run.config, models), dropped)
-        check_models(store, config, models, dropped)
-    except ValueError:
-        store.remove(plan.name)
-        raise
-    if not plan.num_items:
-        store.remove(plan.name)
-        return _nothing_to_do(config, listing, finished)
-    if run.config != config:
-        tell_earlier_spread(store)
-
-    store.drop_items(dropped)
-    workers = run.workers(plan.num_items)
-    facts = _facts(config, models, planner.num_done)
-
-    def build_for(pipeline: beam.Pipeline, part: Plan, workers: WorkerPlan) -> None:
-        build(pipeline, part, _context(run.config, models, run.id, workers))
-
-    result = run.execute(build_for, plan, workers, facts)
-    print(summary_text(result.record, store.root, listing.skipped_text()))
-    return result.exit_code(config.run.max_failed_ratio)
-
-
 def _say_what_would_be_done(
     config: PredictConfig, words: list[str], store: OutputFolder, listing: Listing, models: Models
 ) -> int:
-    """As `_predict_new`, but nothing is written."""
+    """As `Prediction.plan`, but nothing is written."""
     check_writable(store)
 
     def workers_for(num_items: int) -> WorkerPlan:
         return plan_workers(words, num_items, _on_gpu(models))
 
     finished = finished_inputs(config, store, listing)
-    planner = _planner(config, store, listing, finished.redo, workers_for)
+    planner = _planner(
+        config, store, listing, finished.redo, lambda number: workers_for(number).num_workers
+    )
     dropped = set(finished.changed)
     shown: list[str] = []
     for shard in noting_dropped(planner.shards(), finished.redo, dropped):
@@ -187,7 +265,7 @@ def _planner(
     store: OutputFolder,
     listing: Listing,
     redo: set[str],
-    workers_for: Callable[[int], WorkerPlan],
+    num_workers: Callable[[int], int],
 ) -> Planner:
     """What finds the items that are not finished or are to be done again."""
     source = config.source
@@ -197,7 +275,7 @@ def _planner(
         max_megapixels=source.max_megapixels,
         time_limit_s=config.run.time_limit_per_item,
         shard_size=config.run.shard_size,
-        num_workers=lambda num_items: workers_for(num_items).num_workers,
+        num_workers=num_workers,
         limit=source.limit,
     )
     done = store.finished_ids().without(redo)
@@ -251,17 +329,6 @@ def _resource_hints(config: PredictConfig) -> dict[str, str]:
     on_gpu = config.models.device.startswith("cuda")
     gpu = {"accelerator": "type:nvidia-tesla-t4;count:1;install-nvidia-driver"} if on_gpu else {}
     return {"min_ram": "3GiB", **gpu}
-
-
-def _facts(config: PredictConfig, models: Models, num_done: int) -> dict[str, Any]:
-    """What the manifest says besides configuration and plan."""
-    return {
-        "device": str(models.device),
-        "keypoint_threshold": models.threshold,
-        "body": {"family": models.body.family, "gender": models.body.gender},
-        "model_files": model_hashes(config.models),
-        "items_finished_before": num_done,
-    }
 
 
 def _on_gpu(models: Models) -> bool:

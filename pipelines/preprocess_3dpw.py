@@ -8,8 +8,9 @@ again does only what is missing.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -21,8 +22,11 @@ from hierprob3d.model.body.skeleton import NUM_BETAS, NUM_JOINTS, NUM_KEYPOINTS
 from hierprob3d.model.network.device import resolve_device
 from hierprob3d.pipelines.command.usage import EXIT_DONE, EXIT_FAILURES, UsageError
 from hierprob3d.pipelines.command.wording import counted
-from hierprob3d.pipelines.run.run import Run
-from hierprob3d.pipelines.run.worker_plan import plan_workers
+from hierprob3d.pipelines.run.absolute_paths import with_absolute_paths
+from hierprob3d.pipelines.run.job import Job
+from hierprob3d.pipelines.run.run import Build, Run
+from hierprob3d.pipelines.run.worker_plan import WorkerPlan, plan_workers
+from hierprob3d.transforms.batch.models import file_hashes
 from hierprob3d.transforms.datasets.pw3d import keypoints_name, labels_name
 from hierprob3d.transforms.datasets.pw3d_plan import DETAILS, list_sequences, new_frames
 from hierprob3d.transforms.datasets.pw3d_preprocess import (
@@ -33,7 +37,6 @@ from hierprob3d.transforms.datasets.pw3d_preprocess import (
 )
 from hierprob3d.transforms.datasets.pw3d_schema import label_schema
 from hierprob3d.transforms.evaluation.totals import column_values
-from hierprob3d.transforms.inputs.uris import absolute
 from hierprob3d.transforms.store.list_shards import ListShards
 from hierprob3d.transforms.store.output_folder import OutputFolder
 from hierprob3d.transforms.store.plan import Plan
@@ -54,31 +57,98 @@ def preprocess(config: PreprocessConfig, beam_words: list[str] | None = None) ->
     """
     words = list(beam_words or [])
     plan_workers(words, 0, on_gpu=False)  # a refused runner is told before anything is read
-    config = replace(config, output=absolute(config.output))  # for workers of other machines
-    uris = list_sequences(config.data, config.split)
-    bodies = {gender: cached_body(config.body_model, gender) for gender in ("male", "female")}
-    load_estimator(config)
-    on_gpu = config.keypoints is not None and resolve_device(config.device).type == "cuda"
-    with Run(OutputFolder(config.output), config, words, on_gpu) as run:
-        run.forget(overwrite=config.overwrite, retry_failed=config.retry_failed)
-        _check_columns(config, run.store)
-        done = run.store.finished_ids()
-        plan = run.plan(new_frames(uris, config, done), DETAILS)
+    job = Preprocessing(with_absolute_paths(config))  # for workers of other machines
+    job.prepare(words)
+    with Run(OutputFolder(job.output), job.config, words, job.on_gpu) as run:
+        plan = job.plan(run)
         workers = run.workers(plan.num_items)
-        context = PreprocessContext(run_id=run.id, config=config, num_threads=workers.num_threads)
-        facts = {"model_files": _hashes(bodies), "items_finished_before": len(done)}
-        result = run.execute(lambda p, part, _: build(p, part, context), plan, workers, facts)
+        result = run.execute(job.build_for(run), plan, workers, job.facts())
         if result.problem is not None:
             return result.exit_code(config.max_failed_ratio)
-        num_rows = write_label_files(run.store, config)
-    failed = result.outcome.statuses["failed"]
-    print(
-        f"{counted(result.outcome.num_items, 'frame')} in this run, "
-        f"{failed} of them failed (errors/); "
-        f"{labels_name(config.split)} has {counted(num_rows, 'row')}."
-    )
-    too_many = result.outcome.failed_ratio > config.max_failed_ratio
-    return EXIT_FAILURES if too_many or not num_rows else EXIT_DONE
+        return job.finish(run.store, result.record)
+
+
+class Preprocessing(Job):
+    """What `preprocess-3dpw` does."""
+
+    config_class = PreprocessConfig
+    details = DETAILS
+    config: PreprocessConfig
+
+    _uris: Sequence[str] = ()
+    _num_done: int | None = None
+
+    @property
+    def output(self) -> str:
+        """Folder of the results."""
+        return self.config.output
+
+    @property
+    def max_failed_ratio(self) -> float:
+        """Share of failures above which the exit code is 1."""
+        return self.config.max_failed_ratio
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the keypoint model computes on a GPU."""
+        config = self.config
+        return config.keypoints is not None and resolve_device(config.device).type == "cuda"
+
+    def prepare(self, beam_words: list[str]) -> None:
+        """Lists the sequences and loads the models."""
+        self._uris = list_sequences(self.config.data, self.config.split)
+        self._bodies()
+        load_estimator(self.config)
+
+    def plan(self, run: Run, num_parts: int | None = None) -> Plan:
+        """Plans the frames that are not finished."""
+        config, store = self.config, run.store
+        run.forget(overwrite=config.overwrite, retry_failed=config.retry_failed)
+        _check_columns(config, store)
+        done = store.finished_ids()
+        self._num_done = len(done)
+        return run.plan(new_frames(self._uris, config, done), DETAILS)
+
+    def model_files(self) -> dict[str, dict[str, str]]:
+        """Path and SHA-256 of the body models, and of the keypoint model if one is named."""
+        bodies = {
+            f"body_{gender}": {"path": str(body.path), "sha256": body.sha256}
+            for gender, body in self._bodies().items()
+        }
+        weights = self.config.keypoint_weights
+        named = {} if weights is None else file_hashes({"keypoints": Path(weights)})
+        return {**bodies, **named}
+
+    def _bodies(self) -> dict[str, Body]:
+        path = self.config.body_model
+        return {gender: cached_body(path, gender) for gender in ("male", "female")}
+
+    def facts(self) -> dict[str, Any]:
+        """What the manifest says besides configuration and plan."""
+        known = {} if self._num_done is None else {"items_finished_before": self._num_done}
+        return {"model_files": self.model_files(), **known}
+
+    def build_for(self, run: Run) -> Build:
+        """The dataflow of a run's shards."""
+
+        def build_part(pipeline: beam.Pipeline, part: Plan, workers: WorkerPlan) -> None:
+            context = PreprocessContext(
+                run_id=run.id, config=self.config, num_threads=workers.num_threads
+            )
+            build(pipeline, part, context)
+
+        return build_part
+
+    def finish(self, store: OutputFolder, record: dict[str, Any]) -> int:
+        """Joins all labels in the paper's files."""
+        num_rows = write_label_files(store, self.config)
+        counts = record["counts"]
+        print(
+            f"{counted(counts['items'], 'frame')} in this run, {counts['failed']} of them failed "
+            f"(errors/); {labels_name(self.config.split)} has {counted(num_rows, 'row')}."
+        )
+        too_many = counts["failed"] > self.max_failed_ratio * counts["items"]
+        return EXIT_FAILURES if too_many or not num_rows else EXIT_DONE
 
 
 def build(pipeline: beam.Pipeline, plan: Plan, context: PreprocessContext) -> None:
@@ -119,14 +189,6 @@ def write_label_files(store: OutputFolder, config: PreprocessConfig) -> int:
 
 def _texts(table: pa.Table, name: str) -> np.ndarray:
     return np.array(table[name].to_pylist(), dtype=np.str_)
-
-
-def _hashes(bodies: Mapping[str, Body]) -> dict[str, dict[str, str]]:
-    """Path and SHA-256 of the body models."""
-    return {
-        f"body_{gender}": {"path": str(body.path), "sha256": body.sha256}
-        for gender, body in bodies.items()
-    }
 
 
 def _check_columns(config: PreprocessConfig, store: OutputFolder) -> None:

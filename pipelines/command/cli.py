@@ -19,9 +19,12 @@ from hierprob3d.configs.option_fields import option_fields
 
 from .options import add_options, config_from, is_given, usage
 from .output_streams import said_if_slow, unbroken_output
+from .termination import Terminated, termination_as_interrupt
 from .usage import (
     EXIT_DONE,
     EXIT_FAILURES,
+    EXIT_GO_ON,
+    EXIT_INTERRUPTED,
     EXIT_USAGE,
     OneLineParser,
     UsageError,
@@ -41,6 +44,9 @@ class Command:
     function: str
     takes_beam_options: bool = False
     """Whether the function is also given Beam's own options, as words."""
+
+    takes_command: bool = False
+    """Whether the function is also given the words after `--`, another command with its options."""
 
     instead: Command | None = None
     """What is done instead where an option of its configuration is given."""
@@ -63,6 +69,18 @@ COMMANDS = {
         "3DPW to crops and labels",
         "configs.preprocessing:PreprocessConfig", "pipelines.preprocess_3dpw:preprocess",
         takes_beam_options=True,
+    ),
+    "plan": Command(
+        "divide one of these into parts for many machines",
+        "configs.parts:PlanConfig", "pipelines.parts.plan_parts:run", takes_command=True,
+    ),
+    "work": Command(
+        "do one part of a plan",
+        "configs.parts:WorkConfig", "pipelines.parts.work_part:run", takes_beam_options=True,
+    ),
+    "finish": Command(
+        "join what all parts have done, or say what is missing",
+        "configs.parts:FinishConfig", "pipelines.parts.finish_parts:run",
     ),
     "prepare-backgrounds": Command(
         "photographs for training, such as LSUN's",
@@ -95,13 +113,13 @@ _UNMAPPED = "failed to map segment"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code of the command in `argv`: 0 done, 1 too many failures, 2 bad usage.
+    """Exit code of the command in `argv`: see `command.usage`.
 
     Errors of the user (`UsageError`, other `ValueError`s, missing or unwritable files) end as one
     line on stderr, and so do disks that are full and stores that do not answer, with code 1;
     anything else is a defect and keeps its traceback.
     """
-    with unbroken_output():
+    with unbroken_output(), termination_as_interrupt():
         return _exit_code(argv)
 
 
@@ -123,20 +141,21 @@ def _exit_code(argv: Sequence[str] | None) -> int:
 
         print(f"{PROGRAM} {name}: error: {_one_line(error)}", file=sys.stderr)
         return EXIT_FAILURES if is_outage(error) else EXIT_USAGE
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print(f"{PROGRAM} {name}: stopped; the same command goes on from here.", file=sys.stderr)
-        return 130
+        return EXIT_GO_ON if isinstance(stop, Terminated) else EXIT_INTERRUPTED
 
 
 def _run_command(name: str, words: list[str]) -> int:
     command, config, beam_words = parse_command(name, words)
     with said_if_slow("loading libraries ..."):
         function = _function(command)
-    return int(function(config, beam_words) if command.takes_beam_options else function(config))
+    takes_words = command.takes_beam_options or command.takes_command
+    return int(function(config, beam_words) if takes_words else function(config))
 
 
 def parse_command(name: str, words: list[str]) -> tuple[Command, Any, list[str]]:
-    """What to call for a command line, with its configuration and Beam's own options.
+    """What to call for a command line, with its configuration and the words it is also given.
 
     Raises:
         UsageError: there is no such command or option, or something needed is missing.
@@ -145,6 +164,9 @@ def parse_command(name: str, words: list[str]) -> tuple[Command, Any, list[str]]
     if name not in COMMANDS:
         raise UsageError(f"no such command.{nearest(name, COMMANDS)} One of {', '.join(COMMANDS)}.")
     command, parser, classes = _parser(name)
+    if command.takes_command:
+        position = words.index("--") if "--" in words else len(words)
+        words, inner = words[:position], words[position + 1 :]
     own = option_actions(parser)
     further = _beam_actions(words, own) if command.takes_beam_options else {}
     options, others = options_and_others(words, own, further)
@@ -158,7 +180,8 @@ def parse_command(name: str, words: list[str]) -> tuple[Command, Any, list[str]]
             (first, *_) = option_fields(classes[1])
             raise UsageError(f"{first.option_name} goes without other options.")
         command = command.instead
-    return command, config_from(_named(command.config), args), beam_words
+    given = inner if command.takes_command else beam_words
+    return command, config_from(_named(command.config), args), given
 
 
 def _parser(name: str) -> tuple[Command, OneLineParser, list[type]]:

@@ -13,7 +13,14 @@ from hierprob3d.configs.checks import nearest
 
 EXIT_DONE = 0
 EXIT_FAILURES = 1
+"""Too many items failed, it stopped midway, or nothing was done."""
+
 EXIT_USAGE = 2
+EXIT_GO_ON = 75
+"""Told to stop by SIGTERM, as schedulers do before a time limit: the same command goes on."""
+
+EXIT_INTERRUPTED = 130
+"""Ctrl-C."""
 
 _FURTHER_SPELLINGS = re.compile(r"^(argument [^\s/:]+)(?:/[^\s/:]+)+:")
 _SURELY_MEANT = 0.85

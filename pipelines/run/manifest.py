@@ -41,6 +41,15 @@ class Outcome:
         """Pictures and frames that were finished."""
         return sum(self.statuses.values())
 
+    def counts(self) -> dict[str, int]:
+        """As manifests hold them: items by status, and of all kinds."""
+        return {
+            **self.statuses,
+            "items": self.num_items,
+            "people": self.num_people,
+            "errors": sum(self.errors.values()),
+        }
+
     @property
     def failed_ratio(self) -> float:
         """Share of the finished that failed."""
@@ -97,10 +106,10 @@ class Manifest:
             "status": "running",
             "started": self._started.isoformat(timespec="seconds"),
             "command": sys.argv,
-            "config": _plain(config),
+            "config": plain(config),
             "schema_version": SCHEMA_VERSION,
             "versions": versions(),
-            **_plain(facts),
+            **plain(facts),
         }
         self._publish()
 
@@ -115,12 +124,7 @@ class Manifest:
         self._content |= {
             "status": status,
             "seconds": round(seconds, 2),
-            "counts": {
-                **outcome.statuses,
-                "items": outcome.num_items,
-                "people": outcome.num_people,
-                "errors": sum(outcome.errors.values()),
-            },
+            "counts": outcome.counts(),
             "errors_by_stage": outcome.errors,
             "stage_seconds": outcome.stage_seconds,
             "images_per_s": round(outcome.num_items / max(seconds, 1e-9), 3),
@@ -146,14 +150,14 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """The value in types that JSON has; sets become sorted lists."""
     if is_dataclass(value) and not isinstance(value, type):
-        return _plain(asdict(value))
+        return plain(asdict(value))
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, frozenset | set):
         return sorted(value)
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return value

@@ -14,6 +14,7 @@ from dataclasses import replace
 from hierprob3d.transforms.inputs.items import Item, Shard
 from hierprob3d.transforms.store.marks import Mark, remove_marks, unpublished_marks
 from hierprob3d.transforms.store.output_folder import OutputFolder
+from hierprob3d.transforms.store.part_runs import series_of
 
 _MAX_STRIKES = 2
 _MAX_LOSSES_IN_A_ROW = 40
@@ -38,7 +39,7 @@ class Recovery:
         self._losses_in_a_row = 0
         self._num_done = 0
         self._suspects: set[str] = set()
-        for mark in unpublished_marks(store):
+        for mark in unpublished_marks(store, series=series_of(run_id)):
             self._suspect(mark)
 
     @property

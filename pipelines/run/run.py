@@ -15,6 +15,8 @@ from hierprob3d.pipelines.command.usage import EXIT_DONE, EXIT_FAILURES
 from hierprob3d.transforms.inputs.items import Shard
 from hierprob3d.transforms.store.marks import remove_marks
 from hierprob3d.transforms.store.output_folder import OutputFolder
+from hierprob3d.transforms.store.part_plan import check_no_open_plan
+from hierprob3d.transforms.store.part_runs import series_of
 from hierprob3d.transforms.store.plan import Plan, PlanWriter, planned_shards, shard_sizes
 
 from .execution import WorkerLost, attempt, new_pipeline
@@ -63,6 +65,7 @@ class Run:
         config: Dataclass with all that the run was told.
         beam_words: Beam's own options, as on the command line.
         on_gpu: Whether the networks compute on a GPU, which processes share.
+        run_id: Its name, otherwise a new one; one of `part_run_id` leaves other parts alone.
 
     Raises:
         FolderInUse: Another run writes to the folder.
@@ -75,18 +78,22 @@ class Run:
         config: Any,
         beam_words: Iterable[str] = (),
         on_gpu: bool = False,
+        run_id: str | None = None,
     ) -> None:
-        self.id = new_run_id()
+        self.id = run_id or new_run_id()
+        self.series = series_of(self.id)
         self.store = store
         self.config = config
         self._words = list(beam_words)
         self._on_gpu = on_gpu
 
     def __enter__(self) -> Run:
-        self.store.create()
+        self.store.create(self.id)
         self._lock = self.store.lock_for_run(self.id)
         try:
-            self.store.sweep()
+            if not self.series:
+                check_no_open_plan(self.store)
+            self.store.sweep(self.series)
         except BaseException:
             self._lock.release()
             raise
@@ -145,7 +152,8 @@ class Run:
             workers: Of this run.
             facts: What the manifest says besides the configuration.
         """
-        self.store.upgrade_parts()  # the new rows and those of earlier versions are one table
+        if not self.series:  # the new rows and those of earlier versions are one table
+            self.store.upgrade_parts()
         planned = {"workers": workers, "items_planned": plan.num_items, "shards": plan.num_shards}
         manifest = Manifest(self.store, self.id, self.config, {**facts, **planned})
         sizes = shard_sizes(self.store, plan)
@@ -154,7 +162,8 @@ class Run:
             problem = self._attempts(build, plan, workers, sizes)
         self.store.remove(plan.name)
         if problem is None or isinstance(problem, KeyboardInterrupt):
-            remove_marks(self.store)  # those left were at work when they were told to stop
+            # Those left were at work when they were told to stop.
+            remove_marks(self.store, series=self.series)
         outcome = read_outcome(self.store, self.id)
         record = manifest.finish("stopped" if problem else "finished", outcome)
         return RunResult(outcome, record, problem)
@@ -187,7 +196,7 @@ class Run:
             if problem is None and not is_alone:
                 return None
             if isinstance(problem, WorkerLost) and workers.is_local:
-                self.store.wait_for_workers()  # the others may still publish what they have
+                self.store.wait_for_workers(self.id)  # the others may still publish what they have
             done = self._done()
             if isinstance(problem, WorkerLost) and recovery.learn(done, str(problem), is_alone):
                 print(f"{problem}; what it was at is tried again, item by item.", file=sys.stderr)

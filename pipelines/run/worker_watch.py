@@ -19,6 +19,7 @@ import grpc
 from apache_beam.runners.portability.fn_api_runner.worker_handlers import ControlConnection
 
 from hierprob3d.module_path import child_environment
+from hierprob3d.pipelines.command.termination import Terminated
 from hierprob3d.transforms.batch.memory import oom_kills
 
 from .lost_worker import LostWorker, quiet_ends
@@ -101,7 +102,7 @@ class WorkerWatch:
         """Lets the workers leave first: Beam waits for them before it lets an exception through."""
         self.is_interrupted = True
         self._end_workers()
-        raise KeyboardInterrupt
+        raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
     def _end_workers(self) -> None:
         self._stop_file.touch()

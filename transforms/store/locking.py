@@ -1,10 +1,11 @@
-"""One run at a time per output folder, and no worker left over from a killed one.
+"""One run at a time per output folder or part of a plan, and no worker left from a killed one.
 
 The run holds `.lock`, its worker processes share `.workers`. The kernel releases both when a
 process dies, however it dies. A worker of a killed run might still publish a shard that the next
 run is doing again: so it looks after the run's process and leaves soon after it, and the next run
-waits for `.workers` before it looks at what is finished. `.lock` says whose it is. For local
-folders; those of object stores are locked by `store.object_lock`.
+waits for `.workers` before it looks at what is finished. `.lock` says whose it is. A part of a plan
+has both for itself, under names that end in its series, and shares `.lock` with other parts. For
+local folders; those of object stores are locked by `store.object_lock`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
+
+from .part_runs import series_of
 
 _RUN_LOCK = ".lock"
 _WORKERS_LOCK = ".workers"
@@ -101,12 +104,25 @@ class RunLock(Protocol):
 
 
 class FileLock:
-    """An advisory lock of a file, held until released or until this process ends."""
+    """An advisory lock of a file, held until released or until this process ends.
+
+    Args:
+        path: Of the file, in the folder for locks.
+        shared: Whether others may share it.
+        patience: Seconds to wait for it.
+        beside: Another lock, given back with this one.
+
+    Raises:
+        FolderInUse: Another process holds it.
+    """
 
     lost = False
     """The kernel gives it to nobody else."""
 
-    def __init__(self, path: Path, *, shared: bool, patience: float) -> None:
+    def __init__(
+        self, path: Path, *, shared: bool, patience: float, beside: FileLock | None = None
+    ) -> None:
+        self._beside = beside
         self._file = open(path, "ab+")  # noqa: SIM115 - open as long as the lock is held
         self._is_named = False
         kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
@@ -117,11 +133,8 @@ class FileLock:
                 return
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    self._file.close()
-                    raise FolderInUse(
-                        f"another run is writing to {path.parent.parent}{_named_in(path)}; wait "
-                        "for it, or choose another --output."
-                    ) from None
+                    self.release()
+                    raise FolderInUse(_in_use(path)) from None
                 time.sleep(_POLL_SECONDS)
 
     def name(self, holder: Holder) -> None:
@@ -136,6 +149,8 @@ class FileLock:
         if self._is_named and not self._file.closed:
             self._file.truncate(0)
         self._file.close()
+        if self._beside is not None:
+            self._beside.release()
 
     def __enter__(self) -> FileLock:
         return self
@@ -150,43 +165,76 @@ class FileLock:
 
 
 def lock_for_run(folder: Path, run_id: str = "") -> FileLock:
-    """The folder for this run alone, once workers of a killed run have left.
+    """The folder, or the part of it, for this run alone, once workers of a killed run have left.
 
     Raises:
         FolderInUse: Another run holds it, or its workers do not leave.
     """
-    lock = FileLock(folder / _RUN_LOCK, shared=False, patience=2 * _POLL_SECONDS)
+    lock_file = _lock_file(folder, _RUN_LOCK, run_id)
+    short = 2 * _POLL_SECONDS
+    whole = None
+    if series_of(run_id):
+        whole = FileLock(folder / _RUN_LOCK, shared=True, patience=short)
+    lock = FileLock(lock_file, shared=False, patience=short, beside=whole)
     lock.name(this_holder(run_id))
     try:
-        wait_for_workers(folder)
+        wait_for_workers(folder, run_id)
     except FolderInUse:
         lock.release()
         raise
     return lock
 
 
-def wait_for_workers(folder: Path) -> None:
-    """Returns once no process may publish into the folder any more; FolderInUse if that lasts."""
-    FileLock(folder / _WORKERS_LOCK, shared=False, patience=_PATIENCE_SECONDS).release()
+def wait_for_workers(folder: Path, run_id: str = "") -> None:
+    """Returns once no process may publish for the run or its part; FolderInUse if that lasts."""
+    workers = _lock_file(folder, _WORKERS_LOCK, run_id)
+    FileLock(workers, shared=False, patience=_PATIENCE_SECONDS).release()
 
 
 def is_locked_by(folder: Path, run_id: str) -> bool:
     """Whether the lock of a local folder is a run's, or was when that run was killed."""
     try:
-        content = (folder / _RUN_LOCK).read_bytes()
+        content = _lock_file(folder, _RUN_LOCK, run_id).read_bytes()
     except FileNotFoundError:
         return False
     return bool(content) and holder_of(content).run_id == run_id
 
 
-def _named_in(path: Path) -> str:
+def is_at_work(folder: Path, run_id: str) -> bool:
+    """Whether a run, or another of its part, holds its lock of a local folder now."""
+    try:
+        file = open(_lock_file(folder, _RUN_LOCK, run_id), "rb")  # noqa: SIM115
+    except FileNotFoundError:
+        return False
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def lock_for_worker(folder: Path, run_id: str = "") -> FileLock:
+    """Notes that this process may publish into the folder for a run."""
+    path = _lock_file(folder, _WORKERS_LOCK, run_id)
+    return FileLock(path, shared=True, patience=_PATIENCE_SECONDS)
+
+
+def _lock_file(folder: Path, name: str, run_id: str) -> Path:
+    series = series_of(run_id)
+    return folder / (f"{name}-{series}" if series else name)
+
+
+def _in_use(path: Path) -> str:
+    """Who holds a lock, and what to do about it."""
     content = path.read_bytes()
-    return f" ({holder_of(content).words})" if content else ""
-
-
-def lock_for_worker(folder: Path) -> FileLock:
-    """Notes that this process may publish into the folder."""
-    return FileLock(folder / _WORKERS_LOCK, shared=True, patience=_PATIENCE_SECONDS)
+    named = f" ({holder_of(content).words})" if content else ""
+    folder = path.parent.parent
+    if path.name in (_RUN_LOCK, _WORKERS_LOCK):
+        return (
+            f"another run is writing to {folder}{named}; wait for it, or choose another --output."
+        )
+    return f"this part of {folder} is being done by another process{named}; leave it to that one."
 
 
 def _machine() -> str:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from hierprob3d.transforms.inputs.items import Shard
 
 from .output_folder import OutputFolder, part_name
+from .part_runs import series_of
 from .plan import ShardRef, read_shard
 
 
@@ -46,10 +47,12 @@ def write_mark(store: OutputFolder, mark: Mark) -> None:
     store.write_mark(mark.key, asdict(mark))
 
 
-def unpublished_marks(store: OutputFolder, run_id: str | None = None) -> list[Mark]:
-    """Marks of shards whose frames part is missing, of one run or of all."""
+def unpublished_marks(
+    store: OutputFolder, run_id: str | None = None, series: str = ""
+) -> list[Mark]:
+    """Marks of shards whose frames part is missing, of one run, of a series' runs or of all."""
     found = []
-    for content in store.read_marks().values():
+    for content in store.read_marks(series or series_of(run_id or "")).values():
         try:
             mark = Mark(**{**content, "items": tuple(content["items"])})
         except (KeyError, TypeError):  # not written by this version, or not whole
@@ -60,7 +63,7 @@ def unpublished_marks(store: OutputFolder, run_id: str | None = None) -> list[Ma
     return [m for m in found if part_name("frames", m.run_id, m.shard) not in published]
 
 
-def remove_marks(store: OutputFolder, marks: Iterable[str] | None = None) -> None:
-    """Removes the marks of these keys, or all."""
-    for key in store.read_marks() if marks is None else marks:
+def remove_marks(store: OutputFolder, marks: Iterable[str] | None = None, series: str = "") -> None:
+    """Removes the marks of these keys, or all of a series."""
+    for key in store.read_marks(series) if marks is None else marks:
         store.remove_mark(key)

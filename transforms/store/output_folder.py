@@ -29,6 +29,7 @@ from .id_sets import IdSet
 from .locking import (
     FileLock,
     RunLock,
+    is_at_work,
     is_locked_by,
     lock_for_run,
     lock_for_worker,
@@ -44,6 +45,7 @@ from .parquet_files import (
     read_columns,
     table_bytes,
 )
+from .part_runs import belongs_to, series_of
 from .store_files import TEMPORARY_PREFIX, StoreFiles
 
 TABLES = ("people", "errors", "frames")
@@ -87,12 +89,16 @@ class OutputFolder(StoreFiles):
         root: Local path or fsspec URI.
     """
 
-    def create(self) -> None:
-        """Makes the folder and tries to write into it; OSError where that is not allowed."""
+    def create(self, run_id: str = "") -> None:
+        """Makes the folder and tries to write into it; OSError where that is not allowed.
+
+        Args:
+            run_id: Of the run that does; parts of a plan may do so at the same time.
+        """
         for table in (*TABLES, RUNS):
             self._fs.makedirs(self._full(table), exist_ok=True)
-        self.write(f"{RUNS}/.writable", b"")
-        self.remove(f"{RUNS}/.writable")
+        self.write(f"{RUNS}/.writable-{run_id}", b"")
+        self.remove(f"{RUNS}/.writable-{run_id}")
 
     def lock_for_run(self, run_id: str = "") -> RunLock:
         """This folder for one run alone, see `store.locking` and `store.object_lock`.
@@ -105,7 +111,7 @@ class OutputFolder(StoreFiles):
         """
         if self.is_local:
             return lock_for_run(Path(self._full(RUNS)), run_id)
-        return ObjectLock(self._fs, self._full(RUNS), run_id)
+        return ObjectLock(self._fs, self._lock_folder(run_id), run_id)
 
     def is_current_run(self, run_id: str) -> bool:
         """Whether the folder is locked for this run still.
@@ -115,16 +121,25 @@ class OutputFolder(StoreFiles):
         """
         if self.is_local:
             return is_locked_by(Path(self._full(RUNS)), run_id)
-        return holds_lock(self._fs, self._full(RUNS), run_id)
+        return holds_lock(self._fs, self._lock_folder(run_id), run_id)
 
-    def lock_for_worker(self) -> FileLock | None:
-        """Notes that this process may publish; None if the folder is not local."""
-        return lock_for_worker(Path(self._full(RUNS))) if self.is_local else None
+    def is_at_work(self, run_id: str) -> bool | None:
+        """Whether a run, or another of its part, works now; None where that cannot be known."""
+        return is_at_work(Path(self._full(RUNS)), run_id) if self.is_local else None
 
-    def wait_for_workers(self) -> None:
-        """Returns once no worker may publish into a local folder; FolderInUse if that lasts."""
+    def lock_for_worker(self, run_id: str = "") -> FileLock | None:
+        """Notes that this process may publish for a run; None if the folder is not local."""
+        return lock_for_worker(Path(self._full(RUNS)), run_id) if self.is_local else None
+
+    def _lock_folder(self, run_id: str) -> str:
+        """Where the locks of an object store lie: a part of a plan has a folder of its own."""
+        series = series_of(run_id)
+        return self._full(f"{RUNS}/{series}" if series else RUNS)
+
+    def wait_for_workers(self, run_id: str = "") -> None:
+        """Returns once no worker of a run may publish into a local folder, or FolderInUse."""
         if self.is_local:
-            wait_for_workers(Path(self._full(RUNS)))
+            wait_for_workers(Path(self._full(RUNS)), run_id)
 
     def write_table(self, name: str, table: pa.Table) -> None:
         """Publishes a table as Parquet; an empty one is not written, and removes an older one."""
@@ -179,11 +194,13 @@ class OutputFolder(StoreFiles):
         with self._open_part(name) as file:
             return is_current(file.schema_arrow)
 
-    def row_groups(self, name: str, columns: list[str]) -> Iterator[pa.Table]:
-        """Some columns of a Parquet file, row group by row group."""
+    def row_groups(
+        self, name: str, columns: list[str], first: int = 0, step: int = 1
+    ) -> Iterator[tuple[int, pa.Table]]:
+        """Row groups of a Parquet file, all or every step-th, with their numbers; some columns."""
         with self._open_part(name) as file:
-            for group in range(file.num_row_groups):
-                yield file.read_row_group(group, columns=columns, use_threads=False)
+            for group in range(first, file.num_row_groups, step):
+                yield group, file.read_row_group(group, columns=columns, use_threads=False)
 
     def row_group(self, name: str, group: int) -> pa.Table:
         """One row group of a Parquet file."""
@@ -203,10 +220,11 @@ class OutputFolder(StoreFiles):
                 "same predict command makes its rows again"
             ) from error
 
-    def parts(self, table: str, run_id: str | None = None) -> list[str]:
-        """Names `table/part-<run>-<shard>.parquet`, sorted; of one run or of all."""
+    def parts(self, table: str, run_id: str | None = None, series: str = "") -> list[str]:
+        """Names `table/part-<run>-<shard>.parquet`, sorted; of one run, of a series or of all."""
         found = [name for name in self.names(table) if (match := _PART_NAME.fullmatch(name))
-                 and run_id in (None, match["run"])]  # fmt: skip
+                 and run_id in (None, match["run"])
+                 and belongs_to(match["run"], series)]  # fmt: skip
         return [f"{table}/{name}" for name in found]
 
     def finished_items(self) -> Iterator[FinishedItem]:
@@ -217,9 +235,10 @@ class OutputFolder(StoreFiles):
             nulls = [None] * len(columns["item_id"])  # an evaluation's rows have no version
             yield from map(FinishedItem, *(columns.get(column, nulls) for column in names))
 
-    def finished_ids(self) -> IdSet:
-        """Ids of the same, for many millions of them: 40 bytes each."""
-        return IdSet(self.read_part(name, ["item_id"])["item_id"] for name in self.parts("frames"))
+    def finished_ids(self, series: str = "") -> IdSet:
+        """Ids of the same, for many millions of them: 40 bytes each; of a series' runs or all."""
+        names = self.parts("frames", series=series)
+        return IdSet(self.read_part(name, ["item_id"])["item_id"] for name in names)
 
     def failed_items(self) -> set[str]:
         """Ids of items of which anything failed, the whole or a single person."""
@@ -233,21 +252,27 @@ class OutputFolder(StoreFiles):
             failed.update(self.read_part(name, ["item_id"])["item_id"].to_pylist())
         return failed
 
-    def sweep(self) -> int:
-        """Removes what a stopped run left behind; how many files that were."""
-        self._finish_dropping()
-        finished = {os.path.basename(name) for name in self.parts("frames")}
+    def sweep(self, series: str = "") -> int:
+        """Removes what a stopped run left behind; how many files that were.
+
+        Args:
+            series: Only what runs of this series left: others may be at work.
+        """
+        if not series:
+            self._finish_dropping()
+        finished = {os.path.basename(name) for name in self.parts("frames", series=series)}
         leftovers = [
             name
             for table in ("people", "errors")
-            for name in self.parts(table)
+            for name in self.parts(table, series=series)
             if os.path.basename(name) not in finished
         ]
         leftovers += [
             f"{table}/{name}"
             for table in (*TABLES, RUNS, MARKS, PICTURES)
             for name in self.names(table)
-            if name.startswith(TEMPORARY_PREFIX) or name.endswith(PLAN_SUFFIX)
+            if (name.startswith(TEMPORARY_PREFIX) and series in name)
+            or (name.endswith(PLAN_SUFFIX) and belongs_to(name, series))
         ]
         for name in leftovers:
             self.remove(name)
@@ -292,9 +317,13 @@ class OutputFolder(StoreFiles):
         """
         self.write(_mark_name(key), json.dumps(content).encode(), durable=False)
 
-    def read_marks(self) -> dict[str, dict[str, Any]]:
-        """Contents of all marks by their keys; empty where a loss of power left a mark empty."""
-        keys = [key for name in self.names(MARKS) if (key := _key_of_mark(name)) is not None]
+    def read_marks(self, series: str = "") -> dict[str, dict[str, Any]]:
+        """Contents of the marks of a series or of all by their keys.
+
+        Empty where a loss of power left a mark empty.
+        """
+        keys = [key for name in self.names(MARKS) if (key := _key_of_mark(name)) is not None
+                and belongs_to(key, series)]  # fmt: skip
         with ThreadPoolExecutor(_MARKS_AT_ONCE) as pool:
             contents = list(pool.map(self._read_mark, keys))
         pairs = zip(keys, contents, strict=True)

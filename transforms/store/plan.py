@@ -21,7 +21,7 @@ from hierprob3d.transforms.inputs.items import Item, Shard, shard_name
 from .output_folder import PLAN_SUFFIX, RUNS, OutputFolder
 from .parquet_files import parquet_writer
 
-_ROWS_PER_GROUP = 4096
+ROWS_PER_GROUP = 4096
 """Rows that are read together: more make shards slower to begin, fewer the file larger."""
 
 _ITEM_FIELDS = (
@@ -75,6 +75,7 @@ class PlanWriter:
         name: File name of the plan, without its folder and extension.
         details: Fields of `Shard.details`.
         first_index: See `Plan`.
+        folder: That it lies in.
     """
 
     def __init__(
@@ -83,9 +84,10 @@ class PlanWriter:
         name: str,
         details: pa.Schema | None = None,
         first_index: int = 0,
+        folder: str = RUNS,
     ) -> None:
         self._store = store
-        self._name = f"{RUNS}/{name}{PLAN_SUFFIX}"
+        self._name = f"{folder}/{name}{PLAN_SUFFIX}"
         self._schema = pa.schema([*_ITEM_FIELDS, *(details or ())])
         self._rows: dict[str, list[Any]] = {field.name: [] for field in self._schema}
         self._details = list(details.names) if details else []
@@ -93,6 +95,8 @@ class PlanWriter:
         self._first_index = first_index
         self.num_items = 0
         self.num_shards = 0
+        self.num_groups = 0
+        """Row groups that are complete."""
 
     def __enter__(self) -> PlanWriter:
         self._path = self._store.temporary_file(self._name)
@@ -116,8 +120,8 @@ class PlanWriter:
             self._rows[name] += [(details or {}).get(name)] * count
         self.num_items += count
         self.num_shards += 1
-        if len(self._rows["shard"]) >= _ROWS_PER_GROUP:
-            self._flush()
+        if len(self._rows["shard"]) >= ROWS_PER_GROUP:
+            self.end_group()
 
     def __exit__(
         self,
@@ -125,7 +129,7 @@ class PlanWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._flush()
+        self.end_group()
         self._file.close()
         if error is None:
             self._store.publish_file(self._name, self._path)
@@ -138,16 +142,27 @@ class PlanWriter:
             self._store.root, self._name, self.num_items, self.num_shards, self._first_index
         )
 
-    def _flush(self) -> None:
+    def end_group(self) -> None:
+        """Writes what was added; the next shard begins another row group."""
         if self._rows["shard"]:
             table = pa.table(self._rows, schema=self._schema)
             self._file.write_table(table, row_group_size=len(table))
             self._rows = {name: [] for name in self._rows}
+            self.num_groups += 1
 
 
-def shard_refs(store: OutputFolder, plan: Plan) -> Iterator[ShardRef]:
-    """All shards of a plan in their order; a shard lies in one row group."""
-    for group, table in enumerate(store.row_groups(plan.name, ["shard"])):
+def shard_refs(
+    store: OutputFolder, plan: Plan, first_group: int = 0, group_step: int = 1
+) -> Iterator[ShardRef]:
+    """Shards of a plan in their order; a shard lies in one row group.
+
+    Args:
+        store: The output folder.
+        plan: In it.
+        first_group: First row group that is read.
+        group_step: From one row group that is read to the next.
+    """
+    for group, table in store.row_groups(plan.name, ["shard"], first_group, group_step):
         numbers = table["shard"].combine_chunks()
         ends = pc.run_end_encode(numbers)
         start = 0

@@ -29,7 +29,7 @@ class PublishingDoFn(beam.DoFn):
     def setup(self) -> None:
         """Opens the folder, once per process."""
         self.store = OutputFolder(self.output)
-        self.lock = self.store.lock_for_worker()
+        self.lock = self.store.lock_for_worker(self.run_id)
 
     def teardown(self) -> None:
         """Lets go of the folder."""

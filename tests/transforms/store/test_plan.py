@@ -46,7 +46,7 @@ def write(store: OutputFolder, shards: list[Shard]) -> Plan:
 def test_shards_come_back_as_they_were(
     store: OutputFolder, monkeypatch: pytest.MonkeyPatch, rows_per_group: int
 ) -> None:
-    monkeypatch.setattr(plans, "_ROWS_PER_GROUP", rows_per_group)
+    monkeypatch.setattr(plans, "ROWS_PER_GROUP", rows_per_group)
     plans._row_group.cache_clear()
     plan = write(store, SHARDS)
     assert (plan.num_items, plan.num_shards) == (8, 3)
