@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from .checks import check, check_at_least, check_device
+from .checks import check_at_least, check_device
 from .option import DEVICE, Option
 
 AUTO = "auto"
@@ -50,10 +50,6 @@ class WorkConfig:
     """Where networks compute on this machine; as planned where it is not given."""
 
     def __post_init__(self) -> None:
-        check(
-            self.part == AUTO or self.part.isdecimal(),
-            f"--part must be a number from 0 or auto, got {self.part!r}",
-        )
         check_at_least(self, 0, "--part-offset")
         if self.device is not None:
             check_device(self.device)

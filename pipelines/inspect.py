@@ -6,16 +6,24 @@ from collections.abc import Iterator
 
 from hierprob3d.configs.run_results import InspectConfig
 from hierprob3d.pipelines.command.usage import EXIT_DONE
+from hierprob3d.pipelines.parts.finish_parts import state_lines
+from hierprob3d.pipelines.parts.part_states import part_states
 from hierprob3d.pipelines.results.run_folder import RunFolder
 from hierprob3d.pipelines.results.run_summary import RunRecord, RunSummary, summarise
+from hierprob3d.transforms.store.part_plan import read_part_plan
 
 _MAX_TEXT = 100
 
 
 def run(config: InspectConfig) -> int:
     """Prints the summary; 0, or UsageError where its folder is no prediction run."""
-    for line in summary_lines(config.folder, summarise(RunFolder(config.folder))):
+    folder = RunFolder(config.folder)
+    for line in summary_lines(config.folder, summarise(folder)):
         print(line)
+    plan = read_part_plan(folder.store)
+    if plan is not None:
+        for line in state_lines(folder.store, plan, part_states(folder.store, plan)):
+            print(line)
     return EXIT_DONE
 
 

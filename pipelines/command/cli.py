@@ -82,6 +82,10 @@ COMMANDS = {
         "join what all parts have done, or say what is missing",
         "configs.parts:FinishConfig", "pipelines.parts.finish_parts:run",
     ),
+    "slurm": Command(
+        "plan, work and finish as a chain of Slurm jobs",
+        "configs.parts:SlurmConfig", "pipelines.parts.slurm:run", takes_command=True,
+    ),
     "prepare-backgrounds": Command(
         "photographs for training, such as LSUN's",
         "configs.training_commands:BackgroundsConfig", "training.prepare_backgrounds:run",

@@ -71,7 +71,7 @@ def config_from(cls: type[Config], args: argparse.Namespace) -> Config:
     missing = [
         _with_metavar(field)
         for field in option_fields(cls)
-        if field.is_required and not field.is_list and not values.get(field.name)
+        if field.is_required and not field.is_list and values.get(field.name) in (None, "")
     ]
     if missing:
         raise UsageError(f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing.")

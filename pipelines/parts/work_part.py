@@ -36,8 +36,9 @@ def run(config: WorkConfig, beam_words: list[str]) -> int:
     """
     words = list(beam_words)
     plan_workers(words, 0, on_gpu=False)
+    part = part_number(config, os.environ)
     store, plan = open_plan(config.folder)
-    part = part_number(config, plan, os.environ)
+    check_part(plan, part)
     words = words or list(plan.beam_words)
     job = planned_job(plan.command, plan.config, config.device)
     check_models(plan, job)
@@ -81,11 +82,11 @@ def open_plan(folder: str) -> tuple[OutputFolder, PartPlan]:
     return store, plan
 
 
-def part_number(config: WorkConfig, plan: PartPlan, environment: Mapping[str, str]) -> int:
+def part_number(config: WorkConfig, environment: Mapping[str, str]) -> int:
     """The part that a command line, or the scheduler's environment, means.
 
     Raises:
-        UsageError: There is no such part, or no number.
+        UsageError: It is no number.
     """
     text = config.part
     if text == AUTO:
@@ -93,14 +94,17 @@ def part_number(config: WorkConfig, plan: PartPlan, environment: Mapping[str, st
         if not found:
             raise UsageError(f"--part auto needs one of {', '.join(PART_VARIABLES)}; none is set.")
         text = found[0]
-    if not text.isdecimal():
-        raise UsageError(f"--part auto found {text!r} where a number should be.")
-    part = int(text) + config.part_offset
+    if not (text.isascii() and text.isdecimal()):
+        raise UsageError(f"--part must be a number from 0 or auto, got {text!r}.")
+    return int(text) + config.part_offset
+
+
+def check_part(plan: PartPlan, part: int) -> None:
+    """Raise UsageError where a plan has no such part."""
     if part >= plan.num_parts:
         raise UsageError(
             f"there is no part {part}: the plan has {plan.num_parts}, 0 to {plan.num_parts - 1}."
         )
-    return part
 
 
 def check_models(plan: PartPlan, job: Job) -> None:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from hierprob3d.model.body.skeleton import BODY_JOINT_NAMES
 from hierprob3d.pipelines.command.wording import counted, people
 from hierprob3d.pipelines.run.manifest import Outcome, read_outcome
+from hierprob3d.transforms.store.part_runs import plan_and_part
 from hierprob3d.transforms.tables.schema import STATUSES
 
 from .run_folder import RunFolder
@@ -152,10 +153,18 @@ def _group_warnings(frames: pa.Table) -> tuple[WarningGroup, ...]:
 
 
 def _runs(folder: RunFolder, run_ids: Iterable[str]) -> tuple[RunRecord, ...]:
+    """Runs in the order of time; those of a plan's parts as the one that they make up."""
     by_id = {str(manifest.get("run_id")): manifest for manifest in folder.manifests()}
+    found = {*run_ids, *by_id}
+    parts = {run_id: part[0] for run_id in found if (part := plan_and_part(run_id))}
+    plans = set(parts.values())
     return tuple(
-        RunRecord(run_id, read_outcome(folder.store, run_id), by_id.get(run_id, {}))
-        for run_id in sorted({*run_ids, *by_id})
+        RunRecord(
+            run_id,
+            read_outcome(folder.store, run_id, in_parts=run_id in plans),
+            by_id.get(run_id, {}),
+        )
+        for run_id in sorted((found - parts.keys()) | plans)
     )
 
 

@@ -54,8 +54,8 @@ def attempt(run_pipeline: Callable[[], None], num_threads: int) -> BaseException
     except (KeyboardInterrupt, Exception) as error:
         if watch.loss is not None:
             return WorkerLost(str(watch.loss))
-        if watch.is_interrupted or isinstance(error, KeyboardInterrupt):
-            return KeyboardInterrupt()  # Beam makes another error of one that strikes in a DoFn
+        if watch.interruption is not None or isinstance(error, KeyboardInterrupt):
+            return watch.interruption or error
         if not is_outage(error) and _DISCONNECTED not in str(error):
             traceback.print_exc()
         lines = str(error).strip().splitlines() or [type(error).__name__]

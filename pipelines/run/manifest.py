@@ -61,11 +61,18 @@ def new_run_id() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
-def read_outcome(store: OutputFolder, run_id: str) -> Outcome:
-    """Counts and times of a run, from what it published."""
+def read_outcome(store: OutputFolder, run_id: str, *, in_parts: bool = False) -> Outcome:
+    """Counts and times of a run, from what it published.
+
+    Args:
+        store: The output folder.
+        run_id: The run.
+        in_parts: Whether it is a plan's, that is made up of the runs of its parts.
+    """
     outcome = Outcome()
+    whose = {"series": run_id} if in_parts else {"run_id": run_id}
     stage_seconds: Counter[str] = Counter()
-    for name in store.parts("frames", run_id):
+    for name in store.parts("frames", **whose):
         table = store.read_part(name, ["status", "num_people"])
         for status in table["status"].to_pylist():
             outcome.statuses[status] += 1
@@ -75,7 +82,7 @@ def read_outcome(store: OutputFolder, run_id: str) -> Outcome:
     outcome.stage_seconds = {stage: round(s, 3) for stage, s in stage_seconds.items()}
     errors = Counter(
         stage
-        for name in store.parts("errors", run_id)
+        for name in store.parts("errors", **whose)
         for stage in store.read_part(name, ["stage"])["stage"].to_pylist()
     )
     outcome.errors = dict(errors)

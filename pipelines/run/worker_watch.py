@@ -56,8 +56,8 @@ class WorkerWatch:
         self.loss: LostWorker | None = None
         """How a worker process ended, None as long as all are well."""
 
-        self.is_interrupted = False
-        """Whether a signal asked for the run's end, or the loss of a worker did."""
+        self.interruption: KeyboardInterrupt | None = None
+        """What ended the run from outside. Beam hides it if it comes while a DoFn is at work."""
 
         self._folder = tempfile.TemporaryDirectory(prefix="hierprob3d-")
         self._stop_file = Path(self._folder.name) / "stop"
@@ -100,9 +100,9 @@ class WorkerWatch:
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         """Lets the workers leave first: Beam waits for them before it lets an exception through."""
-        self.is_interrupted = True
         self._end_workers()
-        raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+        self.interruption = Terminated() if number == signal.SIGTERM else KeyboardInterrupt()
+        raise self.interruption
 
     def _end_workers(self) -> None:
         self._stop_file.touch()
