@@ -6,10 +6,10 @@ INSTALLED := $(VENV)/.installed
 OUTPUT ?= demo_output
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench soak clean
+.PHONY: help setup demo test test-cluster check bench soak clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: $(INSTALLED)  ## make the virtual environment with the tested versions
 
@@ -29,6 +29,9 @@ demo: setup  ## annotate the bundled photographs and clip; results go to demo_ou
 
 test: setup  ## run the tests
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
+
+test-cluster: setup  ## run the tests that need Slurm or Prism; those that are not here are skipped
+	HIERPROB3D_CLUSTER=1 $(BIN)/python -m pytest tests/cluster -rs
 
 check: setup  ## lint and type check
 	$(BIN)/ruff check .

@@ -90,12 +90,13 @@ def published_items(
     Args:
         store: The output folder.
         run_id: The run.
-        sizes: Number of items of each shard, by its name.
+        sizes: Number of items of each shard, by its name; shards may be added later.
     """
-    by_part = {part_name("frames", run_id, shard): size for shard, size in sizes.items()}
+    before, after = part_name("frames", run_id, "*").split("*")
 
     def count() -> int:
-        return sum(by_part.get(name, 0) for name in store.parts("frames", run_id))
+        names = store.parts("frames", run_id)
+        return sum(sizes.get(name.removeprefix(before).removesuffix(after), 0) for name in names)
 
     return count
 
