@@ -26,6 +26,10 @@ EVERYONES = {"module_path"}
 """Modules outside all rooms that any room may import."""
 
 
+OTHER_TESTS = ("package", "tools", "oracles", "cluster")
+"""Folders of tests that are not of one room."""
+
+
 class Import(NamedTuple):
     """One import of a module of ours."""
 
@@ -134,5 +138,11 @@ def test_tests_lie_where_the_files_they_test_lie() -> None:
     rooms = {path.relative_to(REPOSITORY).parent for path in modules().values()}
     for path in (REPOSITORY / "tests").rglob("test_*.py"):
         folder = path.relative_to(REPOSITORY / "tests").parent
-        known = folder in rooms or folder.parts[:1] in ((), ("package",), ("tools",), ("oracles",))
+        known = folder in rooms or folder.parts[:1] in (
+            (),
+            ("package",),
+            ("tools",),
+            ("oracles",),
+            ("cluster",),
+        )
         assert known, f"{path}: no folder {folder} to test"

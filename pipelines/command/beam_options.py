@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from hierprob3d.configs.checks import nearest
 
 from .usage import OneLineParser, UsageError, option_actions, option_name
+
+_SECONDS_TO_ANSWER = 20.0
 
 DEFAULT_RUNNER = "FnApiRunner"
 """Beam's own default would first try to download Prism, and hang on a machine without internet."""
@@ -68,6 +71,11 @@ def _check_values(flags: Sequence[str]) -> None:
             f"--direct_num_workers must be at least 0 (0 = chosen here), got "
             f"{values.direct_num_workers}."
         )
+    if values.no_wait_until_finish:
+        raise UsageError(
+            "--no_wait_until_finish is refused: the command waits for its job, holds the output "
+            "folder for it and counts what came out."
+        )
 
 
 def _check_runner(flags: Sequence[str]) -> None:
@@ -89,9 +97,38 @@ def _check_runner(flags: Sequence[str]) -> None:
         raise UsageError(f"there is no --runner {name!r}.{hint}") from error
     except ImportError as error:
         raise UsageError(f"--runner {name} cannot be loaded: {error}.") from error
+    if _class_name(name) == "portablerunner":
+        _check_portable(flags)
     problems = PipelineOptionsValidator(PipelineOptions(list(flags)), runner).validate()
     if problems:
         raise UsageError(f"--runner {name}: {problems[0]}")
+
+
+def _check_portable(flags: Sequence[str]) -> None:
+    """Raise UsageError where the engine or its workers are not named, or nobody answers there."""
+    endpoint = option_value(flags, "--job_endpoint")
+    if not endpoint:
+        raise UsageError("--runner PortableRunner needs --job_endpoint HOST:PORT of a job server.")
+    if option_value(flags, "--environment_type") is None:
+        raise UsageError(
+            "--runner PortableRunner needs --environment_type: EXTERNAL with --environment_config "
+            "HOST:PORT of a worker pool, PROCESS, LOOPBACK, or DOCKER, which Beam would take."
+        )
+    _check_answers(endpoint)
+
+
+@cache
+def _check_answers(endpoint: str) -> None:
+    """Raise UsageError if nobody answers at an address; Beam would wait for minutes."""
+    import grpc
+
+    with grpc.insecure_channel(endpoint) as channel:
+        try:
+            grpc.channel_ready_future(channel).result(timeout=_SECONDS_TO_ANSWER)
+        except grpc.FutureTimeoutError as error:
+            raise UsageError(
+                f"nobody answers at --job_endpoint {endpoint} within {_SECONDS_TO_ANSWER:g} s."
+            ) from error
 
 
 def _class_name(runner: str) -> str:

@@ -17,6 +17,7 @@ from apache_beam.transforms.environments import SubprocessSDKEnvironment
 from hierprob3d.module_path import python_command
 from hierprob3d.transforms.store.outages import is_outage
 
+from .engine import EnginePipeline, failure_text
 from .lost_worker import LOG_PREFIX, LOG_SUFFIX
 from .worker_plan import MODE, WorkerPlan
 from .worker_process import LOG_FOLDER_VARIABLE
@@ -58,8 +59,8 @@ def attempt(run_pipeline: Callable[[], None], num_threads: int) -> BaseException
             return watch.interruption or error
         if not is_outage(error) and _DISCONNECTED not in str(error):
             traceback.print_exc()
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        return (WorkerLost if _DISCONNECTED in str(error) else RunStopped)(lines[-1])
+        kind = WorkerLost if _DISCONNECTED in str(error) else RunStopped
+        return kind(failure_text(error))
     return None
 
 
@@ -83,6 +84,8 @@ def new_pipeline(plan: WorkerPlan) -> beam.Pipeline:
 
     Beam's local runner gets worker processes of ours, see `run.worker_process`.
     """
+    if not plan.is_local:
+        return EnginePipeline(options=PipelineOptions(list(plan.flags)))
     if not plan.starts_processes:
         return beam.Pipeline(options=PipelineOptions(list(plan.flags)))
     flags = [flag for flag in plan.flags if not flag.startswith(MODE)]

@@ -131,6 +131,9 @@ BAD_BEAM_OPTIONS = {
     "--runner=": "there is no --runner ''",
     "--runner": "argument --runner: expected one argument",
     "--runner=no.such.Runner": "--runner no.such.Runner cannot be loaded: No module named 'no'",
+    "--runner=PortableRunner": "needs --job_endpoint HOST:PORT",
+    "--runner=PortableRunner --job_endpoint=h:1": "needs --environment_type",
+    "--no_wait_until_finish": "--no_wait_until_finish is refused",
     "--runner=dask": "--runner dask is refused",
     "--direct_running_mode=foo": "argument --direct_running_mode: invalid choice: 'foo'",
     "--direct_num_workers=abc": "argument --direct_num_workers: invalid int value: 'abc'",
@@ -141,7 +144,7 @@ BAD_BEAM_OPTIONS = {
 @pytest.mark.parametrize("option", BAD_BEAM_OPTIONS)
 def test_values_that_beam_cannot_use_are_refused(option: str) -> None:
     with pytest.raises(UsageError, match=re.escape(BAD_BEAM_OPTIONS[option])):
-        plan_workers([option], 100, on_gpu=False)
+        plan_workers(option.split(), 100, on_gpu=False)
 
 
 def test_runner_defaults_and_refusals() -> None:

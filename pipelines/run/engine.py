@@ -1,0 +1,83 @@
+"""Jobs on engines other than the local one: stopped for certain, failures in their own words."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+import apache_beam as beam
+import grpc
+from apache_beam.runners.runner import PipelineResult, PipelineState
+
+_SECONDS_TO_STOP = 30.0
+_POLL_SECONDS = 0.5
+_MEMORY_HINT = (
+    "a worker of the engine ended, mostly for want of memory: give its machine more, or try a "
+    "smaller --batch-size"
+)
+_DISCONNECTED = "worker disconnected"
+_NO_WORDS = frozenset({"", ">", "unknown error"})
+
+
+class EnginePipeline(beam.Pipeline):
+    """A pipeline whose job is cancelled if anything interrupts the wait for its end.
+
+    The command holds the output folder as long as it lives: a job that went on without it would
+    work for nobody, and perhaps beside the next one.
+    """
+
+    def run(self, test_runner_api: bool | str = "AUTO") -> PipelineResult:
+        """Submits the job."""
+        return EngineJob(super().run(test_runner_api))
+
+
+class EngineJob(PipelineResult):
+    """A submitted job.
+
+    Args:
+        job: As its runner knows it.
+    """
+
+    def __init__(self, job: Any) -> None:
+        super().__init__(PipelineState.UNKNOWN)
+        self._job = job
+
+    def wait_until_finish(self, duration: int | None = None) -> str:
+        """Waits for its end, at most so many milliseconds; its state."""
+        try:
+            state: str = self._job.wait_until_finish(duration)
+            return state
+        except BaseException:
+            cancel(self._job)
+            raise
+
+
+def cancel(job: Any) -> None:
+    """Cancels a job and waits until its engine says that it has ended, for a while."""
+    try:
+        if PipelineState.is_terminal(job.state):
+            return
+        job.cancel()
+        deadline = time.monotonic() + _SECONDS_TO_STOP
+        while not PipelineState.is_terminal(job.state):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"it is {job.state} still")
+            time.sleep(_POLL_SECONDS)
+    except Exception as error:  # the engine may be what is gone
+        print(
+            f"warning: the engine's job could not be cancelled ({failure_text(error)}); its "
+            "workers publish nothing more once this command has ended.",
+            file=sys.stderr,
+        )
+
+
+def failure_text(error: BaseException) -> str:
+    """What went wrong, in one line: what an engine says, not how it was asked."""
+    details = error.details() if isinstance(error, grpc.Call) else None
+    lines = [line.strip() for line in (details or str(error)).splitlines()]
+    said = [line for line in lines if line not in _NO_WORDS]
+    text = said[-1] if said else type(error).__name__
+    if isinstance(error, grpc.Call) and error.code() == grpc.StatusCode.UNAVAILABLE:
+        text = f"the engine does not answer any more ({text})"
+    return f"{text}; {_MEMORY_HINT}" if _DISCONNECTED in text.lower() else text

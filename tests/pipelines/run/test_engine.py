@@ -1,0 +1,77 @@
+"""Jobs of engines: an interruption cancels them, and what is said of failures is what they say."""
+
+from __future__ import annotations
+
+import grpc
+import pytest
+from apache_beam.runners.runner import PipelineState
+
+from hierprob3d.pipelines.run.engine import EngineJob, failure_text
+
+
+class _Job:
+    """A job whose wait ends as it is told, and that takes two looks to be cancelled."""
+
+    def __init__(self, end: BaseException | None) -> None:
+        self.end, self.asked, self.looks = end, 0, 0
+        self.is_gone = False
+
+    def wait_until_finish(self, duration: int | None = None) -> str:
+        if self.end is not None:
+            raise self.end
+        return PipelineState.DONE
+
+    def cancel(self) -> None:
+        if self.is_gone:
+            raise ConnectionError("connection refused")
+        self.asked += 1
+
+    @property
+    def state(self) -> str:
+        self.looks += 1
+        return PipelineState.CANCELLED if self.asked and self.looks > 2 else PipelineState.RUNNING
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt(), RuntimeError("lost")])
+def test_an_interrupted_job_is_cancelled_to_its_end(end: BaseException) -> None:
+    job = _Job(end)
+    with pytest.raises(type(end)):
+        EngineJob(job).wait_until_finish()
+    assert job.asked == 1 and job.looks == 3
+
+
+def test_a_finished_job_is_left_alone() -> None:
+    job = _Job(None)
+    assert EngineJob(job).wait_until_finish() == PipelineState.DONE
+    assert job.asked == 0
+
+
+def test_an_engine_that_is_gone_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    job = _Job(KeyboardInterrupt())
+    job.is_gone = True
+    with pytest.raises(KeyboardInterrupt):
+        EngineJob(job).wait_until_finish()
+    assert "could not be cancelled (connection refused)" in capsys.readouterr().err
+
+
+class _Refusal(grpc.RpcError, grpc.Call):  # type: ignore[misc]
+    """As gRPC raises it: its text ends in a line `>`."""
+
+    def __str__(self) -> str:
+        return "<_MultiThreadedRendezvous of RPC that terminated with:\n\tstatus = X\n>"
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.UNAVAILABLE
+
+    def details(self) -> str:
+        return "Socket closed"
+
+
+_Refusal.__abstractmethods__ = frozenset()  # type: ignore[attr-defined]
+
+
+def test_words_of_failures() -> None:
+    assert failure_text(_Refusal()) == "the engine does not answer any more (Socket closed)"
+    assert failure_text(RuntimeError("a\nb\n>\n")) == "b"
+    assert failure_text(RuntimeError("")) == "RuntimeError"
+    assert "want of memory" in failure_text(RuntimeError("SDK worker disconnected"))
