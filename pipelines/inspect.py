@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from hierprob3d.configs.run_results import InspectConfig
 from hierprob3d.pipelines.command.usage import EXIT_DONE
-from hierprob3d.pipelines.parts.finish_parts import state_lines
-from hierprob3d.pipelines.parts.part_states import part_states
+from hierprob3d.pipelines.parts.part_states import part_states, state_lines
 from hierprob3d.pipelines.results.run_folder import RunFolder
 from hierprob3d.pipelines.results.run_summary import RunRecord, RunSummary, summarise
 from hierprob3d.transforms.store.part_plan import read_part_plan

@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 from hierprob3d.configs.parts import FinishConfig
 from hierprob3d.pipelines.command.usage import EXIT_FAILURES
 from hierprob3d.pipelines.run.manifest import versions
-from hierprob3d.transforms.store.output_folder import RUNS, OutputFolder
+from hierprob3d.transforms.store.output_folder import RUNS
 from hierprob3d.transforms.store.part_plan import PartPlan
 
-from .array_limits import ARRAYS_FILE, slurm_arrays
-from .part_states import AT_WORK, DONE, STATES, PartState, array_text, part_states
+from .part_states import DONE, STATES, PartState, part_states, state_lines
 from .parted_jobs import planned_job
 from .work_part import open_plan
 
@@ -74,37 +73,6 @@ def joined_manifest(plan: PartPlan, states: Sequence[PartState]) -> dict[str, An
         "images_per_s": round(counts.get("items", 0) / max(seconds, 1e-9), 3),
         "people_per_s": round(counts.get("people", 0) / max(seconds, 1e-9), 3),
     }
-
-
-def state_lines(store: OutputFolder, plan: PartPlan, states: Sequence[PartState]) -> Iterator[str]:
-    """How far a plan is, and how the parts that are missing are done."""
-    by_state = {kind: [s.part for s in states if s.state == kind] for kind in STATES}
-    told = ", ".join(f"{len(parts)} {kind}" for kind, parts in by_state.items() if parts)
-    yield f"{plan.num_parts} parts: {told}"
-    for kind, parts in by_state.items():
-        if parts and kind != DONE:
-            yield f"  {kind}: {array_text(parts)}"
-    missing = sorted(part for kind, parts in by_state.items() if kind not in (DONE, AT_WORK)
-                     for part in parts)  # fmt: skip
-    if missing:
-        yield "to do those:"
-        yield from (f"  {line}" for line in mending_commands(store, missing))
-
-
-def mending_commands(store: OutputFolder, missing: Sequence[int]) -> Iterator[str]:
-    """Commands that do parts which are not done, and finish."""
-    arrays = slurm_arrays(store)
-    if arrays is None:
-        yield f"hierprob3d work {store.root} --part {array_text(missing)} (one process each)"
-        yield f"hierprob3d finish {store.root}"
-        return
-    for array in arrays:
-        numbers = [part - array.offset for part in missing if part in array.parts]
-        if numbers:
-            offset = f" {array.offset}" if array.offset else ""
-            script = f"{store.root}/{ARRAYS_FILE.rpartition('/')[0]}/work.sh"
-            yield f"sbatch --array={array_text(numbers)} {script}{offset}"
-    yield f"hierprob3d finish {store.root}"
 
 
 def _sum(mappings: Iterable[dict[str, Any]]) -> dict[str, Any]:

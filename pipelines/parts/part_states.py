@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,6 +14,8 @@ from hierprob3d.pipelines.run.manifest import read_outcome
 from hierprob3d.transforms.store.output_folder import RUNS, OutputFolder
 from hierprob3d.transforms.store.part_plan import PartPlan
 from hierprob3d.transforms.store.part_runs import plan_and_part
+
+from .array_limits import ARRAYS_FILE, slurm_arrays
 
 DONE, AT_WORK, STOPPED, NEVER_STARTED = "done", "at work", "stopped", "never started"
 STATES = (DONE, AT_WORK, STOPPED, NEVER_STARTED)
@@ -85,6 +87,37 @@ def _counted(store: OutputFolder, manifest: dict[str, Any]) -> dict[str, Any]:
         "errors_by_stage": outcome.errors,
         "stage_seconds": outcome.stage_seconds,
     }
+
+
+def state_lines(store: OutputFolder, plan: PartPlan, states: Sequence[PartState]) -> Iterator[str]:
+    """How far a plan is, and how the parts that are missing are done."""
+    by_state = {kind: [s.part for s in states if s.state == kind] for kind in STATES}
+    told = ", ".join(f"{len(parts)} {kind}" for kind, parts in by_state.items() if parts)
+    yield f"{plan.num_parts} parts: {told}"
+    for kind, parts in by_state.items():
+        if parts and kind != DONE:
+            yield f"  {kind}: {array_text(parts)}"
+    missing = sorted(part for kind, parts in by_state.items() if kind not in (DONE, AT_WORK)
+                     for part in parts)  # fmt: skip
+    if missing:
+        yield "to do those:"
+        yield from (f"  {line}" for line in mending_commands(store, missing))
+
+
+def mending_commands(store: OutputFolder, missing: Sequence[int]) -> Iterator[str]:
+    """Commands that do parts which are not done, and finish."""
+    arrays = slurm_arrays(store)
+    if arrays is None:
+        yield f"hierprob3d work {store.root} --part {array_text(missing)} (one process each)"
+        yield f"hierprob3d finish {store.root}"
+        return
+    for array in arrays:
+        numbers = [part - array.offset for part in missing if part in array.parts]
+        if numbers:
+            offset = f" {array.offset}" if array.offset else ""
+            script = f"{store.root}/{ARRAYS_FILE.rpartition('/')[0]}/work.sh"
+            yield f"sbatch --array={array_text(numbers)} {script}{offset}"
+    yield f"hierprob3d finish {store.root}"
 
 
 def array_text(numbers: Iterable[int]) -> str:

@@ -10,7 +10,7 @@ from hierprob3d.transforms.inputs.uris import absolute
 
 Config = TypeVar("Config")
 
-_PATHS = frozenset({"PATH", "DIR", "FILE", "open|PATH", "open|DIR"})
+_PATHS = frozenset({"PATH", "DIR", "FILE", "DIR|FILE", "open|PATH", "open|DIR"})
 """What stands for the value of options that are paths. Inputs become absolute when they are listed:
 only there is it known which of their characters are a pattern's."""
 
