@@ -13,6 +13,7 @@ from typing import Any
 import apache_beam as beam
 
 from hierprob3d.configs.prediction import PredictConfig
+from hierprob3d.module_path import restart_words
 from hierprob3d.pipelines.command.output_streams import said_if_slow
 from hierprob3d.pipelines.command.usage import EXIT_DONE, EXIT_FAILURES
 from hierprob3d.pipelines.command.wording import counted
@@ -320,6 +321,7 @@ def _context(config: PredictConfig, models: Models, run_id: str, workers: Worker
         num_threads=workers.num_threads,
         num_processes=workers.num_workers,
         may_exit=workers.may_exit,
+        restart_words=() if workers.may_exit else tuple(restart_words()),
         resource_hints={} if workers.is_local else _resource_hints(config),
     )
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from hierprob3d.module_path import put_in_order
+from hierprob3d.module_path import note_command, put_in_order
 
 TYPE_CHECKING = False  # as typing's; see the package's __init__
 if TYPE_CHECKING:
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 def main() -> int:
     """Exit code of the command in `sys.argv`; nothing of the current folder shadows a module."""
     put_in_order()
+    note_command("hierprob3d.__main__")
     import logging
 
     from hierprob3d.pipelines.command.cli import main as run_command

@@ -16,6 +16,7 @@ import sys
 
 _PACKAGE = "hierprob3d"
 _SAFE_PATH = "PYTHONSAFEPATH"
+_command: list[str] = []
 
 
 def put_in_order() -> None:
@@ -44,6 +45,16 @@ def python_command(module: str) -> list[str]:
 
     flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
     return [sys.executable, *flags, "-P", __file__, json.dumps(ordered_path()), module]
+
+
+def note_command(module: str) -> None:
+    """Keeps that this process runs `main()` of a module of ours, with the words of `sys.argv`."""
+    _command[:] = [module, *sys.argv[1:]]
+
+
+def restart_words() -> list[str]:
+    """Words that begin this process's command anew; none where it is no command of ours."""
+    return [*python_command(_command[0]), *_command[1:]] if _command else []
 
 
 def child_environment() -> dict[str, str | None]:

@@ -8,6 +8,7 @@ body and the networks of one `Models`. That is loaded once per process, for all 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 
 import apache_beam as beam
@@ -32,8 +33,8 @@ from .publishing import RunContext, ShardTables
 def item_watch(context: RunContext) -> ItemWatch:
     """The watch of a run's time limit.
 
-    Where work is done in processes that may end without the run, one that is stuck in an item notes
-    which and ends; the run goes on without it, see `pipelines.run.recovery`.
+    A process that is stuck in an item notes which and ends; the run goes on without it, see
+    `pipelines.run.recovery`. Where that process is the command itself, it begins anew.
     """
 
     def give_up(shard: str, items: Sequence[Item]) -> None:
@@ -41,10 +42,13 @@ def item_watch(context: RunContext) -> ItemWatch:
         overdue = ids[0] if len(ids) == 1 else None
         write_mark(OutputFolder(context.config.run.output),
                    Mark(context.run_id, shard, ids, overdue))  # fmt: skip
-        os._exit(1)
+        if context.may_exit:
+            os._exit(1)
+        print("an item is stuck; the command begins anew without it", file=sys.stderr, flush=True)
+        os.execv(context.restart_words[0], context.restart_words)
 
     limit_s = context.config.run.time_limit_per_item
-    return ItemWatch(limit_s, give_up if context.may_exit else None)
+    return ItemWatch(limit_s, give_up if context.may_exit or context.restart_words else None)
 
 
 class Decode(beam.DoFn):

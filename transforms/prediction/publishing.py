@@ -47,6 +47,9 @@ class RunContext:
     may_exit: bool = False
     """Whether the work is done in processes that may end without the run."""
 
+    restart_words: tuple[str, ...] = ()
+    """Where it is done in the command's own process: what begins the command anew."""
+
 
 class ShardTables:
     """The rows of a shard, gathered batch by batch; pictures are written as they come.

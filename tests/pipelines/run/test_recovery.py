@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -124,3 +125,34 @@ def test_one_command_does_all_but_the_poisoned(
     assert by_name["stuck.png"]["message"] == OVERDUE
     assert "tried again, item by item" in said and "Traceback" not in said
     assert store.read_marks() == {} and store.names("runs") != []
+
+
+STUCK = """
+import ctypes, sys
+from hierprob3d.transforms.prediction import decoding
+read = decoding.read_picture
+def stuck(uri, *limits):
+    if "stuck" in uri:
+        ctypes.CDLL(None).sleep(600)
+    return read(uri, *limits)
+decoding.read_picture = stuck
+from hierprob3d.__main__ import main
+sys.exit(main())
+"""
+
+
+def test_a_command_that_is_stuck_itself_begins_anew(
+    command: list[str], process_environment: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a", "stuck", "z"):
+        shutil.copy(PERSON, tmp_path / "in" / f"{name}.png")
+    words = [*command[3:], str(tmp_path / "in"), "--output", str(tmp_path / "out"),
+             "--no-uncertainty", "--time-limit-per-item", "15"]  # fmt: skip
+    ended = subprocess.run([sys.executable, "-c", STUCK, *words], env=process_environment,
+                           capture_output=True, text=True, timeout=250)  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    assert "begins anew without it" in ended.stderr and "Traceback" not in ended.stderr
+    store = OutputFolder(str(tmp_path / "out"))
+    statuses = {os.path.basename(item.name): item.status for item in store.finished_items()}
+    assert statuses == {"a.png": "ok", "stuck.png": "failed", "z.png": "ok"}
