@@ -18,9 +18,6 @@ from torch import Tensor
 from .mesh_body import Body
 from .skeleton import SMPL_JOINT_NAMES
 
-MEASUREMENT_NAMES = ("height_m", "chest_girth_m", "waist_girth_m", "hip_girth_m")
-"""Order of the last dimension of what `BodyMeasurer` returns; all in metres."""
-
 _NUM_DIRECTIONS = 72
 _TORSO = ("pelvis", "left_hip", "right_hip", "spine1", "spine2", "spine3", "left_collar",
           "right_collar")  # fmt: skip

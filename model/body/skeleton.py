@@ -61,3 +61,7 @@ COCO_EDGES = (
 
 ALWAYS_VISIBLE = (0, 1, 2, 3, 4, 5, 6, 11, 12)
 """Keypoints the paper never drops, however low their confidence: face, shoulders, hips."""
+
+
+MEASUREMENT_NAMES = ("height_m", "chest_girth_m", "waist_girth_m", "hip_girth_m")
+"""Order of the last dimension of what `BodyMeasurer` returns; all in metres."""

@@ -31,6 +31,7 @@ from hierprob3d.model.picture.cameras import half_turn_x
 from hierprob3d.model.rotation.random_streams import RandomStreams, person_keys
 
 from .body_samples import PersonParameters, draw_samples, pose_samples, with_paper_rule
+from .person_row import PersonRow
 from .recorded_body import BUNDLED, OtherBody, find_body, likely_paths
 
 REFINED_COLUMNS = {
@@ -47,17 +48,6 @@ class Row(Protocol):
 
     def __getitem__(self, column: str, /) -> Any:
         """Value of a column."""
-
-
-class PersonRow(dict[str, Any]):
-    """One person by column name, with the metadata of the file that the row comes from."""
-
-    metadata: dict[str, str]
-    """See `transforms.tables.schema.file_metadata`."""
-
-    def __init__(self, columns: Mapping[str, Any], metadata: Mapping[str, str]) -> None:
-        super().__init__(columns)
-        self.metadata = dict(metadata)
 
 
 def parameters_of_rows(rows: Sequence[Row]) -> PersonParameters:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from hierprob3d.model.body.mesh_body import Body
+from hierprob3d.model.estimate.person_row import PersonRow
 from hierprob3d.model.estimate.reconstruction import (
-    PersonRow,
     parameters_of_rows,
     rebuild_mode,
     rebuild_samples,

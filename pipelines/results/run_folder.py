@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from hierprob3d.configs.checks import nearest
 from hierprob3d.configs.prediction import SAVES
-from hierprob3d.model.estimate.reconstruction import PersonRow
+from hierprob3d.model.estimate.person_row import PersonRow
 from hierprob3d.pipelines.command.usage import UsageError
 from hierprob3d.transforms.store.output_folder import RUNS, TABLES, OutputFolder, run_of
 from hierprob3d.transforms.tables.schema import (

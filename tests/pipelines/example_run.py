@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from hierprob3d.model.body.measurements import MEASUREMENT_NAMES
 from hierprob3d.model.body.mesh_body import Body, load_body
+from hierprob3d.model.body.skeleton import MEASUREMENT_NAMES
 from hierprob3d.model.estimate.body_samples import draw_samples, pose_samples
 from hierprob3d.model.estimate.reconstruction import parameters_of_rows, streams_of_rows
 from hierprob3d.model.estimate.uncertainty import sample_spread

@@ -103,3 +103,11 @@ def test_a_damaged_part_is_named(folder: Path, capsys: Any, table: str) -> None:
     part.write_bytes(b"PAR1 but not really")
     assert cli.main(["inspect", str(folder)]) == 2
     assert part.name in capsys.readouterr().err
+
+
+def test_neither_torch_nor_beam_is_loaded() -> None:
+    script = (
+        "import sys, hierprob3d.pipelines.inspect;"
+        "assert not {'torch', 'apache_beam', 'cv2'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)

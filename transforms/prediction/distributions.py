@@ -7,7 +7,7 @@ from dataclasses import fields
 import torch
 from torch import Tensor
 
-from hierprob3d.model.body.measurements import MEASUREMENT_NAMES
+from hierprob3d.model.body.skeleton import MEASUREMENT_NAMES
 from hierprob3d.model.estimate.body_samples import BodyParameters, PersonParameters, mode_of
 from hierprob3d.model.estimate.uncertainty import fit_to_keypoints
 from hierprob3d.model.network.distribution_net import DistributionNet

@@ -13,6 +13,7 @@ from torch import Tensor
 from hierprob3d.transforms.batch.isolation import Failure, People
 from hierprob3d.transforms.inputs.items import Frame, Item
 
+from .null_columns import no_values
 from .schema import STATUS_FAILED, STATUS_NO_PERSON, STATUS_OK
 
 _MAX_MESSAGE = 500
@@ -57,14 +58,6 @@ def to_arrow(values: Values, kind: pa.DataType) -> pa.Array:
     if isinstance(values, np.ndarray):
         return pa.array(values, kind, from_pandas=True)
     return pa.array(values, kind)
-
-
-def no_values(count: int, kind: pa.DataType) -> pa.Array:
-    """Nulls; of lists, lists of nulls, since pyarrow writes null lists but cannot read them."""
-    if not pa.types.is_fixed_size_list(kind):
-        return pa.nulls(count, kind)
-    elements = pa.nulls(count * kind.list_size, kind.value_type)
-    return pa.FixedSizeListArray.from_arrays(elements, type=kind)
 
 
 def people_table(people: People, schema: pa.Schema, seed: int, run_id: str) -> pa.Table:

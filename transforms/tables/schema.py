@@ -15,10 +15,10 @@ from dataclasses import dataclass, field, replace
 import pyarrow as pa
 
 from hierprob3d.configs.prediction import SAVES
-from hierprob3d.model.body.measurements import MEASUREMENT_NAMES
 from hierprob3d.model.body.skeleton import (
     BODY_JOINT_NAMES,
     COCO_KEYPOINT_NAMES,
+    MEASUREMENT_NAMES,
     NUM_BETAS,
     NUM_BODY_JOINTS,
     NUM_JOINTS,

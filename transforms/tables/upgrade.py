@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from .rows import no_values
+from .null_columns import no_values
 from .schema import (
     ATTEMPTS,
     JOINT_SPREAD,

@@ -9,8 +9,9 @@ import pytest
 import torch
 from scipy.spatial import ConvexHull
 
-from hierprob3d.model.body.measurements import MEASUREMENT_NAMES, BodyMeasurer, slice_girths
+from hierprob3d.model.body.measurements import BodyMeasurer, slice_girths
 from hierprob3d.model.body.mesh_body import load_body
+from hierprob3d.model.body.skeleton import MEASUREMENT_NAMES
 
 
 def test_names_and_order() -> None:

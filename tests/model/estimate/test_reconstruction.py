@@ -16,8 +16,8 @@ from hierprob3d.model.estimate.body_samples import (
     pose_samples,
     with_paper_rule,
 )
+from hierprob3d.model.estimate.person_row import PersonRow
 from hierprob3d.model.estimate.reconstruction import (
-    PersonRow,
     camera_translation,
     parameters_of_rows,
     rebuild_mode,

@@ -1,0 +1,17 @@
+"""A row of the people table with what its file knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class PersonRow(dict[str, Any]):
+    """One person by column name, with the metadata of the file that the row comes from."""
+
+    metadata: dict[str, str]
+    """See `transforms.tables.schema.file_metadata`."""
+
+    def __init__(self, columns: Mapping[str, Any], metadata: Mapping[str, str]) -> None:
+        super().__init__(columns)
+        self.metadata = dict(metadata)
