@@ -274,6 +274,9 @@ class OutputFolder(StoreFiles):
             if (name.startswith(TEMPORARY_PREFIX) and series in name)
             or (name.endswith(PLAN_SUFFIX) and belongs_to(name, series))
         ]
+        leftovers += [  # of shards that were published, which say nothing any more
+            _mark_name(key) for key in self._mark_keys(series) if f"part-{key}.parquet" in finished
+        ]
         for name in leftovers:
             self.remove(name)
         return len(leftovers)
@@ -322,12 +325,15 @@ class OutputFolder(StoreFiles):
 
         Empty where a loss of power left a mark empty.
         """
-        keys = [key for name in self.names(MARKS) if (key := _key_of_mark(name)) is not None
-                and belongs_to(key, series)]  # fmt: skip
+        keys = self._mark_keys(series)
         with ThreadPoolExecutor(_MARKS_AT_ONCE) as pool:
             contents = list(pool.map(self._read_mark, keys))
         pairs = zip(keys, contents, strict=True)
         return {key: content for key, content in pairs if content is not None}
+
+    def _mark_keys(self, series: str) -> list[str]:
+        keys = filter(None, map(_key_of_mark, self.names(MARKS)))
+        return [key for key in keys if belongs_to(key, series)]
 
     def _read_mark(self, key: str) -> dict[str, Any] | None:
         """What a mark holds; None if it was removed meanwhile."""

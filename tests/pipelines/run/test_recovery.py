@@ -74,6 +74,8 @@ def test_marks_of_published_shards_say_nothing(store: OutputFolder) -> None:
     rows = pa.Table.from_pylist([{"item_id": "a", "status": "ok"}], frames_schema())
     store.write_table("frames/part-run-00000.parquet", rows)
     assert unpublished_marks(store) == [] and Recovery(store, "next").unsettled == set()
+    begun(store, "00001", B)
+    assert store.sweep() == 1 and list(store.read_marks()) == ["run-00001"]
 
 
 def test_a_killed_run_leaves_its_suspects_to_the_next(store: OutputFolder) -> None:
