@@ -78,6 +78,7 @@ def predict(config: PredictConfig, beam_words: list[str] | None = None) -> int:
     with Run(store, job.config, words, job.on_gpu) as run:
         plan = job.plan(run)
         if not plan.num_items:
+            run.forget_marks()
             return _nothing_to_do(job.config, job.listing, job.finished)
         workers = run.workers(plan.num_items)
         result = run.execute(job.build_for(run), plan, workers, job.facts())

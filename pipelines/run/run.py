@@ -133,6 +133,10 @@ class Run:
                 writer.add(shard.items, shard.details)
         return writer.plan()
 
+    def forget_marks(self) -> None:
+        """Removes what says that shards were begun: no item that this run was given is left."""
+        remove_marks(self.store, series=self.series)
+
     def workers(self, num_items: int) -> WorkerPlan:
         """Processes and threads for that many items."""
         return plan_workers(self._words, num_items, self._on_gpu)
@@ -163,7 +167,7 @@ class Run:
         self.store.remove(plan.name)
         if problem is None or isinstance(problem, KeyboardInterrupt):
             # Those left were at work when they were told to stop.
-            remove_marks(self.store, series=self.series)
+            self.forget_marks()
         outcome = read_outcome(self.store, self.id)
         record = manifest.finish("stopped" if problem else "finished", outcome)
         return RunResult(outcome, record, problem)
