@@ -103,16 +103,6 @@ class Evaluation(Job):
     config: EvaluateConfig
 
     @property
-    def output(self) -> str:
-        """Folder of the results."""
-        return self.config.output
-
-    @property
-    def max_failed_ratio(self) -> float:
-        """Share of failures above which the exit code is 1."""
-        return self.config.max_failed_ratio
-
-    @property
     def on_gpu(self) -> bool:
         """Whether the networks compute on a GPU."""
         return resolve_device(self.config.device).type == "cuda"

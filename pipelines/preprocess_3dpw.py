@@ -79,16 +79,6 @@ class Preprocessing(Job):
     _num_done: int | None = None
 
     @property
-    def output(self) -> str:
-        """Folder of the results."""
-        return self.config.output
-
-    @property
-    def max_failed_ratio(self) -> float:
-        """Share of failures above which the exit code is 1."""
-        return self.config.max_failed_ratio
-
-    @property
     def on_gpu(self) -> bool:
         """Whether the keypoint model computes on a GPU."""
         config = self.config

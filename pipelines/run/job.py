@@ -30,14 +30,14 @@ class Job(ABC):
         self.config = config
 
     @property
-    @abstractmethod
     def output(self) -> str:
         """Folder of the results."""
+        return str(self.config.output)
 
     @property
-    @abstractmethod
     def max_failed_ratio(self) -> float:
         """Share of failures above which the exit code is 1."""
+        return float(self.config.max_failed_ratio)
 
     @property
     @abstractmethod

@@ -71,9 +71,10 @@ class Recovery:
 
     def shards_alone(self, shards: Iterator[Shard], done: Container[str]) -> Iterator[Shard]:
         """One shard for each unsettled item among the shards that is not done."""
+        unsettled = self.unsettled
         for shard in shards:
             for item in shard.items:
-                if item.item_id in self.unsettled and item.item_id not in done:
+                if item.item_id in unsettled and item.item_id not in done:
                     yield Shard(0, (self._judged(item),), shard.details)
 
     def _judged(self, item: Item) -> Item:

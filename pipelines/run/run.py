@@ -193,7 +193,8 @@ class Run:
                 return None
             is_first = False
             index = max(index, part.first_index + part.num_shards)
-            sizes.update(shard_sizes(self.store, part))
+            if part is not plan:
+                sizes.update(shard_sizes(self.store, part))
             problem = self._attempt(build, part, one_process(workers) if is_alone else workers)
             if part is not plan:
                 self.store.remove(part.name)
