@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 OUTPUT ?= demo_output
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-cluster check bench soak clean
+.PHONY: help setup demo test test-cluster check docs bench soak clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,9 @@ check: setup  ## lint and type check
 	$(BIN)/ruff format --check .
 	MYPYPATH=src $(BIN)/mypy -p hierprob3d
 
+docs: setup  ## build the site into site/; a broken link or name is an error
+	$(BIN)/zensical build --strict --clean
+
 bench: setup  ## speed, side by side with straightforward ports of the original's loops
 	@for file in $(filter-out benchmarks/timing.py,$(wildcard benchmarks/*.py)); do name=$$(basename $$file .py); echo "== $$name"; \
 		OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.$$name || exit 1; done
@@ -46,4 +49,4 @@ soak: setup  ## kills, damaged files, poison and bad stores, 30 minutes (SOAK="-
 	$(BIN)/python -m tools.soak $(SOAK)
 
 clean:  ## remove the environment and the demo's output
-	rm -rf $(VENV) $(OUTPUT)
+	rm -rf $(VENV) $(OUTPUT) site

@@ -1,12 +1,17 @@
-"""Every command of the docs is one that the command line takes; every link leads somewhere."""
+"""Commands of the docs are taken, their links lead somewhere, and the site builds."""
 
 from __future__ import annotations
 
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+import hierprob3d
 
 from hierprob3d.pipelines.command.cli import parse_command
 
@@ -37,7 +42,7 @@ def test_commands_are_taken(line: str) -> None:
 
 def test_commands_of_the_original_are_among_them() -> None:
     pages = {str(case.id).rsplit("-", 1)[0] for case in COMMANDS}
-    assert pages >= {"from_the_original", "evaluate_npz", "pictures"}
+    assert pages >= {"start", "own_files", "evaluate", "train", "from_the_original", "pictures"}
 
 
 def test_every_option_of_the_original_has_its_place() -> None:
@@ -50,3 +55,20 @@ def test_every_option_of_the_original_has_its_place() -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text(encoding="utf-8"))
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_site_is_whole(tmp_path: Path) -> None:
+    """Every link and anchor leads somewhere, every name of the API page exists, all is in reach."""
+    nav = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert [page.name for page in PAGES if page.name not in nav] == []
+    command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean"]
+    card = Path("model", "assets", "open_net", "MODEL_CARD.md")
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    (tmp_path / card.parent).mkdir(parents=True)
+    for name in ("mkdocs.yml", "README.md", "CHANGELOG.md", card):
+        shutil.copyfile(ROOT / name, tmp_path / name)
+    (tmp_path / "src").symlink_to(ROOT / "src")
+    built = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert built.returncode == 0, built.stdout
+    api = (tmp_path / "site" / "api" / "index.html").read_text(encoding="utf-8")
+    assert [name for name in hierprob3d.__all__ if f"{name}<" not in api] == ["__version__"]
