@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 import hierprob3d
-
 from hierprob3d.pipelines.command.cli import parse_command
 
 ROOT = Path(__file__).resolve().parents[1]
