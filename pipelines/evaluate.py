@@ -32,7 +32,7 @@ from hierprob3d.pipelines.evaluation.per_frame_files import write_per_frame_file
 from hierprob3d.pipelines.run.absolute_paths import with_absolute_paths
 from hierprob3d.pipelines.run.execution import new_pipeline
 from hierprob3d.pipelines.run.job import Job
-from hierprob3d.pipelines.run.run import Build, Run
+from hierprob3d.pipelines.run.run import Run, Work
 from hierprob3d.pipelines.run.worker_plan import WorkerPlan, plan_workers
 from hierprob3d.transforms.batch.models import file_hashes
 from hierprob3d.transforms.evaluation.evaluation_models import (
@@ -90,7 +90,7 @@ def evaluate(config: EvaluateConfig, beam_words: list[str] | None = None) -> int
     with Run(OutputFolder(job.output), job.config, words, job.on_gpu) as run:
         plan = job.plan(run)
         workers = job.workers(run, plan.num_items)
-        result = run.execute(job.build_for(run), plan, workers, job.facts())
+        result = run.execute(job.work_for(run), plan, workers, job.facts())
         if result.problem is not None:
             return result.exit_code(config.max_failed_ratio)
         return _report(run.store, job.config, run.id, result.record)
@@ -140,7 +140,7 @@ class Evaluation(Job):
             "model_files": self.model_files(),
         }
 
-    def build_for(self, run: Run) -> Build:
+    def work_for(self, run: Run) -> Work:
         """The dataflow of a run's rows; totals wait for `finish` where it does but a part."""
         context = self._context(run.id)
 
@@ -150,7 +150,7 @@ class Evaluation(Job):
             else:
                 build(pipeline, part, context)
 
-        return build_part
+        return Work(build_part)
 
     def _context(self, run_id: str) -> EvaluationContext:
         return EvaluationContext(

@@ -8,9 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
-
-import apache_beam as beam
+from typing import TYPE_CHECKING, Any
 
 from hierprob3d.configs.prediction import PredictConfig
 from hierprob3d.module_path import restart_words
@@ -29,29 +27,20 @@ from hierprob3d.pipelines.run.earlier_rows import (
     with_earlier_spread,
 )
 from hierprob3d.pipelines.run.job import Job
-from hierprob3d.pipelines.run.run import Build, Run
+from hierprob3d.pipelines.run.run import Run, Work
 from hierprob3d.pipelines.run.summary import NUM_SHOWN_ITEMS, dry_run_text, summary_text
 from hierprob3d.pipelines.run.worker_plan import WorkerPlan, plan_workers
 from hierprob3d.transforms.batch.models import Models, load_models, model_hashes
 from hierprob3d.transforms.inputs.listing import Listing, list_inputs
 from hierprob3d.transforms.inputs.planning import Planner, PlanRules
-from hierprob3d.transforms.prediction.dofns import (
-    Decode,
-    DetectPeople,
-    DrawPictures,
-    FindKeypoints,
-    MakeProxies,
-    PlaceBodies,
-    PredictDistributions,
-    Publish,
-    RefineBodies,
-    SampleBodies,
-)
 from hierprob3d.transforms.prediction.publishing import RunContext
-from hierprob3d.transforms.store.list_shards import ListShards
+from hierprob3d.transforms.prediction.shard_worker import annotate_shards
 from hierprob3d.transforms.store.output_folder import OutputFolder
 from hierprob3d.transforms.store.plan import VIDEO_DETAILS, Plan
 from hierprob3d.transforms.tables.schema import PeopleLayout, file_metadata
+
+if TYPE_CHECKING:
+    import apache_beam as beam
 
 _WORKERS_PER_PART = 4
 """Processes that a machine which does a part is expected to have, when shards are cut."""
@@ -81,7 +70,7 @@ def predict(config: PredictConfig, beam_words: list[str] | None = None) -> int:
             run.forget_marks()
             return _nothing_to_do(job.config, job.listing, job.finished)
         workers = run.workers(plan.num_items)
-        result = run.execute(job.build_for(run), plan, workers, job.facts())
+        result = run.execute(job.work_for(run), plan, workers, job.facts())
     print(summary_text(result.record, store.root, job.listing.skipped_text()))
     return result.exit_code(config.run.max_failed_ratio)
 
@@ -173,13 +162,18 @@ class Prediction(Job):
             **known,
         }
 
-    def build_for(self, run: Run) -> Build:
-        """The dataflow of a run's shards."""
+    def work_for(self, run: Run) -> Work:
+        """The dataflow of a run's shards, and the same for a few of them without Beam."""
 
         def build_part(pipeline: beam.Pipeline, part: Plan, workers: WorkerPlan) -> None:
+            from .prediction_graph import build  # takes Beam, which few pictures do without
+
             build(pipeline, part, _context(self.config, self.models, run.id, workers))
 
-        return build_part
+        def do_here(part: Plan, workers: WorkerPlan) -> None:
+            annotate_shards(part, _context(self.config, self.models, run.id, workers))
+
+        return Work(build_part, do_here)
 
     def finish(self, store: OutputFolder, record: dict[str, Any]) -> int:
         """Prints the summary."""
@@ -187,41 +181,6 @@ class Prediction(Job):
         counts = record["counts"]
         too_many = counts["failed"] > self.max_failed_ratio * counts["items"]
         return EXIT_FAILURES if too_many or not counts["items"] else EXIT_DONE
-
-
-def build(pipeline: beam.Pipeline, plan: Plan, context: RunContext) -> None:
-    """The dataflow: shards of the plan, annotated and published by any worker.
-
-    One shuffle, which hands out references of tens of bytes; all after it is fused, so that
-    batches pass from stage to stage as they are, one at a time, and what is finished is in the
-    output folder at once.
-    """
-
-    def stage(of: type[beam.DoFn]) -> beam.PTransform:
-        return beam.ParDo(of(context)).with_resource_hints(**context.resource_hints)
-
-    shards = (
-        pipeline
-        | "Plan" >> beam.Create([plan], reshuffle=False)
-        | "List shards" >> beam.ParDo(ListShards())
-        | "Any worker" >> beam.Reshuffle()
-    )
-    batches = (
-        shards
-        | "Decode" >> stage(Decode)
-        | "Detect people" >> stage(DetectPeople)
-        | "Find keypoints" >> stage(FindKeypoints)
-        | "Make proxies" >> stage(MakeProxies)
-        | "Predict distributions" >> stage(PredictDistributions)
-        | "Place bodies" >> stage(PlaceBodies)
-    )
-    if context.config.refinement.refine:
-        batches |= "Refine bodies" >> stage(RefineBodies)
-    if context.config.sampling.uncertainty:
-        batches |= "Sample bodies" >> stage(SampleBodies)
-    if context.config.run.visualise:
-        batches |= "Draw pictures" >> stage(DrawPictures)
-    _ = batches | "Publish" >> stage(Publish)
 
 
 def layout_of(config: PredictConfig, models: Models) -> PeopleLayout:

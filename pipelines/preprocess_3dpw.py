@@ -24,7 +24,7 @@ from hierprob3d.pipelines.command.usage import EXIT_DONE, EXIT_FAILURES, UsageEr
 from hierprob3d.pipelines.command.wording import counted
 from hierprob3d.pipelines.run.absolute_paths import with_absolute_paths
 from hierprob3d.pipelines.run.job import Job
-from hierprob3d.pipelines.run.run import Build, Run
+from hierprob3d.pipelines.run.run import Run, Work
 from hierprob3d.pipelines.run.worker_plan import WorkerPlan, plan_workers
 from hierprob3d.transforms.batch.models import file_hashes
 from hierprob3d.transforms.datasets.pw3d import keypoints_name, labels_name
@@ -62,7 +62,7 @@ def preprocess(config: PreprocessConfig, beam_words: list[str] | None = None) ->
     with Run(OutputFolder(job.output), job.config, words, job.on_gpu) as run:
         plan = job.plan(run)
         workers = run.workers(plan.num_items)
-        result = run.execute(job.build_for(run), plan, workers, job.facts())
+        result = run.execute(job.work_for(run), plan, workers, job.facts())
         if result.problem is not None:
             return result.exit_code(config.max_failed_ratio)
         return job.finish(run.store, result.record)
@@ -118,7 +118,7 @@ class Preprocessing(Job):
         known = {} if self._num_done is None else {"items_finished_before": self._num_done}
         return {"model_files": self.model_files(), **known}
 
-    def build_for(self, run: Run) -> Build:
+    def work_for(self, run: Run) -> Work:
         """The dataflow of a run's shards."""
 
         def build_part(pipeline: beam.Pipeline, part: Plan, workers: WorkerPlan) -> None:
@@ -127,7 +127,7 @@ class Preprocessing(Job):
             )
             build(pipeline, part, context)
 
-        return build_part
+        return Work(build_part)
 
     def finish(self, store: OutputFolder, record: dict[str, Any]) -> int:
         """Joins all labels in the paper's files."""

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.sparse
 
 from hierprob3d.model.files.bundled import ASSETS
 from hierprob3d.model.files.file_errors import one_line_errors
@@ -250,12 +249,13 @@ def _take(
             f"{file}: {key} is an expression of chumpy ({value.kind}), not its numbers; save the "
             "file again with numpy arrays in it."
         )
-    if not (isinstance(value, np.ndarray) or scipy.sparse.issparse(value)):
+    is_sparse = hasattr(value, "toarray")  # a matrix of scipy, not imported where there is none
+    if not (isinstance(value, np.ndarray) or is_sparse):
         value = np.asarray(value, np.float64)
     fits = len(value.shape) == len(shape) and all(
         want in (None, have) for want, have in zip(shape, value.shape, strict=True)
     )
-    if fits and scipy.sparse.issparse(value):  # not before: its shape costs nothing, its zeros do
+    if fits and is_sparse:  # not before: its shape costs nothing, its zeros do
         value = value.toarray()
     if not fits or value.dtype.kind not in "fiu" or not np.isfinite(value).all():
         wanted = " x ".join("V" if size is None else str(size) for size in shape)

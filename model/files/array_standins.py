@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import scipy.sparse
 
 from .bounded_unpickler import (
     Budget,
@@ -118,6 +117,8 @@ class Sparse(Standin):
 
     def plain(self, convert: Convert, budget: Budget) -> Any:
         """The matrix, its indices checked."""
+        import scipy.sparse  # takes a quarter of a second, and few files hold one
+
         state = {key.lstrip("_"): convert(value) for key, value in self.state.items()}
         shape = tuple(int(size) for size in state["shape"])
         if self.format == "coo":

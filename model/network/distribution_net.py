@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision.models import resnet18, resnet50
 
 from hierprob3d.model.body.skeleton import NUM_BETAS
 from hierprob3d.model.rotation.rotations import rot6d_to_rotmat
@@ -34,7 +33,7 @@ _MIN_ROWS = 4
 """Fewer people are padded to this many: BLAS sums in another order for 1 to 3 rows, and through the
 23 joints that grows to 5e-4 in F. Padded, a person's outputs do not depend on the batch."""
 
-_ENCODERS = {18: (resnet18, 512), 50: (resnet50, 1024)}
+_ENCODERS = {18: ("resnet18", 512), 50: ("resnet50", 1024)}
 """Per number of layers: the ResNet and the width of the first fully connected layer."""
 
 
@@ -194,8 +193,10 @@ def _positive_definite(numbers: Tensor) -> Tensor:
 
 def _make_encoder(num_layers: int) -> tuple[nn.Module, int, int]:
     """ResNet from 18 channels to features, their number, and the width of the hidden layer."""
-    build, hidden = _ENCODERS[num_layers]
-    encoder = build(weights=None)
+    from torchvision import models  # takes a second, which networks without an encoder do without
+
+    name, hidden = _ENCODERS[num_layers]
+    encoder = models.get_model(name, weights=None)
     num_features = encoder.fc.in_features
     encoder.conv1 = nn.Conv2d(NUM_PROXY_CHANNELS, 64, 7, stride=2, padding=3, bias=False)
     nn.init.kaiming_normal_(encoder.conv1.weight, mode="fan_out", nonlinearity="relu")

@@ -52,9 +52,25 @@ def without_duplicates(boxes: Tensor, keypoints: Tensor) -> list[int]:
         boxes: (P, 4) of one picture, the best first.
         keypoints: (P, 17, 3), theirs.
     """
-    is_same = (keypoint_similarity(boxes, keypoints) > _MIN_SIMILARITY).tolist()
+    return _firsts(keypoint_similarity(boxes, keypoints) > _MIN_SIMILARITY)
+
+
+def without_overlaps(boxes: Tensor, max_overlap: float) -> list[int]:
+    """Indices of the boxes (P, 4), the best first, that no better one overlaps by more than that.
+
+    Overlap is intersection over union: this is non-maximum suppression.
+    """
+    low = torch.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    high = torch.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+    common = (high - low).clamp(min=0).prod(-1)
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(-1)
+    return _firsts(common / (areas[:, None] + areas - common) > max_overlap)
+
+
+def _firsts(is_same: Tensor) -> list[int]:
+    """Of elements (P, P) that are like each other, those that are like no earlier one kept."""
     kept: list[int] = []
-    for person, same_as in enumerate(is_same):
+    for person, same_as in enumerate(is_same.tolist()):
         if not any(same_as[better] for better in kept):
             kept.append(person)
     return kept

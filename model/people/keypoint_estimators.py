@@ -11,17 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hierprob3d.model.body.skeleton import ALWAYS_VISIBLE, NUM_KEYPOINTS
-from hierprob3d.model.picture.crops import BOX_SCALE_FACTOR, CropFrames
+from hierprob3d.model.body.skeleton import NUM_KEYPOINTS
 from hierprob3d.model.picture.pixels import (
-    crop_frames,
     cut_square,
     picture_to_tensor,
     resize_picture,
     shrink_picture,
 )
 
-from .hrnet import INPUT_SIZE, estimate_keypoints, load_hrnet
 from .movenet import THUNDER_PATH, THUNDER_SIZE, default_batch_size, load_movenet
 from .movenet_decoding import average_with_mirrored, decode_person, pose_agreement
 from .person_detectors import MAX_WORKING_SIDE, Detections
@@ -137,77 +134,6 @@ class MoveNetKeypoints(KeypointEstimator):
             maps = average_with_mirrored(self.network(batch), self.network(batch.flip(-1)))
             found.append(decode_person(maps, rough.to(self.device)).cpu())
         return torch.cat(found)
-
-
-class HRNetKeypoints(KeypointEstimator):
-    """Keypoints by HRNet-W48 on each person's 3:4 crop: the paper's estimator.
-
-    Confidences are the heatmaps' maxima; positions lie on a grid of four crop pixels, as in the
-    paper's code. Nobody is dropped, except boxes that are not made of numbers.
-
-    Args:
-        path: the published `pose_hrnet_w48_384x288.pth`.
-        device: where the network runs.
-        batch_size: most people at once; None: what suits the device.
-        box_scale: enlargement of the boxes.
-    """
-
-    visibility_threshold = 0.75
-    always_visible: tuple[int, ...] = ALWAYS_VISIBLE
-
-    def __init__(
-        self,
-        path: str | Path,
-        device: str | torch.device = "cpu",
-        batch_size: int | None = None,
-        box_scale: float = BOX_SCALE_FACTOR,
-    ) -> None:
-        self.device = torch.device(device)
-        self.box_scale = box_scale
-        self.network = load_hrnet(path, self.device)
-        self.batch_size = batch_size or default_batch_size(self.device)
-
-    @torch.inference_mode()
-    def estimate_batch(
-        self, images: Sequence[np.ndarray], detections: Sequence[Detections]
-    ) -> list[PersonKeypoints]:
-        """Keypoints of the people of several pictures, all people as one batch."""
-        if not images:
-            return []
-        frames = [
-            CropFrames.around(torch.as_tensor(people.boxes), INPUT_SIZE, self.box_scale)
-            for people in detections
-        ]
-        crops = torch.cat(
-            [
-                crop_frames(picture_to_tensor(image), mine)
-                for image, mine in zip(images, frames, strict=True)
-            ]
-        )
-        points, confidences = self._run(crops)
-        counts = [len(people) for people in detections]
-        return [
-            _to_picture(mine, crop_points, scores)
-            for mine, crop_points, scores in zip(
-                frames, points.split(counts), confidences.split(counts), strict=True
-            )
-        ]
-
-    def _run(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        """Keypoints (P, 17, 2) in px of the (P, 3, 384, 288) crops, and confidences (P, 17)."""
-        points, confidences = torch.empty(0, NUM_KEYPOINTS, 2), torch.empty(0, NUM_KEYPOINTS)
-        for part in crops.split(self.batch_size):
-            found, scores = estimate_keypoints(self.network, part.to(self.device))
-            points = torch.cat((points, found.cpu()))
-            confidences = torch.cat((confidences, scores.cpu()))
-        return points, confidences
-
-
-def _to_picture(frames: CropFrames, points: Tensor, confidences: Tensor) -> PersonKeypoints:
-    """One picture's result from keypoints in px of its people's crops."""
-    keypoints = torch.cat((frames.points_to_image(points), confidences[..., None]), -1)
-    kept = torch.isfinite(keypoints).flatten(1).all(1)
-    return PersonKeypoints(keypoints.numpy(), kept.numpy())
 
 
 def _square_crops(image: np.ndarray, detections: Detections) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import torch
 from torch import Tensor
@@ -12,7 +12,6 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from hierprob3d.model.files.weight_files import misfit, read_torch_checkpoint
 
-PERSON_LABEL = 1
 _PUBLISHED = MaskRCNN_ResNet50_FPN_Weights.COCO_V1
 _NUM_CLASSES = 91
 _HOW_TO_GET_WEIGHTS = (
@@ -49,6 +48,11 @@ def load_mask_rcnn(
     heads = network.roi_heads
     heads.mask_roi_pool = heads.mask_head = heads.mask_predictor = None
     return network.eval().requires_grad_(False).to(device)
+
+
+def downloaded_path() -> Path:
+    """Where torchvision keeps its own copy of the weights, once it is downloaded."""
+    return Path(torch.hub.get_dir(), "checkpoints", PurePosixPath(_PUBLISHED.url).name)
 
 
 def build_mask_rcnn(min_score: float) -> MaskRCNN:

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torchvision.ops import batched_nms
 
 from hierprob3d.model.body.skeleton import NUM_KEYPOINTS
 from hierprob3d.model.picture.pixels import (
@@ -21,8 +20,7 @@ from hierprob3d.model.picture.pixels import (
     shrink_picture,
 )
 
-from .duplicates import without_duplicates
-from .mask_rcnn import PERSON_LABEL, load_mask_rcnn
+from .duplicates import without_duplicates, without_overlaps
 from .movenet import MULTIPOSE_PATH, SIZE_MULTIPLE, default_batch_size, load_movenet
 from .movenet_decoding import decode_people
 
@@ -34,7 +32,9 @@ Nothing is lost: the smallest people that are found (a tenth of it) still have 2
 
 _SIDES = (256, 384)
 _FALLBACK_SIDES = (160, 512)
-_NMS_IOU = 0.6
+_MAX_OVERLAP = 0.6
+_PERSON_LABEL = 1
+"""Of Mask R-CNN."""
 
 
 @dataclass(frozen=True)
@@ -205,10 +205,11 @@ class MoveNetDetector:
         boxes, scores, points, picture_of = (
             values[good] for values in (boxes, scores, points, picture_of)
         )
-        keep = batched_nms(boxes, scores, picture_of, _NMS_IOU)
         found = []
         for picture in range(num_pictures):
-            mine = keep[picture_of[keep] == picture]
+            mine = (picture_of == picture).nonzero()[:, 0]
+            mine = mine[scores[mine].argsort(descending=True, stable=True)]
+            mine = mine[without_overlaps(boxes[mine], _MAX_OVERLAP)]
             mine = mine[without_duplicates(boxes[mine], points[mine])][: self.max_people]
             found.append(
                 Detections(boxes[mine].numpy(), scores[mine].numpy(), points[mine].numpy())
@@ -232,6 +233,8 @@ class MaskRCNNDetector:
         device: str | torch.device = "cpu",
         min_score: float = 0.95,
     ) -> None:
+        from .mask_rcnn import load_mask_rcnn  # takes torchvision, which other detectors do without
+
         self.device = torch.device(device)
         self.network = load_mask_rcnn(weights, self.device, min_score)
 
@@ -241,7 +244,7 @@ class MaskRCNNDetector:
         height, width = image.shape[:2]
         picture = shrink_picture(picture_to_tensor(image), MAX_WORKING_SIDE)
         found = self.network([picture.to(self.device).float() / 255])[0]
-        people = found["labels"] == PERSON_LABEL
+        people = found["labels"] == _PERSON_LABEL
         to_full = torch.tensor([width / picture.shape[2], height / picture.shape[1]]).tile(2)
         boxes = found["boxes"][people].cpu() * to_full
         return Detections(boxes.numpy(), found["scores"][people].cpu().numpy())

@@ -51,7 +51,7 @@ def run(config: WorkConfig, beam_words: list[str]) -> int:
             print(f"Part {part} of {plan.num_parts} is done: {plan.items_per_part[part]} items.")
             return EXIT_DONE
         facts = {**job.facts(), "plan": plan.plan_id, "part": part, "parts": plan.num_parts}
-        result = run.execute(job.build_for(run), todo, job.workers(run, todo.num_items), facts)
+        result = run.execute(job.work_for(run), todo, job.workers(run, todo.num_items), facts)
     counts = result.record["counts"]
     print(
         f"part {part} of {plan.num_parts} {result.record['status']} in "

@@ -17,6 +17,7 @@ from apache_beam.transforms.environments import SubprocessSDKEnvironment
 from hierprob3d.module_path import python_command
 from hierprob3d.transforms.store.outages import is_outage
 
+from .ending import RunStopped, WorkerLost
 from .engine import EnginePipeline, failure_text
 from .lost_worker import LOG_PREFIX, LOG_SUFFIX
 from .worker_plan import MODE, WorkerPlan
@@ -27,14 +28,6 @@ _DISCONNECTED = "worker disconnected"
 """What other engines say of a lost worker."""
 
 _WORKER_MODULE = "hierprob3d.pipelines.run.worker_process"
-
-
-class RunStopped(RuntimeError):
-    """The pipeline ended before all shards were done."""
-
-
-class WorkerLost(RunStopped):
-    """A worker process ended, perhaps for what it was at."""
 
 
 def attempt(run_pipeline: Callable[[], None], num_threads: int) -> BaseException | None:

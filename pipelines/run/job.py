@@ -11,7 +11,7 @@ import pyarrow as pa
 from hierprob3d.transforms.store.output_folder import OutputFolder
 from hierprob3d.transforms.store.plan import Plan
 
-from .run import Build, Run
+from .run import Run, Work
 from .worker_plan import WorkerPlan
 
 
@@ -64,8 +64,8 @@ class Job(ABC):
         """What the manifest says besides the configuration."""
 
     @abstractmethod
-    def build_for(self, run: Run) -> Build:
-        """What adds the transforms of a run's shards to a pipeline."""
+    def work_for(self, run: Run) -> Work:
+        """What is done with a run's shards."""
 
     def workers(self, run: Run, num_items: int) -> WorkerPlan:
         """Processes and threads for that many items."""

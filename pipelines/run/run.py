@@ -6,9 +6,8 @@ import sys
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import apache_beam as beam
 import pyarrow as pa
 
 from hierprob3d.pipelines.command.usage import EXIT_DONE, EXIT_FAILURES
@@ -19,13 +18,25 @@ from hierprob3d.transforms.store.part_plan import check_no_open_plan
 from hierprob3d.transforms.store.part_runs import series_of
 from hierprob3d.transforms.store.plan import Plan, PlanWriter, planned_shards, shard_sizes
 
-from .execution import WorkerLost, attempt, new_pipeline
+from .ending import WorkerLost, attempt_here
 from .manifest import Manifest, Outcome, new_run_id, read_outcome
 from .progress import Progress, polling_interval, published_items
 from .recovery import Recovery, remaining
 from .worker_plan import WorkerPlan, one_process, plan_workers
 
-Build = Callable[[beam.Pipeline, Plan, WorkerPlan], None]
+if TYPE_CHECKING:
+    import apache_beam as beam
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is done with the shards of a plan."""
+
+    build: Callable[[beam.Pipeline, Plan, WorkerPlan], None]
+    """Adds the transforms of a plan's shards to an empty pipeline, for those workers."""
+
+    do_here: Callable[[Plan, WorkerPlan], None] | None = None
+    """The same in this process, without Beam; None where only Beam can do it."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +154,7 @@ class Run:
 
     def execute(
         self,
-        build: Build,
+        work: Work,
         plan: Plan,
         workers: WorkerPlan,
         facts: Mapping[str, Any],
@@ -151,7 +162,7 @@ class Run:
         """Runs the pipeline on the plan, with progress and manifest.
 
         Args:
-            build: Adds the transforms of a plan's shards to an empty pipeline, for those workers.
+            work: What is done with its shards.
             plan: Of this run.
             workers: Of this run.
             facts: What the manifest says besides the configuration.
@@ -163,7 +174,7 @@ class Run:
         sizes = shard_sizes(self.store, plan)
         count = published_items(self.store, self.id, sizes)
         with Progress(count, plan.num_items, polling_interval(self.store)):
-            problem = self._attempts(build, plan, workers, sizes)
+            problem = self._attempts(work, plan, workers, sizes)
         self.store.remove(plan.name)
         if problem is None or isinstance(problem, KeyboardInterrupt):
             # Those left were at work when they were told to stop.
@@ -174,7 +185,7 @@ class Run:
 
     def _attempts(
         self,
-        build: Build,
+        work: Work,
         plan: Plan,
         workers: WorkerPlan,
         sizes: dict[str, int],
@@ -195,7 +206,7 @@ class Run:
             index = max(index, part.first_index + part.num_shards)
             if part is not plan:
                 sizes.update(shard_sizes(self.store, part))
-            problem = self._attempt(build, part, one_process(workers) if is_alone else workers)
+            problem = self._attempt(work, part, one_process(workers) if is_alone else workers)
             if part is not plan:
                 self.store.remove(part.name)
             if problem is None and not is_alone:
@@ -210,13 +221,18 @@ class Run:
 
     def _attempt(
         self,
-        build: Build,
+        work: Work,
         part: Plan,
         workers: WorkerPlan,
     ) -> BaseException | None:
+        do_here = work.do_here
+        if do_here is not None and not workers.needs_beam:
+            return attempt_here(lambda: do_here(part, workers))
+        from .execution import attempt, new_pipeline  # takes Beam
+
         def run_pipeline() -> None:
             with new_pipeline(workers) as pipeline:
-                build(pipeline, part, workers)
+                work.build(pipeline, part, workers)
 
         return attempt(run_pipeline, workers.num_threads)
 

@@ -53,6 +53,9 @@ class WorkerPlan:
     is_local: bool = True
     """Whether all processes are on this machine."""
 
+    needs_beam: bool = True
+    """False: one process, and no option of Beam's says how it is to work."""
+
     @property
     def may_exit(self) -> bool:
         """Whether processes that annotate may end without the run."""
@@ -89,6 +92,7 @@ def plan_workers(beam_words: Sequence[str], num_items: int, on_gpu: bool) -> Wor
         num_workers=num_workers,
         num_threads=max(1, min(_MAX_THREADS, num_cores() // 2)) if num_workers == 1 else 1,
         starts_processes=mode == MULTI_PROCESSING,
+        needs_beam=bool(beam_words) or mode != IN_MEMORY,
     )
 
 
@@ -98,7 +102,7 @@ def one_process(plan: WorkerPlan) -> WorkerPlan:
         return plan
     flags = (*_without(plan.flags, MODE, NUM_WORKERS), f"{MODE}={MULTI_PROCESSING}",
              f"{NUM_WORKERS}=1")  # fmt: skip
-    return replace(plan, flags=flags, num_workers=1, starts_processes=True)
+    return replace(plan, flags=flags, num_workers=1, starts_processes=True, needs_beam=True)
 
 
 def default_workers(cores: int, on_gpu: bool) -> int:

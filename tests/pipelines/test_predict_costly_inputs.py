@@ -15,7 +15,7 @@ from tools.soak.inputs import (
     write_playlist,
 )
 
-from hierprob3d.transforms.prediction import dofns
+from hierprob3d.transforms.prediction import shard_worker
 
 BUDGET_BYTES = 30_000_000
 REASONS = {
@@ -30,7 +30,7 @@ REASONS = {
 def test_each_is_one_error_row_and_the_others_are_done(
     predict: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dofns, "decode_budget_bytes", lambda num_processes: BUDGET_BYTES)
+    monkeypatch.setattr(shard_worker, "decode_budget_bytes", lambda num_processes: BUDGET_BYTES)
     inputs, output = tmp_path / "in", tmp_path / "out"
     inputs.mkdir()
     copy_person(inputs / "person.png")

@@ -17,7 +17,7 @@ from hierprob3d.configs.prediction import (
     SamplingConfig,
     SourceConfig,
 )
-from hierprob3d.pipelines.predict import build
+from hierprob3d.pipelines.prediction_graph import build
 from hierprob3d.transforms.inputs.items import picture_item
 from hierprob3d.transforms.prediction.publishing import RunContext
 from hierprob3d.transforms.store.output_folder import OutputFolder

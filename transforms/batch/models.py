@@ -6,11 +6,10 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import cv2
 import torch
-from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights
 
 from hierprob3d.configs.paper_inference import ProxySettings, read_proxy_settings
 from hierprob3d.configs.prediction import ModelsConfig
@@ -20,11 +19,7 @@ from hierprob3d.model.body.mesh_body import Body, load_body
 from hierprob3d.model.network.checkpoints import load_distribution_net, sha256_of, weights_path
 from hierprob3d.model.network.device import resolve_device
 from hierprob3d.model.network.distribution_net import DistributionNet
-from hierprob3d.model.people.keypoint_estimators import (
-    HRNetKeypoints,
-    KeypointEstimator,
-    MoveNetKeypoints,
-)
+from hierprob3d.model.people.keypoint_estimators import KeypointEstimator, MoveNetKeypoints
 from hierprob3d.model.people.movenet import MULTIPOSE_PATH, THUNDER_PATH
 from hierprob3d.model.people.person_detectors import (
     MaskRCNNDetector,
@@ -104,8 +99,9 @@ def detector_path(config: ModelsConfig) -> Path:
         return Path(config.detector_weights)
     if config.detector == "movenet":
         return MULTIPOSE_PATH
-    name = PurePosixPath(MaskRCNN_ResNet50_FPN_Weights.COCO_V1.url).name
-    return Path(torch.hub.get_dir(), "checkpoints", name)
+    from hierprob3d.model.people.mask_rcnn import downloaded_path  # takes torchvision
+
+    return downloaded_path()
 
 
 def check_same_body(net: DistributionNet, body: Body, weights: str | None, body_model: str) -> None:
@@ -132,9 +128,11 @@ def keypoint_estimator(
     weights: str | None,
     device: torch.device,
     box_scale: float = BOX_SCALE_FACTOR,
-) -> HRNetKeypoints | MoveNetKeypoints:
+) -> KeypointEstimator:
     """The keypoint model of a name, `hrnet` (with a file of weights) or `movenet`."""
     if kind == "hrnet":
+        from hierprob3d.model.people.hrnet_keypoints import HRNetKeypoints  # takes torchvision
+
         assert weights is not None  # checked by the configurations
         return HRNetKeypoints(weights, device, box_scale=box_scale)
     return MoveNetKeypoints(weights, device)

@@ -12,7 +12,8 @@ from hierprob3d.model.body.mesh_body import load_body
 from hierprob3d.model.body.skeleton import ALWAYS_VISIBLE
 from hierprob3d.model.network.checkpoints import load_distribution_net, weights_path
 from hierprob3d.model.network.device import resolve_device
-from hierprob3d.model.people.keypoint_estimators import HRNetKeypoints, MoveNetKeypoints
+from hierprob3d.model.people.hrnet_keypoints import HRNetKeypoints
+from hierprob3d.model.people.keypoint_estimators import MoveNetKeypoints
 from hierprob3d.model.people.movenet import THUNDER_PATH
 from hierprob3d.model.picture.crops import BOX_SCALE_FACTOR
 from hierprob3d.transforms.batch.models import check_num_layers, check_same_body, keypoint_estimator

@@ -7,48 +7,22 @@ body and the networks of one `Models`. That is loaded once per process, for all 
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
 from hierprob3d.transforms.batch import batch_coder  # noqa: F401 - registers the coder of batches
 from hierprob3d.transforms.batch.batches import Batch
-from hierprob3d.transforms.batch.item_watch import ItemWatch
-from hierprob3d.transforms.batch.memory import decode_budget_bytes
 from hierprob3d.transforms.batch.models import load_models, use_threads
-from hierprob3d.transforms.inputs.items import Item
-from hierprob3d.transforms.store.marks import Mark, begin_shard, write_mark
+from hierprob3d.transforms.store.marks import begin_shard
 from hierprob3d.transforms.store.output_folder import OutputFolder
 from hierprob3d.transforms.store.plan import ShardRef
 from hierprob3d.transforms.store.publishing_dofn import PublishingDoFn
 
 from . import stages
-from .decoding import FrameReader
 from .publishing import RunContext, ShardTables
-
-
-def item_watch(context: RunContext) -> ItemWatch:
-    """The watch of a run's time limit.
-
-    A process that is stuck in an item notes which and ends; the run goes on without it, see
-    `pipelines.run.recovery`. Where that process is the command itself, it begins anew.
-    """
-
-    def give_up(shard: str, items: Sequence[Item]) -> None:
-        ids = tuple(item.item_id for item in items)
-        overdue = ids[0] if len(ids) == 1 else None
-        write_mark(OutputFolder(context.config.run.output),
-                   Mark(context.run_id, shard, ids, overdue))  # fmt: skip
-        if context.may_exit:
-            os._exit(1)
-        print("an item is stuck; the command begins anew without it", file=sys.stderr, flush=True)
-        os.execv(context.restart_words[0], context.restart_words)
-
-    limit_s = context.config.run.time_limit_per_item
-    return ItemWatch(limit_s, give_up if context.may_exit or context.restart_words else None)
+from .shard_worker import frame_reader, item_watch
 
 
 class Decode(beam.DoFn):
@@ -59,13 +33,8 @@ class Decode(beam.DoFn):
 
     def setup(self) -> None:
         """Opens the output folder, where the plan lies."""
-        config = self.context.config
-        self.store = OutputFolder(config.run.output)
-        self.reader = FrameReader(
-            config.source.max_megapixels,
-            decode_budget_bytes(self.context.num_processes),
-            item_watch(self.context),
-        )
+        self.store = OutputFolder(self.context.config.run.output)
+        self.reader = frame_reader(self.context, item_watch(self.context))
 
     def process(self, ref: ShardRef) -> Iterator[Batch]:
         """Frames are decoded as the stages that follow ask for them."""

@@ -7,11 +7,7 @@ from collections.abc import Mapping
 import apache_beam as beam
 import pyarrow as pa
 
-from .output_folder import TABLES, OutputFolder, part_name
-
-
-class RunGivenUp(RuntimeError):
-    """The run that a worker belongs to no longer holds its output folder."""
+from .shard_publisher import ShardPublisher
 
 
 class PublishingDoFn(beam.DoFn):
@@ -28,28 +24,13 @@ class PublishingDoFn(beam.DoFn):
 
     def setup(self) -> None:
         """Opens the folder, once per process."""
-        self.store = OutputFolder(self.output)
-        self.lock = self.store.lock_for_worker(self.run_id)
+        self.publisher = ShardPublisher(self.output, self.run_id)
+        self.store = self.publisher.store
 
     def teardown(self) -> None:
         """Lets go of the folder."""
-        if self.lock is not None:
-            self.lock.release()
+        self.publisher.close()
 
     def publish(self, tables: Mapping[str, pa.Table], shard: str) -> int:
-        """Writes the tables of a shard, `frames` last; its number of rows.
-
-        Raises:
-            RunGivenUp: This is a forgotten worker, whose shards another run may be doing again.
-        """
-        self._check_run()
-        for name in (table for table in TABLES if table in tables):
-            self.store.write_table(part_name(name, self.run_id, shard), tables[name])
-        return int(tables["frames"].num_rows)
-
-    def _check_run(self) -> None:
-        if not self.store.is_current_run(self.run_id):
-            raise RunGivenUp(
-                f"run {self.run_id} does not hold {self.store.root} any more, or the folder is not "
-                "the same one here; nothing more is published"
-            )
+        """Writes the tables of a shard, `frames` last; its number of rows."""
+        return self.publisher.publish(tables, shard)

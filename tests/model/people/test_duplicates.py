@@ -8,9 +8,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision.ops import nms
 
 from hierprob3d.model.files.bundled import ASSETS
-from hierprob3d.model.people.duplicates import keypoint_similarity, without_duplicates
+from hierprob3d.model.people.duplicates import (
+    keypoint_similarity,
+    without_duplicates,
+    without_overlaps,
+)
 from hierprob3d.model.people.person_detectors import MoveNetDetector
 
 BOX = torch.tensor([10.0, 10.0, 110.0, 310.0])
@@ -66,3 +71,14 @@ def test_a_small_photograph_has_one_person() -> None:
     with Image.open(ASSETS / "demo" / "astronaut.png") as file:
         file.convert("RGB").resize((256, 256)).save(data, "JPEG", quality=75)
     assert len(MoveNetDetector().detect(np.asarray(Image.open(data)))) == 1
+
+
+def test_boxes_that_overlap_are_those_that_torchvision_suppresses() -> None:
+    generator = torch.Generator().manual_seed(3)
+    low = torch.rand(60, 2, generator=generator) * 50
+    boxes = torch.cat([low, low + 5 + torch.rand(60, 2, generator=generator) * 60], dim=1)
+    best_first = torch.arange(60, 0, -1).float()
+    for overlap in (0.2, 0.6):
+        expected = nms(boxes, best_first, overlap).tolist()
+        assert without_overlaps(boxes, overlap) == expected and len(expected) < 55
+    assert without_overlaps(boxes[:0], 0.6) == []

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hierprob3d.model.people.keypoint_estimators import HRNetKeypoints, MoveNetKeypoints
+from hierprob3d.model.people.hrnet_keypoints import HRNetKeypoints
+from hierprob3d.model.people.keypoint_estimators import MoveNetKeypoints
 from hierprob3d.model.people.movenet import MULTIPOSE_PATH
 from hierprob3d.model.people.person_detectors import Detections, MoveNetDetector, whole_picture
 

@@ -21,7 +21,7 @@ from hierprob3d.transforms.prediction.dofns import Publish
 from hierprob3d.transforms.prediction.publishing import RunContext
 from hierprob3d.transforms.store.file_names import picture_name
 from hierprob3d.transforms.store.output_folder import OutputFolder
-from hierprob3d.transforms.store.publishing_dofn import RunGivenUp
+from hierprob3d.transforms.store.shard_publisher import RunGivenUp
 from hierprob3d.transforms.tables.schema import PeopleLayout
 
 ITEM = picture_item("/a/b.png")
@@ -78,7 +78,7 @@ def test_batches_of_a_divided_shard_are_parts_of_their_own(publish: Publish) -> 
 
 
 def test_a_forgotten_worker_publishes_nothing(publish: Publish) -> None:
-    publish.run_id = "an earlier run"
+    publish.publisher.run_id = "an earlier run"
     with pytest.raises(RunGivenUp, match="an earlier run does not hold"):
         list(publish.process(Batch([Frame(ITEM, None)])))
     assert publish.store.parts("frames") == [] == publish.store.parts("errors")

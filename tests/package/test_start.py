@@ -1,0 +1,20 @@
+"""What the command loads before it annotates one picture: start and memory hang on it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+NOT_NEEDED = ("apache_beam", "grpc", "torchvision", "scipy", "sympy", "torch._dynamo")
+SCRIPT = f"""
+import sys
+import hierprob3d.pipelines.predict
+print([name for name in {NOT_NEEDED} if name in sys.modules])
+"""
+
+
+def test_predict_loads_neither_beam_nor_other_slow_modules() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
