@@ -44,8 +44,8 @@ class SourceConfig:
             shortcuts=(Shortcut(names=("-I", "--image_dir"), value="{}", metavar="DIR"),),
         ),
     ]
-    """Picture, video, folder (searched whole), glob, or list (.txt, .csv or .parquet with a column
-    uri); any fsspec path."""
+    """Picture, video, folder (searched whole), glob, list (.txt, .csv or .parquet with a column
+    uri), or .tar of pictures; any fsspec path."""
 
     frame_step: Annotated[int, Option(heading="inputs")] = 1
     """Of a video, every N-th frame is annotated."""

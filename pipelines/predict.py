@@ -36,7 +36,7 @@ from hierprob3d.transforms.inputs.planning import Planner, PlanRules
 from hierprob3d.transforms.prediction.publishing import RunContext
 from hierprob3d.transforms.prediction.shard_worker import annotate_shards
 from hierprob3d.transforms.store.output_folder import OutputFolder
-from hierprob3d.transforms.store.plan import VIDEO_DETAILS, Plan
+from hierprob3d.transforms.store.plan import SOURCE_DETAILS, Plan
 from hierprob3d.transforms.tables.schema import PeopleLayout, file_metadata
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Prediction(Job):
     """
 
     config_class = PredictConfig
-    details = VIDEO_DETAILS
+    details = SOURCE_DETAILS
     config: PredictConfig
 
     listing: Listing
@@ -129,7 +129,7 @@ class Prediction(Job):
 
         planner = _planner(config, store, self.listing, finished.redo, sharing)
         dropped = set(finished.changed)
-        plan = run.plan(noting_dropped(planner.shards(), finished.redo, dropped), VIDEO_DETAILS)
+        plan = run.plan(noting_dropped(planner.shards(), finished.redo, dropped), SOURCE_DETAILS)
         try:
             self.config = with_earlier_spread(config, store, dropped)
             check_columns(store, layout_of(self.config, models), dropped)
@@ -240,7 +240,7 @@ def _planner(
         limit=source.limit,
     )
     done = store.finished_ids().without(redo)
-    return Planner(listing.uris, done, rules, listing.versions)
+    return Planner(listing.uris, done, rules, listing.versions, listing.skipped)
 
 
 def _nothing_to_do(config: PredictConfig, listing: Listing, finished: FinishedInputs) -> int:

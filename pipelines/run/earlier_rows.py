@@ -15,7 +15,7 @@ from hierprob3d.pipelines.command.usage import UsageError
 from hierprob3d.transforms.batch.models import Models, model_hashes
 from hierprob3d.transforms.inputs.items import Shard, picture_item
 from hierprob3d.transforms.inputs.listing import Listing
-from hierprob3d.transforms.inputs.uris import printable
+from hierprob3d.transforms.inputs.uris import archive_of, printable
 from hierprob3d.transforms.store.output_folder import RUNS, TABLES, FinishedItem, OutputFolder
 from hierprob3d.transforms.tables.schema import STATUS_FAILED, PeopleLayout, people_schema
 
@@ -43,11 +43,12 @@ def finished_inputs(config: PredictConfig, store: OutputFolder, listing: Listing
     retried = store.failed_items() if config.run.retry_failed else set()
     found = FinishedInputs()
     for item in store.finished_items():
-        if item.name not in versions:
+        source = item.name if item.name in versions else archive_of(item.name)
+        if source not in versions:
             continue
         found.num_items += 1
         found.num_failed += item.status == STATUS_FAILED
-        if _is_changed(item, versions[item.name]):
+        if _is_changed(item, versions[source]):
             found.changed.add(item.item_id)
         if config.run.overwrite or item.item_id in retried:
             found.redo.add(item.item_id)
@@ -65,12 +66,12 @@ def noting_dropped(
 ) -> Iterator[Shard]:
     """The shards as they come; those of `redo` that they do again are added to `dropped`.
 
-    --limit may leave others for later. A video that could not be read is one item in all; its
-    frames take its place.
+    --limit may leave others for later. A video that could not be read is one item in all, and so is
+    what was wrong with an archive; frames and members take its place.
     """
     for shard in shards:
         if redo:
-            whole = [picture_item(shard.items[0].uri)] if shard.video else []
+            whole = [picture_item(shard.container)] if shard.container else []
             dropped.update(i.item_id for i in (*shard.items, *whole) if i.item_id in redo)
         yield shard
 

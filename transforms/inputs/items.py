@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .uris import printable
+from .uris import archive_of, printable
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,19 @@ class Shard:
         if self.details.get("by_time") is None:
             return None
         return VideoRange(**{f.name: self.details[f.name] for f in fields(VideoRange)})
+
+    @property
+    def container(self) -> str | None:
+        """The video or archive that the items are part of."""
+        uri = self.items[0].uri
+        if self.video is not None:
+            return uri
+        return archive_of(uri) if self.tar_offset is not None else None
+
+    @property
+    def tar_offset(self) -> int | None:
+        """Where in their tar archive the items begin, None where they are in none."""
+        return self.details.get("tar_offset")
 
 
 def shard_name(index: int) -> str:

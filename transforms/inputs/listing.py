@@ -1,9 +1,8 @@
-"""Inputs of a run: from files, folders, globs and lists to the URIs of pictures and videos."""
+"""Inputs of a run: from files, folders, globs and lists to URIs of pictures, videos, archives."""
 
 from __future__ import annotations
 
 import glob
-import importlib.util
 import os
 import stat
 from collections import Counter
@@ -22,8 +21,9 @@ from .folder_search import (
     version_of_stat,
 )
 from .input_lists import LIST_SUFFIXES, names_in_list
-from .media_kinds import HEIC_SUFFIXES, PICTURE_SUFFIXES, VIDEO_SUFFIXES
-from .picture_formats import HEIC_MEND, HEIC_PACKAGE
+from .media_kinds import HEIC_SUFFIXES, read_suffixes
+from .picture_formats import HEIC_MEND
+from .tar_archives import TAR_SUFFIX
 from .uris import (
     MissingPackage,
     absolute,
@@ -83,7 +83,7 @@ class Listing:
 def list_inputs(
     inputs: Sequence[str], leave_out: str | None = None, check_sources: bool = False
 ) -> Listing:
-    """URIs of all pictures and videos that the inputs name.
+    """URIs of all pictures, videos and tar archives that the inputs name.
 
     Args:
         inputs: Files (any extension), folders (searched whole, hidden files left out), globs, and
@@ -116,7 +116,7 @@ class _Search:
     def __init__(self, output: str | None) -> None:
         self.skipped: Counter[str] = Counter()
         self.versions: dict[str, str] = {}
-        self._kinds = _read_suffixes()
+        self._kinds = read_suffixes() | {TAR_SUFFIX}
         self._real_folders: dict[str, str] = {}
         root = "" if output is None else absolute(output).rstrip("/")
         names = () if output is None else RESULT_FOLDERS
@@ -163,7 +163,7 @@ class _Search:
         return [found]
 
     def _below(self, folder: str, named: bool = True) -> list[str]:
-        """Pictures and videos below a folder, sorted; only a named one must be readable."""
+        """Inputs below a folder, sorted; only a named one must be readable."""
         if is_remote(folder):
             fs, path = filesystem(folder)
             start = len(path.rstrip("/"))
@@ -182,7 +182,7 @@ class _Search:
             return []
 
     def _glob(self, uri: str, name: str) -> list[str]:
-        """Pictures and videos that a pattern matches, sorted."""
+        """Inputs that a pattern matches, sorted."""
         if is_remote(uri):
             fs, path = filesystem(uri)
             found = fs.glob(path, detail=True)
@@ -291,12 +291,6 @@ def _requested_versions(uris: Sequence[str]) -> dict[str, str]:
     with ThreadPoolExecutor(_REQUEST_THREADS) as pool:
         versions = zip(uris, pool.map(_version_of, uris), strict=True)
         return {uri: version for uri, version in versions if version is not None}
-
-
-def _read_suffixes() -> frozenset[str]:
-    """Extensions of what is read from folders."""
-    heic = HEIC_SUFFIXES if importlib.util.find_spec(HEIC_PACKAGE) else ()
-    return frozenset(PICTURE_SUFFIXES + VIDEO_SUFFIXES + heic)
 
 
 def _mend_of(kind: str) -> str:

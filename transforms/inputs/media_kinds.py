@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from .frame_counts import FRAME_SUFFIXES, holds_frames
+from .picture_formats import HEIC_PACKAGE
 from .uris import filesystem, is_remote, open_uri, suffix
 
 PICTURE_SUFFIXES = (
@@ -53,6 +55,12 @@ def videos_among(uris: Sequence[str], is_known: Callable[[str], bool]) -> set[st
         answers = zip(unsure, pool.map(_peek, unsure), strict=True)
         animated = {uri for uri, is_animated in answers if is_animated}
     return animated | {uri for uri in uris if suffix(uri) in VIDEO_SUFFIXES}
+
+
+def read_suffixes() -> frozenset[str]:
+    """Extensions of the pictures and videos that are read from folders and archives."""
+    heic = HEIC_SUFFIXES if importlib.util.find_spec(HEIC_PACKAGE) else ()
+    return frozenset(PICTURE_SUFFIXES + VIDEO_SUFFIXES + heic)
 
 
 def is_picture_kind(uri: str) -> bool:

@@ -55,17 +55,28 @@ def read_encoded(uri: str, memory_limit_bytes: int | None = None) -> bytes:
         UnreadablePicture: More than the memory that may be taken, or than any picture has.
         OSError: The file cannot be opened.
     """
-    limit = min(memory_limit_bytes or _MOST_FILE_BYTES, _MOST_FILE_BYTES)
     with open_uri(uri) as file:
-        part_bytes = min(_PART_BYTES, limit) if is_remote(uri) else _size_of(file) + 1
-        if part_bytes > limit:
+        return read_whole(file, None if is_remote(uri) else _size_of(file), memory_limit_bytes)
+
+
+def read_whole(file: BinaryIO, size: int | None, memory_limit_bytes: int | None = None) -> bytes:
+    """The bytes of an open file; errors as of `read_encoded`.
+
+    Args:
+        file: At its beginning.
+        size: Its bytes where they are known: it is refused before it is read.
+        memory_limit_bytes: See there.
+    """
+    limit = min(memory_limit_bytes or _MOST_FILE_BYTES, _MOST_FILE_BYTES)
+    part_bytes = min(_PART_BYTES, limit) if size is None else size + 1
+    if part_bytes > limit:
+        raise _too_large(limit)
+    parts, num_bytes = list[bytes](), 0
+    while part := file.read(part_bytes):
+        parts.append(part)
+        num_bytes += len(part)
+        if num_bytes > limit:
             raise _too_large(limit)
-        parts, num_bytes = list[bytes](), 0
-        while part := file.read(part_bytes):
-            parts.append(part)
-            num_bytes += len(part)
-            if num_bytes > limit:
-                raise _too_large(limit)
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 

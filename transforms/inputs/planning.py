@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import count
 from typing import TypeVar
 
 from .items import Item, Shard, frame_item, picture_item
-from .media_kinds import videos_among
+from .media_kinds import VIDEO_SUFFIXES, read_suffixes, videos_among
+from .tar_archives import TarIndex, index_tar, is_tar
+from .uris import archive_of, member_uri, suffix
 from .video_index import VideoIndex, select_frames, split_video
 from .videos import index_video
 
@@ -20,6 +23,7 @@ _SHARDS_PER_WORKER = 4
 _INDEXING_THREADS = 8
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,16 +53,18 @@ class Planner:
     """Finds the new items of the inputs and cuts them into shards.
 
     Args:
-        uris: Pictures and videos.
+        uris: Pictures, videos and tar archives of both.
         done: Ids of items that need not be done.
         rules: See there.
         versions: Source version by URI, where it is known.
+        skipped: Counts members of archives that are not read, by kind.
     """
 
     uris: Sequence[str]
     done: Container[str]
     rules: PlanRules
     versions: Mapping[str, str] = field(default_factory=dict)
+    skipped: Counter[str] = field(default_factory=Counter)
 
     num_done: int = 0
     """Items that an earlier run finished."""
@@ -73,45 +79,85 @@ class Planner:
         return self.num_pictures + self.num_frames
 
     def shards(self) -> Iterator[Shard]:
-        """Shards of the new items: those of pictures, then of videos, cut near key frames.
+        """Shards of the new items: pictures, those in archives, then videos, cut near key frames.
 
-        Videos are indexed here. One that cannot be is a single item, which fails when it is
-        decoded.
+        Archives and videos are indexed here. A video that cannot be is a single item, which fails
+        when it is decoded; so is what is wrong with an archive, besides the members that it has.
         """
         numbers = count()
+        for items, details in self._groups():
+            yield Shard(next(numbers), tuple(items), details)
+
+    def _groups(self) -> Iterator[tuple[list[Item], Mapping[str, object]]]:
+        """Items of each shard with its details."""
         pictures = self._new_pictures()
         size = self.rules.shard_size or self._default_size(self._count_new_pictures())
         for members in _groups_of(pictures, size):
-            yield Shard(next(numbers), tuple(members))
-        for uri, index in self._indexed_videos():
-            for items, details in self._video_shards(uri, index):
-                yield Shard(next(numbers), tuple(items), details)
+            yield members, {}
+        videos = [uri for uri in self.uris if uri in self._videos]
+        for uri, archive in self._indexed(filter(is_tar, self.uris), self._index_tar):
+            yield from self._tar_shards(uri, archive)
+            videos += [member_uri(uri, name) for name, _ in archive.members if _is_video(name)]
+        for uri, index in self._indexed(videos, self._try_index):
+            yield from self._video_shards(uri, index)
 
     @cached_property
     def _videos(self) -> set[str]:
         return videos_among(self.uris, lambda uri: picture_item(uri).item_id in self.done)
 
+    def _pictures(self) -> Iterator[str]:
+        return (uri for uri in self.uris if uri not in self._videos and not is_tar(uri))
+
     def _new_pictures(self) -> Iterator[Item]:
-        for uri in self.uris:
-            if uri not in self._videos:
-                new = self._take([picture_item(uri, self.versions.get(uri))])
-                self.num_pictures += len(new)
-                yield from new
+        for uri in self._pictures():
+            new = self._take([picture_item(uri, self._version(uri))])
+            self.num_pictures += len(new)
+            yield from new
 
     def _count_new_pictures(self) -> int:
         """How many `_new_pictures` will give; items are named twice rather than kept."""
-        ids = (picture_item(uri).item_id for uri in self.uris if uri not in self._videos)
+        ids = (picture_item(uri).item_id for uri in self._pictures())
         return sum(item_id not in self.done for item_id in ids)
 
-    def _indexed_videos(self) -> Iterator[tuple[str, VideoIndex | None]]:
-        """Videos with their indices, a few made at a time."""
-        videos = [uri for uri in self.uris if uri in self._videos]
+    def _indexed(self, uris: Iterable[str], index: Callable[[str], R]) -> Iterator[tuple[str, R]]:
+        """Archives or videos with their indices, a few made at a time."""
         with ThreadPoolExecutor(_INDEXING_THREADS) as pool:
-            for start in range(0, len(videos), _INDEXING_THREADS):
+            for some in _groups_of(iter(uris), _INDEXING_THREADS):
                 if self.rules.limit is not None and self.num_items >= self.rules.limit:
                     return
-                some = videos[start : start + _INDEXING_THREADS]
-                yield from zip(some, pool.map(self._try_index, some), strict=True)
+                yield from zip(some, pool.map(index, some), strict=True)
+
+    def _version(self, uri: str) -> str | None:
+        """Of a file, or of the archive that it is a member of."""
+        return self.versions.get(uri) or self.versions.get(archive_of(uri) or "")
+
+    def _index_tar(self, uri: str) -> TarIndex:
+        return index_tar(uri, read_suffixes())
+
+    def _tar_shards(
+        self, uri: str, index: TarIndex
+    ) -> Iterator[tuple[list[Item], Mapping[str, object]]]:
+        """Pictures of an archive; the videos in it are read like others."""
+        self.skipped.update(index.skipped)
+        pictures = [(member_uri(uri, name), place) for name, place in index.members
+                    if not _is_video(name)]  # fmt: skip
+        places = dict(pair for pair in pictures if pair[0] not in self._named_members)
+        new = self._take([picture_item(name, self._version(name)) for name in places])
+        self.num_pictures += len(new)
+        size = self.rules.shard_size or self._default_size(self.num_items)
+        for members in _groups_of(iter(new), size):
+            yield members, {"tar_offset": places[members[0].uri]}
+        if index.damage is not None:
+            damaged = replace(picture_item(uri, self._version(uri)), refusal=index.damage)
+            new = self._take([damaged])
+            self.num_pictures += len(new)
+            if new:
+                yield new, {}
+
+    @cached_property
+    def _named_members(self) -> frozenset[str]:
+        """Members of archives that are also given by themselves."""
+        return frozenset(uri for uri in self.uris if archive_of(uri))
 
     def _try_index(self, uri: str) -> VideoIndex | None:
         """Index of a video, None where it has none or where that was found out before."""
@@ -125,7 +171,7 @@ class Planner:
     def _video_shards(
         self, uri: str, index: VideoIndex | None
     ) -> Iterator[tuple[list[Item], Mapping[str, object]]]:
-        version = self.versions.get(uri)
+        version = self._version(uri)
         if index is None:
             items = self._take([picture_item(uri, version)])
             self.num_pictures += len(items)
@@ -154,6 +200,10 @@ class Planner:
         if self.rules.limit is not None:
             num_items = min(num_items, self.rules.limit)
         return default_shard_size(num_items, self.rules.num_workers(num_items))
+
+
+def _is_video(name: str) -> bool:
+    return suffix(name) in VIDEO_SUFFIXES
 
 
 def default_shard_size(num_items: int, num_workers: int) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import BinaryIO
@@ -20,7 +20,8 @@ from fsspec.implementations.local import LocalFileSystem
 from hierprob3d.transforms.store.retries import retried
 from hierprob3d.transforms.store.retrying_files import RetryingFileSystem
 
-_CHAIN = "::"
+CHAIN = "::"
+_TAR = "tar://"
 _LOCAL = ("file://", "local://")
 _EXTRAS = {"http": "http", "https": "http", "s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
 """Our own extras, by the protocols that need them."""
@@ -63,8 +64,12 @@ def local_path(uri: str) -> str:
 
 
 @contextmanager
-def open_uri(uri: str) -> Iterator[BinaryIO]:
+def open_uri(uri: str, block_bytes: int | None = None) -> Iterator[BinaryIO]:
     """The file opened for reading; local names are taken literally, whatever they contain.
+
+    Args:
+        uri: Absolute.
+        block_bytes: How much of a remote file is asked for at once; otherwise as its store likes.
 
     Raises:
         OSError: It cannot be opened, whatever the reason; the message says it in one line.
@@ -74,16 +79,16 @@ def open_uri(uri: str) -> Iterator[BinaryIO]:
         with open(uri, "rb") as file:
             yield file
         return
-    with _opened_remotely(uri) as file:
+    with _opened_remotely(uri, {} if block_bytes is None else {"block_size": block_bytes}) as file:
         yield file
 
 
 @contextmanager
-def _opened_remotely(uri: str) -> Iterator[BinaryIO]:
+def _opened_remotely(uri: str, options: Mapping[str, int]) -> Iterator[BinaryIO]:
     # The file keeps its file system alive: an archive around the file is closed with it.
     try:
         fs, path = filesystem(uri)
-        opened = fs.open(path, "rb")
+        opened = fs.open(path, "rb", **options)
     except OSError:
         raise
     except Exception as error:  # stores and archives raise what their packages do
@@ -124,7 +129,22 @@ def own_name(uri: str) -> str:
     """The URI without the archive or the cache that a chained one goes through."""
     if not is_remote(uri):
         return uri
-    return next((link for link in uri.split(_CHAIN) if "://" in link), uri)
+    return next((link for link in uri.split(CHAIN) if "://" in link), uri)
+
+
+def member_uri(archive: str, name: str) -> str:
+    """URI of a member of a tar archive."""
+    return f"{_TAR}{name}{CHAIN}{archive}"
+
+
+def member_name(uri: str) -> str:
+    """Name of the member that a URI of `member_uri` names."""
+    return uri.removeprefix(_TAR).partition(CHAIN)[0]
+
+
+def archive_of(uri: str) -> str | None:
+    """The tar archive that a member's URI names, None where it is no member's."""
+    return (uri.partition(CHAIN)[2] or None) if uri.startswith(_TAR) else None
 
 
 def is_special(path: str) -> bool:
@@ -156,7 +176,7 @@ def uris_like(uri: str, paths: Iterable[str]) -> list[str]:
 
 def _take_apart(uri: str) -> tuple[str, str, str]:
     """What stands before the path of a remote URI, the path there, and the chain behind it."""
-    links = uri.split(_CHAIN)
+    links = uri.split(CHAIN)
     place = next((number for number, link in enumerate(links) if "://" in link), None)
     if place is None:
         raise CannotOpen(f"cannot open {uri}: it is no URI")
@@ -167,8 +187,8 @@ def _take_apart(uri: str) -> tuple[str, str, str]:
     before = f"{name}://"
     if kind._get_kwargs_from_urls(link) and link.endswith(path):
         before = link.removesuffix(path)  # names a host, which is no part of the path
-    after = _CHAIN + absolute(_CHAIN.join(chain)) if chain else ""
-    caches = "".join(cache + _CHAIN for cache in links[:place])
+    after = CHAIN + absolute(CHAIN.join(chain)) if chain else ""
+    caches = "".join(cache + CHAIN for cache in links[:place])
     return caches + before, path.removeprefix(before), after
 
 

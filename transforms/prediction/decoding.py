@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 
 from hierprob3d.transforms.batch.batches import Batch
@@ -11,7 +11,9 @@ from hierprob3d.transforms.batch.isolation import Failure
 from hierprob3d.transforms.batch.item_watch import ItemOverdue, ItemWatch
 from hierprob3d.transforms.inputs.items import Frame, Item, RefusedItem, Shard, VideoRange
 from hierprob3d.transforms.inputs.media_kinds import is_video
-from hierprob3d.transforms.inputs.picture_files import Picture, read_picture
+from hierprob3d.transforms.inputs.picture_files import Picture, decode_picture, read_picture
+from hierprob3d.transforms.inputs.tar_archives import TarReader
+from hierprob3d.transforms.inputs.uris import archive_of, member_name
 from hierprob3d.transforms.inputs.video_index import UnreadableVideo
 from hierprob3d.transforms.inputs.videos import index_video, read_frames
 
@@ -61,19 +63,33 @@ class FrameReader:
         tried = [item for item in shard.items if item.refusal is None]
         if shard.video is not None and tried:
             yield from self._frames_of_video(tried, shard.video, shard.name)
+        elif shard.tar_offset is not None and tried:
+            yield from self._frames_of_tar(tried, shard.tar_offset, shard.name)
         else:
             for item in tried:
-                yield self._frame_of_file(item, shard.name)
+                yield self._frame_of(item, shard.name, self._read_picture)
         for item in shard.items:
             if item.refusal is not None:
                 yield Frame(item, None, RefusedItem(item.refusal))
 
-    def _frame_of_file(self, item: Item, shard: str) -> Frame:
+    def _frame_of(self, item: Item, shard: str, read: Callable[[str], Picture]) -> Frame:
         try:
             with self._watching(item, shard):
-                return _frame(item, self._read_picture(item.uri))
+                return _frame(item, read(item.uri))
         except Exception as error:  # whatever one file does, the others are annotated
             return Frame(item, None, error)
+
+    def _frames_of_tar(self, items: list[Item], offset: int, shard: str) -> Iterator[Frame]:
+        archive = archive_of(items[0].uri)
+        assert archive is not None  # shards with an offset are planned of members
+        with TarReader(archive, offset) as members:
+
+            def read(uri: str) -> Picture:
+                data = members.read(member_name(uri), self._memory_bytes)
+                return decode_picture(data, self._max_megapixels, self._memory_bytes)
+
+            for item in items:
+                yield self._frame_of(item, shard, read)
 
     def _read_picture(self, uri: str) -> Picture:
         if is_video(uri):

@@ -35,9 +35,9 @@ _ITEM_FIELDS = (
     pa.field("refusal", pa.string()),
 )
 
-VIDEO_DETAILS = pa.schema([("start_pts", pa.int64()), ("end_pts", pa.int64()),
-                           ("by_time", pa.bool_())])  # fmt: skip
-"""Details of shards of pictures (all null) and of video ranges."""
+SOURCE_DETAILS = pa.schema([("start_pts", pa.int64()), ("end_pts", pa.int64()),
+                            ("by_time", pa.bool_()), ("tar_offset", pa.int64())])  # fmt: skip
+"""Details of shards of pictures (all null), of video ranges and of pictures in one archive."""
 
 
 @dataclass(frozen=True)

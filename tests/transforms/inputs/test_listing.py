@@ -292,7 +292,7 @@ def test_what_is_skipped_is_counted_by_kind(folder: Path, monkeypatch: pytest.Mo
     for name in ("a.heic", "b.HEIC", "c.nef", "Makefile"):
         (folder / name).touch()
     assert len(list_inputs([str(folder)]).uris) == 8  # with the extra, HEIC is read
-    monkeypatch.setattr("hierprob3d.transforms.inputs.listing.HEIC_PACKAGE", "not_installed")
+    monkeypatch.setattr("hierprob3d.transforms.inputs.media_kinds.HEIC_PACKAGE", "not_installed")
     assert list_inputs([str(folder)]).skipped_text() == (
         "2 .heic (pip install hierprob3d[heic]), 1 without an extension, 1 .nef, 1 .md"
     )

@@ -11,7 +11,7 @@ from hierprob3d.transforms.inputs.items import Shard, VideoRange, frame_item, pi
 from hierprob3d.transforms.store import plan as plans
 from hierprob3d.transforms.store.output_folder import OutputFolder
 from hierprob3d.transforms.store.plan import (
-    VIDEO_DETAILS,
+    SOURCE_DETAILS,
     Plan,
     PlanWriter,
     read_shard,
@@ -36,7 +36,7 @@ def store(tmp_path: Path) -> OutputFolder:
 
 
 def write(store: OutputFolder, shards: list[Shard]) -> Plan:
-    with PlanWriter(store, "run", VIDEO_DETAILS) as writer:
+    with PlanWriter(store, "run", SOURCE_DETAILS) as writer:
         for shard in shards:
             writer.add(shard.items, shard.details)
     return writer.plan()
