@@ -69,8 +69,8 @@ class ExportConfig:
     """The bodies moved onto the keypoints, of a run with --refine, instead of the modes."""
 
     filter: Annotated[tuple[str, ...], Option(metavar="COLUMN=PATTERN", repeated=True)] = ()
-    """Only people whose column (uri, item_id, frame_index, person_index; track_id, where a table
-    tracks/ was added) matches; * and ? are wildcards; may be repeated, all must match."""
+    """Only people whose column (uri, item_id, frame_index, person_index; track_id, after
+    `hierprob3d track`) matches; * and ? are wildcards; may be repeated, all must match."""
 
     body_model: Annotated[str | None, Option(metavar="PATH")] = None
     """The body model of the run: SMPL file or folder; where the run found it if not given."""

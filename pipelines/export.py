@@ -18,8 +18,8 @@ from torch import Tensor
 
 from hierprob3d.configs.run_results import MESH_FORMATS, PARAMETER_FORMATS, ExportConfig
 from hierprob3d.model.body.mesh_body import Body
+from hierprob3d.model.estimate.person_row import REFINED_COLUMNS
 from hierprob3d.model.estimate.reconstruction import (
-    REFINED_COLUMNS,
     rebuild_mode,
     rebuild_samples,
     with_refined_body,
@@ -54,7 +54,7 @@ def run(config: ExportConfig) -> int:
     _check_tracks(folder, selection)
     selected = _selected(folder, selection)
     if config.refined:
-        _check_refined(folder)
+        folder.check_refined()
         selected = map(_with_refined_bodies, selected)
     export = _export_meshes if config.format in MESH_FORMATS else _export_parameters
     num_files = num_people = 0
@@ -126,20 +126,9 @@ def _check_tracks(folder: RunFolder, selection: Sequence[tuple[str, str]]) -> No
     """Raise UsageError where tracks are asked for, and there are none."""
     if any(column == "track_id" for column, _ in selection) and not folder.track_ids():
         raise UsageError(
-            f"{folder.folder} has no tracks for --filter track_id: people are not followed through "
-            "videos yet; frames and people are told apart by frame_index and person_index."
+            f"{folder.folder} has no tracks for --filter track_id: run "
+            f"`hierprob3d track {folder.folder}` first."
         )
-
-
-def _check_refined(folder: RunFolder) -> None:
-    """Raise UsageError unless all parts hold refined bodies."""
-    for part, schema in folder.people_schemas():
-        missing = [name for name in REFINED_COLUMNS.values() if name not in schema.names]
-        if missing:
-            raise UsageError(
-                f"{part} has no column {missing[0]}: --refined needs a run of "
-                "`hierprob3d predict --refine`."
-            )
 
 
 def _with_refined_bodies(selected: _Selected) -> _Selected:

@@ -5,6 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+REFINED_COLUMNS = {
+    "pose_mode": "refined_pose",
+    "shape_mean": "refined_betas",
+    "global_rotmat": "refined_global_rotmat",
+    "camera": "refined_camera",
+}
+"""Columns of the refined body, by those of the mode that they take the place of."""
+
 
 class PersonRow(dict[str, Any]):
     """One person by column name, with the metadata of the file that the row comes from."""

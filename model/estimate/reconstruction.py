@@ -31,16 +31,8 @@ from hierprob3d.model.picture.cameras import half_turn_x
 from hierprob3d.model.rotation.random_streams import RandomStreams, person_keys
 
 from .body_samples import PersonParameters, draw_samples, pose_samples, with_paper_rule
-from .person_row import PersonRow
+from .person_row import REFINED_COLUMNS, PersonRow
 from .recorded_body import BUNDLED, OtherBody, find_body, likely_paths
-
-REFINED_COLUMNS = {
-    "pose_mode": "refined_pose",
-    "shape_mean": "refined_betas",
-    "global_rotmat": "refined_global_rotmat",
-    "camera": "refined_camera",
-}
-"""Columns of the refined body, by those of the mode that they take the place of."""
 
 
 class Row(Protocol):

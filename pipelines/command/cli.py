@@ -98,6 +98,10 @@ COMMANDS = {
         "all figures of the weights' model card",
         "configs.training_commands:AssessConfig", "pipelines.assess:run",
     ),
+    "track": Command(
+        "people of a run's videos over time, their motion smoothed",
+        "configs.tracking:TrackConfig", "pipelines.track:track", takes_beam_options=True,
+    ),
     "report": Command(
         "one HTML page of a prediction run",
         "configs.run_results:ReportConfig", "pipelines.report:run",

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from hierprob3d.configs.checks import nearest
 from hierprob3d.configs.prediction import SAVES
-from hierprob3d.model.estimate.person_row import PersonRow
+from hierprob3d.model.estimate.person_row import REFINED_COLUMNS, PersonRow
 from hierprob3d.pipelines.command.usage import UsageError
 from hierprob3d.transforms.store.output_folder import RUNS, TABLES, OutputFolder, run_of
 from hierprob3d.transforms.tables.schema import (
@@ -27,9 +27,8 @@ from hierprob3d.transforms.tables.schema import (
     people_columns,
     people_schema,
 )
-
-TRACKS = "tracks"
-"""Folder of the table that names people of videos over time, where there is one."""
+from hierprob3d.transforms.tables.track_schema import track_schema
+from hierprob3d.transforms.tracking.tracks_store import track_parts
 
 _TRACK_COLUMNS = ("item_id", "person_index", "track_id")
 
@@ -161,6 +160,16 @@ class RunFolder:
         for name in self._finished_parts("people"):
             yield name, self.store.read_schema(name)
 
+    def check_refined(self) -> None:
+        """Raise UsageError unless all parts hold refined bodies."""
+        for part, schema in self.people_schemas():
+            missing = [name for name in REFINED_COLUMNS.values() if name not in schema.names]
+            if missing:
+                raise UsageError(
+                    f"{part} has no column {missing[0]}: --refined needs a run of "
+                    "`hierprob3d predict --refine`."
+                )
+
     def people(self, columns: Sequence[str] | None = None) -> pa.Table:
         """All people; without any, no rows of the columns that every run has.
 
@@ -196,12 +205,22 @@ class RunFolder:
     def track_ids(self) -> dict[tuple[str, int], int]:
         """Track of each person by item id and person index; empty where nothing was tracked."""
         tracks: dict[tuple[str, int], int] = {}
-        for name in self.store.names(TRACKS):
-            if name.endswith(".parquet") and not name.startswith("."):
-                rows = self.store.read_part(f"{TRACKS}/{name}", list(_TRACK_COLUMNS)).to_pydict()
-                keys = zip(rows["item_id"], rows["person_index"], strict=True)
-                tracks |= zip(keys, rows["track_id"], strict=True)
+        for name in track_parts(self.store):
+            rows = self.store.read_part(name, list(_TRACK_COLUMNS)).to_pydict()
+            keys = zip(rows["item_id"], rows["person_index"], strict=True)
+            tracks |= zip(keys, rows["track_id"], strict=True)
         return tracks
+
+    def tracks(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Rows of tracks/, by video, track and frame; without any, an empty table.
+
+        Args:
+            columns: those to read, of `transforms.tables.track_schema`; None reads all.
+        """
+        wanted = None if columns is None else list(columns)
+        tables = [self.store.read_part(name, wanted) for name in track_parts(self.store)]
+        nobody = track_schema().empty_table()
+        return _concatenate(tables) if tables else nobody.select(wanted or nobody.column_names)
 
     def _finished_parts(self, table: str) -> list[str]:
         return [name for name in self.store.parts(table) if _base(name) in self._finished]

@@ -224,7 +224,9 @@ def test_a_track_of_a_run_without_tracks(example: Any, tmp_path: Path, capsys: A
     shutil.copytree(example[0], tmp_path / "run", ignore=shutil.ignore_patterns("tracks"))
     words = ["--format", "smpl-npz", "--filter", "track_id=3"]
     assert export(tmp_path / "run", tmp_path / "out", *words) == 2
-    assert "run has no tracks for --filter track_id" in capsys.readouterr().err
+    assert (
+        "run has no tracks for --filter track_id: run `hierprob3d track" in capsys.readouterr().err
+    )
 
 
 def test_missing_folder_other_folder_and_empty_run(tmp_path: Path, capsys: Any) -> None:

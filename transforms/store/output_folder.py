@@ -51,6 +51,9 @@ from .store_files import TEMPORARY_PREFIX, StoreFiles
 TABLES = ("people", "errors", "frames")
 """In the order in which a shard publishes them."""
 
+TRACKS = "tracks"
+"""Who is who in the videos, added by `track`."""
+
 RUNS = "runs"
 PICTURES = "pictures"
 MARKS = f"{RUNS}/marks"
@@ -269,7 +272,7 @@ class OutputFolder(StoreFiles):
         ]
         leftovers += [
             f"{table}/{name}"
-            for table in (*TABLES, RUNS, MARKS, PICTURES)
+            for table in (*TABLES, TRACKS, RUNS, MARKS, PICTURES)
             for name in self.names(table)
             if (name.startswith(TEMPORARY_PREFIX) and series in name)
             or (name.endswith(PLAN_SUFFIX) and belongs_to(name, series))
@@ -296,7 +299,7 @@ class OutputFolder(StoreFiles):
         except FileNotFoundError:
             return
         dropped = IdSet([pa.chunked_array([item_ids], pa.string())])
-        for name in [part for table in TABLES for part in self.parts(table)]:
+        for name in [part for table in (*TABLES, TRACKS) for part in self.parts(table)]:
             gone = dropped.mask(self.read_part(name, ["item_id"])["item_id"])
             if gone.all():
                 self.remove(name)

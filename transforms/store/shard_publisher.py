@@ -54,6 +54,11 @@ class ShardPublisher:
             self.store.write_table(part_name(name, self.run_id, shard), tables[name])
         return int(tables["frames"].num_rows)
 
+    def publish_part(self, name: str, table: pa.Table) -> None:
+        """Writes a part of a table by which no item is finished; RunGivenUp as `publish`."""
+        self._check_run()
+        self.store.write_table(name, table)
+
     def _check_run(self) -> None:
         if not self.store.is_current_run(self.run_id):
             raise RunGivenUp(

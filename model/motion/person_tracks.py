@@ -1,0 +1,244 @@
+"""Who is who in a video: sightings become tracks, by keypoints and boxes.
+
+The whole video is at hand, so nothing is decided in passing. People of frames that follow each
+other are matched by the assignment with the largest similarity, first where they were, then where
+their motion so far takes them. Tracks that end where another begins a little later are joined
+likewise, by how far both motions miss each other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from .sightings import Floats, Integers, Sightings, pair_similarity
+
+_MIN_SIMILARITY = 0.2
+"""Of sightings in frames that follow each other."""
+
+_MIN_JOIN = 0.05
+"""Of an end and a beginning."""
+
+_MOTION_SPAN_S = 0.4
+"""Time over which a velocity is taken: shorter is noise, longer is another motion."""
+
+_JOIN_TOLERANCE, _JOIN_DRIFT_PER_S = 0.2, 0.5
+"""Distance that two motions may miss each other by, as a share of the person's size."""
+
+_SIZE_TOLERANCE, _SIZE_DRIFT_PER_S = 0.15, 0.25
+"""Change of the size, in its logarithm: people bend and are half hidden."""
+
+_RESERVE, _RESERVE_PER_S = 0.15, 0.5
+"""Similarity that a rival whom nobody has seen may have, more so over a longer time."""
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """Which sightings of a video are one person."""
+
+    track_ids: Integers
+    """(N,) from 0, in the order in which people appear."""
+    previous: Integers
+    """(N,) number of the track's sighting before; -1 for its first."""
+    link_confidences: Floats
+    """(N,) how sure it is that the sighting before is of the same person, 0 to 1; 1 for a first."""
+
+    @property
+    def track_confidences(self) -> Floats:
+        """(N,) how sure it is that the track is one person: the smallest of its links."""
+        smallest = np.ones(self.track_ids.max(initial=-1) + 1)
+        np.minimum.at(smallest, self.track_ids, self.link_confidences)
+        return smallest[self.track_ids]
+
+
+@dataclass
+class _Links:
+    """For each sighting the one before and after it, -1 where there is none, and how sure."""
+
+    previous: Integers
+    next: Integers
+    confidences: Floats
+
+    @classmethod
+    def none(cls, count: int) -> _Links:
+        return cls(np.full(count, -1), np.full(count, -1), np.ones(count))
+
+    def add(self, matched: _Matched) -> None:
+        self.next[matched.first] = matched.second
+        self.previous[matched.second] = matched.first
+        self.confidences[matched.second] = matched.confidences
+
+
+@dataclass(frozen=True)
+class _Matched:
+    """Pairs of sightings that are one person."""
+
+    first: Integers
+    second: Integers
+    confidences: Floats
+
+
+def track_people(seen: Sightings, max_gap_s: float = 1.0) -> Tracks:
+    """The tracks of a video.
+
+    Args:
+        seen: the people of all its frames.
+        max_gap_s: how long somebody may be out of sight. Where frames are further apart than that,
+            people are looked for in the next one only.
+    """
+    first, second = _pairs_of_frames(seen, max_gap_s)
+    links = _Links.none(len(seen))
+    for _ in range(2):  # the second time with the velocities of the first
+        shifts = _shifts(seen, links, first, second)
+        links = _Links.none(len(seen))
+        similarity = pair_similarity(seen, first, second, shifts)
+        links.add(_match(seen, first, second, similarity, _MIN_SIMILARITY))
+    links.add(_joined(seen, links, max_gap_s))
+    return Tracks(_labels(links), links.previous, links.confidences)
+
+
+def _pairs_of_frames(seen: Sightings, max_gap_s: float) -> tuple[Integers, Integers]:
+    """(M,) and (M,): everybody of a frame with everybody of the next one that has people."""
+    _, starts, counts = np.unique(seen.frame_indices, return_index=True, return_counts=True)
+    if len(starts) < 2:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    steps = np.diff(seen.times[starts])
+    is_near = steps <= max(max_gap_s, 1.5 * float(np.median(steps)))
+    before, after = np.flatnonzero(is_near), np.flatnonzero(is_near) + 1
+    sizes = counts[before] * counts[after]
+    within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    width = np.repeat(counts[after], sizes)
+    first = np.repeat(starts[before], sizes) + within // width
+    return first, np.repeat(starts[after], sizes) + within % width
+
+
+def _match(
+    seen: Sightings, first: Integers, second: Integers, similarity: Floats, least: float
+) -> _Matched:
+    """The pairs of the assignment with the largest similarity, of those that are alike at all."""
+    alike = np.flatnonzero(similarity >= least)
+    if not len(alike):
+        return _Matched(alike, alike, np.empty(0))
+    # An earlier and a later sighting are two nodes: what hangs together is decided together.
+    edges = (np.ones(len(alike)), (first[alike], second[alike] + len(seen)))
+    graph = coo_array(edges, shape=(2 * len(seen), 2 * len(seen)))
+    _, labels = connected_components(graph, directed=False)
+    order = np.argsort(labels[first[alike]], kind="stable")
+    alike, group = alike[order], labels[first[alike]][order]
+    bounds = np.flatnonzero(np.diff(group, prepend=-1, append=-1))
+    is_alone = np.diff(bounds) == 1
+    chosen = [alike[bounds[:-1][is_alone]]]
+    for start, end in zip(bounds[:-1][~is_alone], bounds[1:][~is_alone], strict=True):
+        some = alike[start:end]
+        chosen.append(some[_best(first[some], second[some], similarity[some])])
+    pairs = np.concatenate(chosen)
+    confidences = _confidences(seen, first, second, similarity, pairs)
+    return _Matched(first[pairs], second[pairs], confidences)
+
+
+def _best(first: Integers, second: Integers, similarity: Floats) -> Integers:
+    """Which of some pairs the assignment takes."""
+    rows, row = np.unique(first, return_inverse=True)
+    columns, column = np.unique(second, return_inverse=True)
+    number = np.full((len(rows), len(columns)), -1)
+    number[row, column] = np.arange(len(first))
+    weights = np.where(number >= 0, similarity[number], 0)
+    taken = number[linear_sum_assignment(weights, maximize=True)]
+    return taken[taken >= 0]
+
+
+def _confidences(
+    seen: Sightings, first: Integers, second: Integers, similarity: Floats, pairs: Integers
+) -> Floats:
+    """How far chosen pairs stand out against all others with either of them."""
+    rivals = similarity.copy()
+    rivals[pairs] = 0
+    strongest = np.zeros((2, len(seen)))
+    np.maximum.at(strongest[0], first, rivals)
+    np.maximum.at(strongest[1], second, rivals)
+    first, second, best = first[pairs], second[pairs], similarity[pairs]
+    rival = np.maximum(strongest[0][first], strongest[1][second])
+    elapsed = seen.times[second] - seen.times[first]
+    return best / (best + rival + _RESERVE + _RESERVE_PER_S * elapsed)
+
+
+def _shifts(seen: Sightings, links: _Links, first: Integers, second: Integers) -> Floats:
+    """(M, 2) how far the first of each pair moves until the second, as it did so far."""
+    velocity = _velocities(seen, links.previous)
+    return velocity[first] * (seen.times[second] - seen.times[first])[:, None]
+
+
+def _velocities(seen: Sightings, neighbour: Integers) -> Floats:
+    """(N, 2) px per second over the last sightings, or the next ones; 0 where there are none.
+
+    Args:
+        seen: the people of a video.
+        neighbour: (N,) sighting before each one, or after it; -1 where there is none.
+    """
+    numbers = np.arange(len(seen))
+    far = numbers
+    for _ in range(max(1, _hops(seen))):
+        further = neighbour[far]
+        is_near = np.abs(seen.times[further] - seen.times[numbers]) <= _MOTION_SPAN_S
+        far = np.where((further >= 0) & (is_near | (far == numbers)), further, far)
+    elapsed = seen.times[numbers] - seen.times[far]
+    moved = seen.centres[numbers] - seen.centres[far]
+    return moved / np.where(elapsed == 0, 1, elapsed)[:, None]
+
+
+def _hops(seen: Sightings) -> int:
+    """Frames in the time that velocities are taken over."""
+    times = np.unique(seen.times)
+    step = float(np.median(np.diff(times))) if len(times) > 1 else _MOTION_SPAN_S
+    return min(16, int(_MOTION_SPAN_S / step + 0.5))
+
+
+def _joined(seen: Sightings, links: _Links, max_gap_s: float) -> _Matched:
+    """Ends of tracks with the beginnings of others a little later."""
+    ends, beginnings = np.flatnonzero(links.next < 0), np.flatnonzero(links.previous < 0)
+    times = seen.times[beginnings]
+    order = np.argsort(times, kind="stable")
+    beginnings, times = beginnings[order], times[order]
+    low = np.searchsorted(times, seen.times[ends], "right")
+    high = np.searchsorted(times, seen.times[ends] + max_gap_s + 1e-6, "right")
+    counts = np.maximum(high - low, 0)
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    first = np.repeat(ends, counts)
+    second = beginnings[np.repeat(low, counts) + within]
+    similarity = _join_similarity(seen, links, first, second)
+    return _match(seen, first, second, similarity, _MIN_JOIN)
+
+
+def _join_similarity(
+    seen: Sightings, links: _Links, first: Integers, second: Integers
+) -> NDArray[np.float64]:
+    """How well the motion before a gap leads to the one after it, and back; 0 to 1."""
+    elapsed = (seen.times[second] - seen.times[first])[:, None]
+    before = _velocities(seen, links.previous)[first]
+    after = _velocities(seen, links.next)[second]
+    miss = seen.centres[second] - seen.centres[first]
+    forward = np.linalg.norm(miss - before * elapsed, axis=-1)
+    backward = np.linalg.norm(miss - after * elapsed, axis=-1)
+    size = np.sqrt(seen.sizes[first] * seen.sizes[second])
+    allowed = size * (_JOIN_TOLERANCE + _JOIN_DRIFT_PER_S * elapsed[:, 0])
+    growth = np.abs(np.log(seen.sizes[second] / seen.sizes[first]))
+    growth = growth / (_SIZE_TOLERANCE + _SIZE_DRIFT_PER_S * elapsed[:, 0])
+    distance = np.minimum(forward, backward) / allowed
+    return np.exp(-(np.square(distance) + np.square(growth)) / 2)
+
+
+def _labels(links: _Links) -> Integers:
+    """(N,) numbers of tracks in the order of their first sightings."""
+    later = np.flatnonzero(links.previous >= 0)
+    size = len(links.previous)
+    edges = (np.ones(len(later)), (links.previous[later], later))
+    _, labels = connected_components(coo_array(edges, shape=(size, size)), directed=False)
+    _, starts, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    ranks = np.empty(len(starts), np.int64)
+    ranks[np.argsort(starts, kind="stable")] = np.arange(len(starts))
+    return ranks[inverse]

@@ -1,0 +1,90 @@
+"""The people seen in a video as columns, and how alike two sightings of somebody are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hierprob3d.model.body.skeleton import COCO_SIGMAS
+
+Floats = NDArray[np.floating]
+Integers = NDArray[np.integer]
+
+_MIN_SCORE = 0.2
+"""Keypoints below it are guesses, which jump."""
+
+_MIN_SHARED = 3
+_TOLERANCE = 2.0
+"""Times the distances that COCO allows its annotators: people move between frames."""
+
+_DRIFT_PER_S = 0.5
+"""What is added to those distances per second, as a share of the person's size."""
+
+
+@dataclass(frozen=True)
+class Sightings:
+    """N people seen in a video, in the order of their frames."""
+
+    frame_indices: Integers
+    """(N,) frame of the video, ascending."""
+    times: Floats
+    """(N,) presentation time, s."""
+    boxes: Floats
+    """(N, 4) x0 y0 x1 y1, px."""
+    keypoints: Floats
+    """(N, 17, 3) x, y in px, confidence."""
+
+    def __len__(self) -> int:
+        return len(self.frame_indices)
+
+    @property
+    def centres(self) -> Floats:
+        """(N, 2) middles of the boxes, px."""
+        return (self.boxes[:, :2] + self.boxes[:, 2:]) / 2
+
+    @property
+    def sizes(self) -> Floats:
+        """(N,) roots of the boxes' areas, px."""
+        return np.sqrt(np.maximum((self.boxes[:, 2:] - self.boxes[:, :2]).prod(-1), 1e-6))
+
+
+def pair_similarity(
+    seen: Sightings, first: Integers, second: Integers, shifts: Floats
+) -> NDArray[np.float64]:
+    """How alike pairs of sightings are: mean of box overlap and keypoint similarity, 0 to 1.
+
+    Args:
+        seen: the people of a video.
+        first: (M,) numbers of the earlier ones.
+        second: (M,) numbers of the later ones.
+        shifts: (M, 2) how far the earlier ones are expected to have moved, px.
+    """
+    overlap = _overlap(seen.boxes[first] + np.tile(shifts, 2), seen.boxes[second])
+    similarity, is_known = _keypoint_similarity(seen, first, second, shifts)
+    return np.where(is_known, (overlap + similarity) / 2, overlap)
+
+
+def _overlap(first: Floats, second: Floats) -> Floats:
+    """(M,) intersection over union of boxes (M, 4)."""
+    low = np.maximum(first[:, :2], second[:, :2])
+    high = np.minimum(first[:, 2:], second[:, 2:])
+    shared = np.maximum(high - low, 0).prod(-1)
+    areas = [np.maximum(box[:, 2:] - box[:, :2], 0).prod(-1) for box in (first, second)]
+    return shared / np.maximum(areas[0] + areas[1] - shared, 1e-6)
+
+
+def _keypoint_similarity(
+    seen: Sightings, first: Integers, second: Integers, shifts: Floats
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """(M,) similarity by the keypoints that both have, and whether these are enough to tell."""
+    before, after = seen.keypoints[first], seen.keypoints[second]
+    squares = np.square(before[..., :2] + shifts[:, None] - after[..., :2]).sum(-1)
+    elapsed = np.abs(seen.times[second] - seen.times[first])[:, None]
+    sizes = np.sqrt(seen.sizes[first] * seen.sizes[second])[:, None]
+    allowed = sizes * (_TOLERANCE * np.array(COCO_SIGMAS, np.float32) + _DRIFT_PER_S * elapsed)
+    shared = (before[..., 2] > _MIN_SCORE) & (after[..., 2] > _MIN_SCORE)
+    counts = shared.sum(-1)
+    alike = np.where(shared, np.exp(-squares / (2 * np.square(allowed))), 0).sum(-1)
+    return alike / np.maximum(counts, 1), counts >= _MIN_SHARED

@@ -1,0 +1,1 @@
+"""Tracks of a run's videos, from the rows of its people."""
