@@ -59,6 +59,10 @@ class SourceConfig:
     max_megapixels: float = 100.0
     """Larger pictures become error rows before they are decoded."""
 
+    focal_length: Annotated[float | None, Option(metavar="PX")] = None
+    """Focal length of all pictures, px of the picture, for the distance of people from the camera
+    (column translation); otherwise what a picture's EXIF tells, or its diagonal."""
+
     check_sources: bool = False
     """Also pictures that a list names are asked for their version, one request each, so that those
     changed since an earlier run are done again; what folders hold is compared without."""
@@ -67,7 +71,7 @@ class SourceConfig:
         check(bool(self.inputs), "give at least one INPUT: a picture, video, folder, glob or list")
         check(all(self.inputs), "an INPUT is empty; write ./ for the current folder")
         check_at_least(self, 1, "--frame-step", "--limit")
-        check_above_zero(self, "--fps", "--max-megapixels")
+        check_above_zero(self, "--fps", "--max-megapixels", "--focal-length")
         check(self.fps is None or self.frame_step == 1, "--fps and --frame-step exclude each other")
 
 

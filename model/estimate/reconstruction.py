@@ -27,7 +27,7 @@ from torch import Tensor
 
 from hierprob3d.model.body.mesh_body import Body
 from hierprob3d.model.body.skeleton import NUM_BETAS, NUM_BODY_JOINTS
-from hierprob3d.model.picture.cameras import half_turn_x
+from hierprob3d.model.picture.cameras import full_frame_translation, half_turn_x
 from hierprob3d.model.rotation.random_streams import RandomStreams, person_keys
 
 from .body_samples import PersonParameters, draw_samples, pose_samples, with_paper_rule
@@ -141,17 +141,9 @@ def body_of_rows(rows: Sequence[Row]) -> Body:
 def camera_translation(
     camera: Tensor, crop: Tensor, image_size: Tensor, focal_length: Tensor
 ) -> Tensor:
-    """Where people stand before a pinhole camera that sees the whole picture.
+    """Where people stand before a camera as of OpenGL and Blender: looking along -z, y up.
 
-    A camera at the origin looking along -z, y up (as in OpenGL and Blender), focal length f and
-    the principal point in the middle of a W x H picture, sees a body moved by this translation
-    where the weak-perspective camera (s, tx, ty) of the crop (cx, cy, side) put it:
-
-        x =   tx + 2 (cx - W / 2) / (s side)
-        y = -(ty + 2 (cy - H / 2) / (s side))
-        z = -2 f / (s side)
-
-    The picture alone does not tell f: sizes and angles are right for any, distances grow with it.
+    `cameras.full_frame_translation`, the column `translation`, for points of the body frame.
 
     Args:
         camera: (P, 3) s, tx, ty.
@@ -162,10 +154,7 @@ def camera_translation(
     Returns:
         (P, 3) metres, to be added to points of the body frame.
     """
-    metres_per_pixel = 2 / (camera[:, :1] * crop[:, 2:])
-    shift = camera[:, 1:] + (crop[:, :2] - image_size / 2) * metres_per_pixel
-    depth = focal_length[:, None] * metres_per_pixel
-    return half_turn_x(torch.cat([shift, depth], dim=-1))
+    return half_turn_x(full_frame_translation(camera, crop, image_size, focal_length))
 
 
 def streams_of_rows(rows: Sequence[Row]) -> RandomStreams:

@@ -17,8 +17,15 @@ Steps 3 to 5 together, the *full-frame formula* of a body point after step 2:
     x_image = cx + side / 2 * s * (x + tx)
     y_image = cy + side / 2 * s * (y + ty)
 
-A perspective camera of focal length f (pixels of the full image) with its axis through the crop's
-centre sees nearly the same from depth 2 f / (side s).
+A pinhole camera that sees the whole W x H picture with focal length f (pixels of the picture) and
+the principal point in its middle sees nearly the same of a body moved by `full_frame_translation`:
+
+    x_image = W / 2 + f (x + Tx) / (z + Tz)        Tx = tx + 2 (cx - W / 2) / (s side)
+    y_image = H / 2 + f (y + Ty) / (z + Tz)        Ty = ty + 2 (cy - H / 2) / (s side)
+                                                   Tz = 2 f / (s side)
+
+At the depth of the body frame's origin (z = 0) both are the same to the last digit; a point nearer
+or farther moves away from the middle, or towards it, by its share z / Tz.
 """
 
 from __future__ import annotations
@@ -110,6 +117,28 @@ def project_body(points: Tensor, camera: Tensor, crop: Tensor) -> Tensor:
 def intrinsics(focal: float, width: float, height: float) -> Tensor:
     """Camera matrix (3, 3) with square pixels and the principal point in the picture's middle."""
     return torch.tensor([[focal, 0.0, width / 2], [0.0, focal, height / 2], [0.0, 0.0, 1.0]])
+
+
+def full_frame_translation(
+    camera: Tensor, crop: Tensor, image_size: Tensor, focal_px: Tensor
+) -> Tensor:
+    """Where bodies stand before a pinhole camera that sees the whole picture: T of this module.
+
+    The picture alone does not tell the focal length: sizes and angles are right for any, distances
+    grow with it.
+
+    Args:
+        camera: (P, 3) weak-perspective cameras of the crops.
+        crop: (P, 3) crop records: centre x, centre y, side (px of the full image).
+        image_size: (P, 2) width and height of the picture, px.
+        focal_px: (P,) focal length, px of the picture.
+
+    Returns:
+        (P, 3) metres, to be added to points after the half turn about x.
+    """
+    metres_per_pixel = 2 / (camera[:, :1] * crop[:, 2:])
+    shift = camera[:, 1:] + (crop[:, :2] - image_size / 2) * metres_per_pixel
+    return torch.cat([shift, focal_px[:, None] * metres_per_pixel], dim=-1)
 
 
 def project_perspective(

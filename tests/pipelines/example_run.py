@@ -16,7 +16,7 @@ from hierprob3d.model.body.skeleton import MEASUREMENT_NAMES
 from hierprob3d.model.estimate.body_samples import draw_samples, pose_samples
 from hierprob3d.model.estimate.reconstruction import parameters_of_rows, streams_of_rows
 from hierprob3d.model.estimate.uncertainty import sample_spread
-from hierprob3d.model.picture.cameras import half_turn_x, project_body
+from hierprob3d.model.picture.cameras import full_frame_translation, half_turn_x, project_body
 from hierprob3d.model.rotation.matrix_fisher import MatrixFisher
 from hierprob3d.model.rotation.rotations import rotvec_to_rotmat
 from hierprob3d.transforms.inputs.items import Item, frame_item, picture_item
@@ -64,6 +64,13 @@ def person_row(item: Item, index: int, body: Body, **changes: Any) -> dict[str, 
     meshes, sampled_joints = pose_samples(samples, body)
     from_pelvis = sampled_joints - sampled_joints[:, :, :1]
     camera_joints = half_turn_x(joints)[0]
+    size = torch.tensor([[512.0, 512.0] if item.frame_index is None else [640.0, 480.0]])
+    focal = size.norm(dim=-1)
+    place = full_frame_translation(people.camera, people.crop, size, focal)
+    row |= {
+        "translation": place, "focal_px": float(focal), "focal_assumed": True,
+        "truncation": 0.0, "visibility": torch.full((24,), 0.8), "quality": 0.8 - 0.2 * index,
+    }  # fmt: skip
     row |= {
         "keypoints": torch.cat([coco[0], torch.full((17, 1), 0.8)], dim=-1).flatten(),
         "joints2d": coco.flatten(), "pelvis": camera_joints[0],

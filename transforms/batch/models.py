@@ -10,12 +10,14 @@ from pathlib import Path
 
 import cv2
 import torch
+from torch import Tensor
 
 from hierprob3d.configs.paper_inference import ProxySettings, read_proxy_settings
 from hierprob3d.configs.prediction import ModelsConfig
 from hierprob3d.model.body.keypoint_body import KeypointBody
 from hierprob3d.model.body.measurements import BodyMeasurer
 from hierprob3d.model.body.mesh_body import Body, load_body
+from hierprob3d.model.estimate.in_view import surface_shares
 from hierprob3d.model.network.checkpoints import load_distribution_net, sha256_of, weights_path
 from hierprob3d.model.network.device import resolve_device
 from hierprob3d.model.network.distribution_net import DistributionNet
@@ -53,6 +55,11 @@ class Models:
     def keypoint_body(self) -> KeypointBody:
         """The body reduced to its keypoints, made when first asked for."""
         return KeypointBody(self.body)
+
+    @cached_property
+    def surface_shares(self) -> Tensor:
+        """Share (V,) of the body's surface that belongs to each vertex."""
+        return surface_shares(self.body.v_template, self.body.faces)
 
 
 def load_models(config: ModelsConfig) -> Models:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .focal_length import Lens
+
 
 class UnreadablePicture(ValueError):
     """The bytes are no picture that can be used; the message says why."""
@@ -21,6 +23,9 @@ class EncodedPicture:
 
     orientation: int | None = None
     """1 to 8 as EXIF counts them; None: only the decoder knows."""
+
+    lens: Lens | None = None
+    """What EXIF says of the view; None where nothing, or where only the decoder knows."""
 
     coefficient_bytes: int = 0
     """Memory that a progressive JPEG's decoder takes for all coefficients."""

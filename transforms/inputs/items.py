@@ -133,6 +133,9 @@ class Frame:
     warning: str | None = None
     """What to know of a picture that could be used, such as a damaged end."""
 
+    focal_px: float | None = None
+    """Focal length in px of the picture, where its file tells it."""
+
     @property
     def num_pixels(self) -> int:
         """Pixels of the picture, 0 without one."""

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from .encoded_picture import EncodedPicture, UnreadablePicture
+from .focal_length import find_lens
 from .orientation import find_orientation
 
 JPEG_MARK = b"\xff\xd8\xff"
@@ -71,6 +72,7 @@ def read_jpeg(data: bytes) -> EncodedPicture:
         b"".join([*layout.kept, scans]),
         "JPEG",
         find_orientation(layout.exif, layout.xmp),
+        find_lens(layout.exif),
         coefficient_bytes=_coefficient_bytes(layout, num_scans),
         is_whole=end >= 0,
     )

@@ -1,20 +1,14 @@
-"""Orientation of a picture: the one tag of its metadata that is read, and pixels turned by it.
-
-The tag is found by itself, in EXIF or XMP: whatever else is odd there costs nothing.
-"""
+"""Orientation of a picture: its tag in EXIF or XMP, and pixels turned by it."""
 
 from __future__ import annotations
 
 import re
-import struct
 
 import numpy as np
 
-_ORIENTATION_TAG = 0x0112
-_INTEGER_FORMATS = {1: "B", 3: "H", 4: "I"}
-"""EXIF's types of whole numbers, and how `struct` reads them."""
+from .exif_tags import first_directory
 
-_ENTRY_BYTES = 12
+_ORIENTATION_TAG = 0x0112
 _XMP_PATTERN = re.compile(rb"tiff:Orientation(?:=[\"']|>)\s*([1-8])")
 
 
@@ -50,19 +44,5 @@ def turn_upright(image: np.ndarray, orientation: int) -> np.ndarray:
 
 def _in_exif(exif: bytes) -> int | None:
     """The tag in the first directory of an EXIF block; None without a valid one."""
-    block = exif[6:] if exif.startswith(b"Exif\0") else exif
-    order = {b"II": "<", b"MM": ">"}.get(block[:2])
-    if order is None or len(block) < 8:
-        return None
-    (start,) = struct.unpack_from(order + "I", block, 4)
-    if start + 2 > len(block):
-        return None
-    (num_entries,) = struct.unpack_from(order + "H", block, start)
-    for place in range(start + 2, start + 2 + num_entries * _ENTRY_BYTES, _ENTRY_BYTES):
-        if place + _ENTRY_BYTES > len(block):
-            return None
-        tag, kind, _ = struct.unpack_from(order + "HHI", block, place)
-        if tag == _ORIENTATION_TAG and kind in _INTEGER_FORMATS:
-            (value,) = struct.unpack_from(order + _INTEGER_FORMATS[kind], block, place + 8)
-            return value if 1 <= value <= 8 else None
-    return None
+    value = first_directory(exif).get(_ORIENTATION_TAG)
+    return value if isinstance(value, int) and 1 <= value <= 8 else None

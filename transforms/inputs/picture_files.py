@@ -15,7 +15,14 @@ from .encoded_picture import EncodedPicture, UnreadablePicture
 from .items import InterruptedWork
 from .jpeg_files import missing_fraction
 from .orientation import turn_upright
-from .picture_formats import FRAME_KINDS, depth_of, examine, open_picture, orientation_of
+from .picture_formats import (
+    FRAME_KINDS,
+    depth_of,
+    examine,
+    lens_of,
+    open_picture,
+    orientation_of,
+)
 from .picture_memory import fit_memory
 from .picture_pixels import dark_warning, deep_colour_to_rgb, is_dark_colour, to_rgb
 from .png_files import complete_png
@@ -40,6 +47,9 @@ class Picture:
 
     warning: str | None = None
     """What is doubtful about it: a damaged end, values of unknown depth, pages left out."""
+
+    focal_px: float | None = None
+    """Focal length in px of `image`, where the file tells it."""
 
 
 def read_picture(uri: str, max_megapixels: float, memory_limit_bytes: int | None = None) -> Picture:
@@ -94,8 +104,8 @@ def decode_picture(
 ) -> Picture:
     """Upright RGB of an encoded picture.
 
-    The orientation of its metadata is applied, and nothing else of them looked at. A JPEG or PNG
-    that lost its end is taken if next to nothing of the picture is missing.
+    Of its metadata the orientation is applied and the focal length kept; nothing else is looked at.
+    A JPEG or PNG that lost its end is taken if next to nothing of the picture is missing.
 
     Args:
         data: The file's bytes.
@@ -156,9 +166,11 @@ def _decode(
         missing = missing_fraction(encoded.data, picture, reduction)
     notes = [_of_reduction(reduction), _of_missing(missing, encoded), _of_frames(picture)]
     image, warning = rgb_of(picture, encoded)
-    orientation = orientation_of(picture, encoded)
+    orientation, lens = orientation_of(picture, encoded), lens_of(picture, encoded)
     picture.close()  # before the turned copy is made
-    return Picture(turn_upright(image, orientation), join_warnings([*notes, warning]))
+    image = turn_upright(image, orientation)
+    focal_px = None if lens is None else lens.focal_px(image.shape[1], image.shape[0])
+    return Picture(image, join_warnings([*notes, warning]), focal_px)
 
 
 def rgb_of(picture: ImageFile.ImageFile, encoded: EncodedPicture) -> tuple[np.ndarray, str | None]:

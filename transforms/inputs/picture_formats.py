@@ -15,6 +15,7 @@ from typing import Any
 from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from .encoded_picture import EncodedPicture, UnreadablePicture
+from .focal_length import Lens, find_lens
 from .items import InterruptedWork
 from .jpeg_files import JPEG_MARK, read_jpeg
 from .orientation import find_orientation
@@ -94,6 +95,14 @@ def orientation_of(picture: ImageFile.ImageFile, encoded: EncodedPicture) -> int
         return 1
     xmp = picture.info.get("xmp")
     return find_orientation(picture.info.get("exif"), xmp if isinstance(xmp, bytes) else None)
+
+
+def lens_of(picture: ImageFile.ImageFile, encoded: EncodedPicture) -> Lens | None:
+    """What EXIF says of the view, of a picture with its header read."""
+    exif = picture.info.get("exif")
+    if encoded.kind is not None or not isinstance(exif, bytes):
+        return encoded.lens
+    return find_lens(exif)
 
 
 def depth_of(picture: ImageFile.ImageFile, encoded: EncodedPicture) -> tuple[bool, int | None]:

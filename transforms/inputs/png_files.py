@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from .encoded_picture import EncodedPicture, UnreadablePicture
+from .focal_length import find_lens
 from .orientation import find_orientation
 
 PNG_MARK = b"\x89PNG\r\n\x1a\n"
@@ -75,6 +76,7 @@ def read_png(data: bytes) -> EncodedPicture:
         PNG_MARK + b"".join(notes.kept),
         "PNG",
         find_orientation(notes.exif, notes.xmp),
+        find_lens(notes.exif),
         deep_colour=deep and header is not None and header.colour_type != 0,
         declared_bits=notes.significant_bits if deep else None,
         is_whole=notes.is_whole,

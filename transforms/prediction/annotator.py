@@ -20,12 +20,13 @@ from hierprob3d.transforms.batch.isolation import People
 from hierprob3d.transforms.batch.models import Models, load_models
 from hierprob3d.transforms.inputs.items import Frame, Item
 
+from .full_frame import IMAGE_SIZE
 from .stages import wanted_stages
 
 Person = dict[str, np.ndarray]
 """What is known of one person, by the names of the people table's columns."""
 
-_NOT_COLUMNS = frozenset({"frame", "body_vertices", "refined_body_vertices"})
+_NOT_COLUMNS = frozenset({"frame", IMAGE_SIZE, "body_vertices", "refined_body_vertices"})
 """What stages tell each other: rows do not have it."""
 
 

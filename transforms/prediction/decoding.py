@@ -144,7 +144,7 @@ def _failures(frames: list[Frame]) -> list[Failure]:
 
 
 def _frame(item: Item, picture: Picture) -> Frame:
-    return Frame(item, picture.image, warning=picture.warning)
+    return Frame(item, picture.image, warning=picture.warning, focal_px=picture.focal_px)
 
 
 class _Timed:

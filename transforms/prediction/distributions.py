@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 
 import torch
@@ -11,12 +12,14 @@ from hierprob3d.model.body.skeleton import MEASUREMENT_NAMES
 from hierprob3d.model.estimate.body_samples import BodyParameters, PersonParameters, mode_of
 from hierprob3d.model.estimate.uncertainty import fit_to_keypoints
 from hierprob3d.model.network.distribution_net import DistributionNet
-from hierprob3d.model.picture.cameras import half_turn_x, project_body
+from hierprob3d.model.picture.cameras import full_frame_translation, half_turn_x, project_body
 from hierprob3d.model.rotation.matrix_fisher import MatrixFisher
 from hierprob3d.transforms.batch.isolation import Columns, People
 from hierprob3d.transforms.batch.models import Models
+from hierprob3d.transforms.inputs.items import Frame
 from hierprob3d.transforms.tables.schema import std_name
 
+from .full_frame import IMAGE_SIZE, full_frame_columns, view_columns
 from .proxies import PROXY
 
 DISTRIBUTION = "distribution"
@@ -37,17 +40,37 @@ def predict_distributions(people: People, net: DistributionNet, batch_size: int)
     return columns | {"pose_spread_deg": spread.float()}
 
 
-def place_modes(people: People, models: Models) -> Columns:
-    """Columns of the mode's body: mesh and joints, their place in the picture, measurements."""
-    placed = place_bodies(people, models, mode_of(person_parameters(people)))
-    return placed | _measurements(people, models)
+def place_modes(
+    people: People, frames: Sequence[Frame], models: Models, focal_px: float | None
+) -> Columns:
+    """Columns of the mode's body: mesh and joints, their place in the picture, measurements.
+
+    Args:
+        people: With the columns of the distribution.
+        frames: Decoded ones, by the column `frame`.
+        models: Body model and visibility threshold.
+        focal_px: See `full_frame.full_frame_columns`.
+    """
+    found = full_frame_columns(people, frames, models, focal_px)
+    for columns_of in (_mode_columns, view_columns, _measurements):
+        so_far = People(people.items, people.person_indices, people.columns | found)
+        found |= columns_of(so_far, models)
+    return found
+
+
+def _mode_columns(people: People, models: Models) -> Columns:
+    return place_bodies(people, models, mode_of(person_parameters(people)))
 
 
 def place_bodies(people: People, models: Models, bodies: BodyParameters) -> Columns:
-    """Columns of one body of each person: mesh and joints, and their place in the picture."""
+    """Columns of one body of each person: mesh and joints, and their place in the picture.
+
+    The people have the columns of `full_frame.full_frame_columns`.
+    """
     vertices, joints = models.body(bodies.betas, bodies.pose, bodies.global_rotmat)
     coco = models.body.coco_joints(vertices, joints)
-    joints2d = project_body(coco, bodies.camera, people.columns["crop"].to(coco.device))
+    crop = people.columns["crop"].to(coco.device)
+    joints2d = project_body(coco, bodies.camera, crop)
     pelvis = half_turn_x(joints[:, :1])
     return {
         "body_vertices": vertices,
@@ -56,6 +79,9 @@ def place_bodies(people: People, models: Models, bodies: BodyParameters) -> Colu
         "pelvis": pelvis[:, 0],
         "joints2d": joints2d,
         "reprojection_px": _reprojection(people, joints2d, models.threshold),
+        "translation": full_frame_translation(
+            bodies.camera, crop, people.columns[IMAGE_SIZE], people.columns["focal_px"]
+        ),
     }
 
 

@@ -68,9 +68,10 @@ def _predict(batch: Batch, models: Models, config: PredictConfig) -> None:
 
 
 def _place(batch: Batch, models: Models, config: PredictConfig) -> None:
+    frames, focal_px = batch.decoded, config.source.focal_length
     batch.add(
         distributions.BODY,
-        lambda some: distributions.place_modes(some, models),
+        lambda some: distributions.place_modes(some, frames, models, focal_px),
         distributions.MAY_BE_NAN,
     )
 

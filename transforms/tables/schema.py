@@ -151,6 +151,13 @@ _GLOBAL_F = Column(
     "that give it", "1", "3 x 3, row-major",
 )  # fmt: skip
 
+TRANSLATION = Column(
+    "translation", floats(3),
+    "place before a pinhole camera of focal_px that sees the whole picture: with (x, y, z) = "
+    "joints3d + pelvis + translation a pixel is width / 2 + focal_px * x / z, height / 2 + "
+    "focal_px * y / z; as far away as focal_px is long", "m", f"x, y, z; {CAMERA_AXES}",
+)  # fmt: skip
+
 _BODY = (
     Column(
         "joints3d", floats(NUM_JOINTS * 3), "SMPL joints of the mode, from the pelvis", "m",
@@ -169,6 +176,30 @@ _BODY = (
         "reprojection_px", pa.float32(),
         "mean distance between joints2d and the keypoints above the visibility threshold; null "
         "where none is", "px",
+    ),
+    TRANSLATION,
+)  # fmt: skip
+
+IN_VIEW = (
+    Column(
+        "focal_px", pa.float32(),
+        "focal length behind `translation`: that of --focal-length, of the picture's EXIF, or its "
+        "diagonal, a field of view of 53 degrees", "px",
+    ),
+    Column("focal_assumed", pa.bool_(), "true: nothing told the focal length, so the diagonal"),
+    Column(
+        "truncation", pa.float32(),
+        "share of the mode's surface that lies outside the picture, 0 to 1",
+    ),
+    Column(
+        "visibility", floats(NUM_JOINTS),
+        "how surely each joint is in sight, 0 to 1: the highest confidence among the keypoints at "
+        "or next to it, 0 where the mode has it outside the picture", "1", "24 joints",
+    ),
+    Column(
+        "quality", pa.float32(),
+        "estimated probability that the pose of the mode is right: MPJPE-PA below 80 mm; made from "
+        "spread, reprojection, confidences and truncation", "1",
     ),
 )  # fmt: skip
 
@@ -196,7 +227,8 @@ def refined_name(column: str) -> str:
     return f"refined_{column}"
 
 
-def _refined_columns() -> tuple[Column, ...]:
+def refined_columns() -> tuple[Column, ...]:
+    """Columns of the refined body."""
     parameters = (
         Column(
             "pose", floats(NUM_BODY_JOINTS * 9),
@@ -278,9 +310,9 @@ def people_columns(layout: PeopleLayout) -> tuple[Column, ...]:
     columns = [*_ITEM, _TIME, *_PERSON, *_DISTRIBUTION]
     if layout.global_spread:
         columns.append(_GLOBAL_F)
-    columns.extend([*_BODY, *_measurement_columns()])
+    columns.extend([*_BODY, *IN_VIEW, *_measurement_columns()])
     if layout.refined:
-        columns.extend(_refined_columns())
+        columns.extend(refined_columns())
     if layout.uncertainty:
         columns.append(JOINT_SPREAD)
     if "vertex_spread" in layout.save:

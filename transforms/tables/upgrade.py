@@ -2,7 +2,8 @@
 
 Schema 1, until November 2026, had the spread of the vertices in float16 and always, a `track_id`
 that was always null, and neither `joint_spread_m`, `source_version`, `warning`, `traceback` nor
-`attempts`. The first tables of schema 2 lack `whole_picture`.
+`attempts`. The first tables of schema 2 lack `whole_picture`, `translation` and what says how much
+of a person is in view.
 """
 
 from __future__ import annotations
@@ -14,13 +15,17 @@ import pyarrow as pa
 from .null_columns import no_values
 from .schema import (
     ATTEMPTS,
+    IN_VIEW,
     JOINT_SPREAD,
     SCHEMA_VERSION,
     SOURCE_VERSION,
     TRACEBACK,
+    TRANSLATION,
     WARNING,
     WHOLE_PICTURE,
     Column,
+    refined_columns,
+    refined_name,
 )
 
 _VERSION = b"schema_version"
@@ -29,7 +34,13 @@ _ADDED_BEFORE = {"vertex_spread_m": (JOINT_SPREAD,)}
 _ADDED_AFTER = {"seconds": (SOURCE_VERSION, WARNING), "message": (TRACEBACK, ATTEMPTS)}
 """What schema 2 has besides, by a neighbour that schema 1 has wherever it belongs."""
 
-_ADDED_LATER = {"bbox_score": (WHOLE_PICTURE,)}
+_ADDED_LATER = {
+    "bbox_score": (WHOLE_PICTURE,),
+    "reprojection_px": (TRANSLATION, *IN_VIEW),
+    refined_name("reprojection_px"): tuple(
+        column for column in refined_columns() if column.name == refined_name(TRANSLATION.name)
+    ),
+}
 """What the first tables of schema 2 lack as well, likewise."""
 
 _DROPPED = ("track_id",)

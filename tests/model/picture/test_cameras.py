@@ -11,6 +11,7 @@ import torch
 
 from hierprob3d.model.picture.cameras import (
     crop_to_image,
+    full_frame_translation,
     half_turn_x,
     image_to_crop,
     intrinsics,
@@ -118,3 +119,30 @@ def test_far_pinhole_agrees_with_weak_perspective() -> None:
     pinhole = project_perspective(points, intrinsics(focal, size, size).double(), translation)
     weak = normalised_to_pixels(project_weak_perspective(points, camera), size)
     torch.testing.assert_close(pinhole, weak, atol=0.1, rtol=0)
+
+
+def test_the_pinhole_camera_sees_the_depth_of_the_origin_as_weak_perspective_does() -> None:
+    camera = torch.tensor([[0.9, 0.1, 0.25], [1.2, -0.3, 0.0]])
+    crop = torch.tensor([[500.0, 100.0, 180.0], [50.0, 400.0, 90.0]])
+    size, focal = torch.tensor([[640.0, 480.0]]).expand(2, -1), torch.tensor([800.0, 350.0])
+    translation = full_frame_translation(camera, crop, size, focal)
+    assert translation[:, 2].tolist() == pytest.approx(
+        [2 * 800 / (0.9 * 180), 2 * 350 / (1.2 * 90)]
+    )
+    flat = torch.tensor([[0.3, 0.5, 0.0], [-0.2, -0.9, 0.0], [0.0, 0.0, 0.0]])
+    for person in range(2):
+        seen = project_perspective(
+            half_turn_x(flat), intrinsics(float(focal[person]), 640, 480), translation[person]
+        )
+        torch.testing.assert_close(
+            seen, project_body(flat, camera[person], crop[person]), atol=1e-3, rtol=0
+        )
+
+
+def test_what_is_nearer_than_the_origin_is_farther_from_the_middle_by_its_share_of_depth() -> None:
+    camera, crop = torch.tensor([[1.0, 0.0, 0.0]]), torch.tensor([[320.0, 240.0, 200.0]])
+    focal, size = torch.tensor([400.0]), torch.tensor([[640.0, 480.0]])
+    translation = full_frame_translation(camera, crop, size, focal)  # 4 m away
+    nearer = half_turn_x(torch.tensor([[0.5, 0.5, 0.4]]))
+    [seen] = project_perspective(nearer, intrinsics(400, 640, 480), translation[0]).tolist()
+    assert seen == pytest.approx([320 + 50 / 0.9, 240 - 50 / 0.9])

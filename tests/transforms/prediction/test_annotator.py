@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from hierprob3d import Annotator, ModelsConfig, RefinementConfig, SamplingConfig
+from hierprob3d.model.body.skeleton import SMPL_JOINT_NAMES
 from hierprob3d.model.files.bundled import ASSETS
 
 SAMPLING = SamplingConfig(num_samples=3, save=frozenset({"samples"}))
@@ -35,7 +36,26 @@ def test_people_have_the_tables_columns_in_natural_shapes(
               "samples_pose": (3, 23, 3, 3), "refined_pose": (23, 3, 3)}  # fmt: skip
     assert {name: person[name].shape for name in shapes} == shapes
     assert all(np.isfinite(person[name]).all() for name in shapes)
-    assert not {"frame", "body_vertices"} & set(person)
+    assert not {"frame", "body_vertices", "image_size"} & set(person)
+
+
+def test_people_stand_before_a_camera_of_the_whole_picture(
+    annotator: Annotator, picture: np.ndarray
+) -> None:
+    small = picture[:, :400]
+    (person,) = annotator.annotate(small)
+    focal = float(person["focal_px"])
+    assert focal == pytest.approx(np.hypot(400, 512)) and person["focal_assumed"]
+    for kind in ("", "refined_"):
+        place = person[f"{kind}pelvis"] + person[f"{kind}translation"]
+        x, y, z = (person[f"{kind}joints3d"] + place).T
+        seen = np.stack([200 + focal * x / z, 256 + focal * y / z], -1)
+        hips, found = seen[[1, 2]].mean(0), person[f"{kind}joints2d"][[11, 12]].mean(0)
+        assert np.abs(hips - found).max() < 0.08 * person["crop"][2], "near its weak perspective"
+    assert 0.3 < person["truncation"] < 0.9, "the picture ends above the knees"
+    visibility = dict(zip(SMPL_JOINT_NAMES, person["visibility"], strict=True))
+    assert visibility["head"] > 0.5 and visibility["left_foot"] == 0
+    assert 0 < person["quality"] < 1
 
 
 def test_draws_belong_to_the_content_not_to_the_call(

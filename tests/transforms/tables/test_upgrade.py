@@ -20,6 +20,12 @@ from hierprob3d.transforms.tables.upgrade import (
     upgrade_table,
 )
 
+LATER = (
+    "whole_picture", "translation", "focal_px", "focal_assumed", "truncation", "visibility",
+    "quality",
+)  # fmt: skip
+"""Columns of people that the first tables of schema 2 lack."""
+
 VERSION_1 = {b"schema_version": b"1", b"body_family": b"openbody"}
 
 
@@ -34,7 +40,7 @@ def schema_1(now: pa.Schema, missing: tuple[str, ...]) -> pa.Schema:
     [
         (frames_schema(), ("source_version", "warning")),
         (errors_schema(), ("traceback", "attempts")),
-        (people_schema(PeopleLayout(num_vertices=6, uncertainty=False)), ("whole_picture",)),
+        (people_schema(PeopleLayout(num_vertices=6, uncertainty=False)), LATER),
     ],
 )
 def test_columns_stand_where_schema_2_has_them(now: pa.Schema, missing: tuple[str, ...]) -> None:
@@ -49,7 +55,7 @@ def test_people_of_schema_1() -> None:
         num_vertices=2, num_samples=3, save=frozenset({"samples", "vertex_spread"})
     )
     now = people_schema(layout)
-    fields = [f for f in now if f.name not in ("joint_spread_m", "whole_picture")]
+    fields = [f for f in now if f.name not in ("joint_spread_m", *LATER)]
     place = now.names.index("person_index") + 1
     fields.insert(place, pa.field("track_id", pa.int32()))
     half = pa.list_(pa.float16(), 2)
@@ -74,9 +80,10 @@ def test_numbers_stay_and_what_is_missing_is_null() -> None:
     assert is_current(upgraded.schema) and not is_current(table.schema)
 
 
-def test_the_first_tables_of_schema_2_get_the_column_that_came_later() -> None:
-    now = people_schema(PeopleLayout(num_vertices=2))
-    first = pa.schema([f for f in now if f.name != "whole_picture"], metadata=now.metadata)
+def test_the_first_tables_of_schema_2_get_the_columns_that_came_later() -> None:
+    now = people_schema(PeopleLayout(num_vertices=2, refined=True))
+    later = (*LATER, "refined_translation")
+    first = pa.schema([f for f in now if f.name not in later], metadata=now.metadata)
     assert not is_current(first) and is_current(now)
     upgraded = upgrade_schema(first, "part")
     assert upgraded.equals(now) and upgraded.names == now.names
