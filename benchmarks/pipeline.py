@@ -176,8 +176,7 @@ def models_around(net: DistributionNet) -> Models:
     """The models that stages from crop to spread use, the network laid out as in a run."""
     net.fc_pose.freeze()
     net.image_encoder.to(memory_format=torch.channels_last)
-    keypoints = SimpleNamespace(always_visible=ALWAYS_VISIBLE)
-    parts = {"net": net, "body": load_body("open"), "keypoints": keypoints}
+    parts = {"net": net, "body": load_body("open"), "always_visible": ALWAYS_VISIBLE}
     return cast(Models, SimpleNamespace(**parts, threshold=THRESHOLD, device=torch.device("cpu")))
 
 

@@ -33,20 +33,17 @@ from hierprob3d.model.picture.crops import BOX_SCALE_FACTOR
 _LOADING = threading.Lock()
 
 
-@dataclass(frozen=True)
-class Models:
-    """Everything that computes, ready to use."""
+@dataclass(frozen=True, kw_only=True)
+class BodyModels:
+    """What bodies are placed, sampled and drawn with: no network."""
 
-    detector: PersonDetector | None
-    """None: the pictures are cropped and centred on their person."""
-
-    keypoints: KeypointEstimator
-    net: DistributionNet
     body: Body
-    measurer: BodyMeasurer
     device: torch.device
     threshold: float
     """Confidence above which a limb keypoint counts as visible."""
+
+    always_visible: tuple[int, ...] = ()
+    """Keypoints that the network sees whatever their confidence."""
 
     proxy: ProxySettings = ProxySettings()
     """How crops become the network's input."""
@@ -60,6 +57,18 @@ class Models:
     def surface_shares(self) -> Tensor:
         """Share (V,) of the body's surface that belongs to each vertex."""
         return surface_shares(self.body.v_template, self.body.faces)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Models(BodyModels):
+    """Everything that computes, ready to use."""
+
+    detector: PersonDetector | None
+    """None: the pictures are cropped and centred on their person."""
+
+    keypoints: KeypointEstimator
+    net: DistributionNet
+    measurer: BodyMeasurer
 
 
 def load_models(config: ModelsConfig) -> Models:
@@ -163,6 +172,7 @@ def _load_models(config: ModelsConfig) -> Models:
     return Models(
         detector=_detector(config, device, proxy),
         keypoints=keypoints,
+        always_visible=keypoints.always_visible,
         net=net,
         body=body,
         measurer=BodyMeasurer(body),

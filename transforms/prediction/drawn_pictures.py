@@ -26,7 +26,7 @@ from hierprob3d.model.picture.proxy import visible_mask
 from hierprob3d.model.picture.proxy_picture import ProxyKeypoints
 from hierprob3d.transforms.batch.batches import DrawnPicture
 from hierprob3d.transforms.batch.isolation import People
-from hierprob3d.transforms.batch.models import Models
+from hierprob3d.transforms.batch.models import BodyModels
 from hierprob3d.transforms.inputs.items import Frame
 from hierprob3d.transforms.store.file_names import picture_name
 from hierprob3d.transforms.tables.schema import refined_name, std_name
@@ -46,7 +46,7 @@ _SAMPLE_SIZE = 256
 
 
 def draw_frame(
-    frame: Frame, people: People, models: Models, config: RunConfig
+    frame: Frame, people: People, models: BodyModels, config: RunConfig
 ) -> list[DrawnPicture]:
     """Encoded pictures: one `uncropped` per frame, the others per person.
 
@@ -58,10 +58,10 @@ def draw_frame(
         models: Body model and visibility threshold.
         config: Which kinds are drawn, and their format.
     """
-    colours = _colours(people)
+    colours = colours_of(people)
     drawn: dict[str, Picture] = {}
     if "uncropped" in config.visualise:
-        drawn["uncropped"] = _draw_uncropped(frame, people, models, colours)
+        drawn["uncropped"] = draw_uncropped(frame, people, models, colours)
     for person, number in enumerate(people.person_indices):
         for kind, draw, word in _OF_A_PERSON:
             if kind in config.visualise:
@@ -82,9 +82,17 @@ def _colours(people: People) -> Tensor | None:
     return None if spread is None else spread_colours(spread)
 
 
-def _draw_uncropped(
-    frame: Frame, people: People, models: Models, colours: Tensor | None
+def draw_uncropped(
+    frame: Frame, people: People, models: BodyModels, colours: Tensor | None
 ) -> Picture:
+    """Everybody's body over the frame, the refined one where there is one.
+
+    Args:
+        frame: The frame of all these people.
+        people: With their meshes, column body_vertices.
+        models: Body model.
+        colours: RGB (P, V, 3), see `colours_of`; None: a plain one for each person.
+    """
     assert frame.image is not None, "only decoded frames have people"
     image, scale = shrink_to(frame.image, _MAX_UNCROPPED_SIDE)
     vertices, camera = _bodies(people)[-1]
@@ -94,7 +102,7 @@ def _draw_uncropped(
 
 
 def _draw_crop(
-    frame: Frame, people: People, models: Models, colours: Tensor | None, one: slice
+    frame: Frame, people: People, models: BodyModels, colours: Tensor | None, one: slice
 ) -> Picture:
     """The network's crop with its keypoints, beside the same with each body."""
     picture = _cut_out(frame, people, one, _CROP_SIZE)
@@ -110,12 +118,12 @@ def _draw_crop(
 
 
 def _draw_figure(
-    frame: Frame, people: People, models: Models, colours: Tensor | None, one: slice
+    frame: Frame, people: People, models: BodyModels, colours: Tensor | None, one: slice
 ) -> Picture:
     """What the network was given of a person, and the mode and mean shape that it says."""
     keypoints = _crop_keypoints(people, one, 1.0)[0]
     confidences = torch.from_numpy(keypoints[:, 2])
-    drawn = visible_mask(confidences, models.threshold, models.keypoints.always_visible)
+    drawn = visible_mask(confidences, models.threshold, models.always_visible)
     columns = {name: values[one][0] for name, values in people.columns.items()}
     height, std = float(columns["height_m"]), float(columns[std_name("height_m")])
     return draw_person_figure(
@@ -134,7 +142,7 @@ def _draw_figure(
 
 
 def _draw_samples(
-    frame: Frame, people: People, models: Models, colours: Tensor | None, one: slice
+    frame: Frame, people: People, models: BodyModels, colours: Tensor | None, one: slice
 ) -> Picture:
     """Mode and best samples over the crop, from the front and from the side."""
     mode = people.columns["body_vertices"][one]
@@ -173,7 +181,7 @@ def _crop_keypoints(people: People, one: slice, size: float) -> np.ndarray:
     return keypoints.numpy()
 
 
-def _whole(size: int, models: Models) -> Tensor:
+def _whole(size: int, models: BodyModels) -> Tensor:
     """The crop record of a picture that is the crop."""
     return torch.tensor([[size / 2, size / 2, float(size)]], device=models.device)
 

@@ -16,13 +16,13 @@ from hierprob3d.model.picture.proxy import (
     person_crops,
 )
 from hierprob3d.transforms.batch.isolation import Columns, People
-from hierprob3d.transforms.batch.models import Models
+from hierprob3d.transforms.batch.models import BodyModels
 
 PROXY = "proxy"
 EDGES = "edges"
 
 
-def make_proxies(people: People, images: Sequence[np.ndarray], models: Models) -> Columns:
+def make_proxies(people: People, images: Sequence[np.ndarray], models: BodyModels) -> Columns:
     """Columns `proxy` (P, 18, 256, 256) and `crop` (P, 3: centre x, centre y, side).
 
     Args:
@@ -49,10 +49,10 @@ def edges_of(proxies: Tensor) -> Tensor:
     return (proxies[:, 0] * 255).clamp(0, 255).byte()
 
 
-def _crop_frame(people: People, image: np.ndarray, place: int, models: Models) -> NetworkCrops:
+def _crop_frame(people: People, image: np.ndarray, place: int, models: BodyModels) -> NetworkCrops:
     """Crops of the people of one frame."""
     mine = people.columns["frame"] == place
     boxes, scale = people.columns["bbox"][mine].numpy(), models.proxy.box_scale
     cut = person_crops(image, boxes, scale, device=models.device)
     keypoints = people.columns["keypoints"][mine]
-    return network_crops(cut, keypoints, models.threshold, models.keypoints.always_visible)
+    return network_crops(cut, keypoints, models.threshold, models.always_visible)

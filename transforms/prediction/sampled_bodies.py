@@ -21,7 +21,7 @@ from hierprob3d.model.estimate.uncertainty import fit_to_keypoints, order_by_fit
 from hierprob3d.model.picture.cameras import half_turn_x, project_body
 from hierprob3d.model.rotation.random_streams import RandomStreams, person_keys
 from hierprob3d.transforms.batch.isolation import Columns, People
-from hierprob3d.transforms.batch.models import Models
+from hierprob3d.transforms.batch.models import BodyModels
 
 from .distributions import person_parameters, visible_keypoints
 
@@ -44,7 +44,7 @@ class ForDrawing:
 
 
 def sample_bodies(
-    people: People, models: Models, config: SamplingConfig, drawing: ForDrawing | None = None
+    people: People, models: BodyModels, config: SamplingConfig, drawing: ForDrawing | None = None
 ) -> Columns:
     """Column joint_spread_m and, where wanted, the vertices' spread and the samples by 2D fit.
 
@@ -79,7 +79,7 @@ def _draw(people: People, device: torch.device, config: SamplingConfig) -> Peopl
 
 
 def _describe_samples(
-    people: People, models: Models, config: SamplingConfig, drawing: ForDrawing
+    people: People, models: BodyModels, config: SamplingConfig, drawing: ForDrawing
 ) -> Columns:
     drawn = _Drawn(people, models, config.paper_rule)
     joints = drawn.joints()
@@ -112,7 +112,7 @@ class _Drawn:
         paper_rule: All samples of a person have its mean shape and the mode's global rotation.
     """
 
-    def __init__(self, people: People, models: Models, paper_rule: bool) -> None:
+    def __init__(self, people: People, models: BodyModels, paper_rule: bool) -> None:
         self._people = people
         self._models = models
         self._paper_rule = paper_rule
@@ -176,7 +176,11 @@ class _Drawn:
 
 
 def _fit(
-    people: People, parameters: PersonParameters, vertices: Tensor, joints: Tensor, models: Models
+    people: People,
+    parameters: PersonParameters,
+    vertices: Tensor,
+    joints: Tensor,
+    models: BodyModels,
 ) -> Tensor:
     """Largest distance (P, N) of each sample's joints from the visible keypoints, px."""
     coco = models.body.coco_joints(vertices, joints)

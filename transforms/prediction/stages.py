@@ -13,7 +13,7 @@ import torch
 from hierprob3d.configs.prediction import PredictConfig
 from hierprob3d.transforms.batch.batches import Batch
 from hierprob3d.transforms.batch.isolation import call_each, successes
-from hierprob3d.transforms.batch.models import Models
+from hierprob3d.transforms.batch.models import BodyModels, Models
 
 from . import distributions, refined_bodies, sampled_bodies
 from .detection import detect_people, find_keypoints
@@ -85,7 +85,8 @@ def _refine(batch: Batch, models: Models, config: PredictConfig) -> None:
     )
 
 
-def _sample(batch: Batch, models: Models, config: PredictConfig) -> None:
+def sample_batch(batch: Batch, models: BodyModels, config: PredictConfig) -> None:
+    """Samples of everybody, as far as the run keeps or draws anything of them."""
     drawn = sampled_bodies.ForDrawing(
         num_meshes=NUM_DRAWN_SAMPLES if "samples" in config.run.visualise else 0,
         vertex_spread=bool(COLOURED & config.run.visualise),
@@ -97,7 +98,7 @@ def _sample(batch: Batch, models: Models, config: PredictConfig) -> None:
     )
 
 
-def _draw(batch: Batch, models: Models, config: PredictConfig) -> None:
+def draw_batch(batch: Batch, models: BodyModels, config: PredictConfig) -> None:
     """Pictures frame by frame; one that fails costs its people nothing else."""
     frames = batch.decoded
     if not len(batch.people):
@@ -121,8 +122,8 @@ PROXIES = Stage(PROXY, _make_proxies)
 DISTRIBUTIONS = Stage(distributions.DISTRIBUTION, _predict)
 BODIES = Stage(distributions.BODY, _place)
 REFINED = Stage(refined_bodies.REFINE, _refine, lambda config: config.refinement.refine)
-SAMPLES = Stage(sampled_bodies.SAMPLE, _sample, lambda config: config.sampling.uncertainty)
-DRAW = Stage("draw", _draw, lambda config: bool(config.run.visualise))
+SAMPLES = Stage(sampled_bodies.SAMPLE, sample_batch, lambda config: config.sampling.uncertainty)
+DRAW = Stage("draw", draw_batch, lambda config: bool(config.run.visualise))
 
 STAGES = (DETECT, KEYPOINTS, PROXIES, DISTRIBUTIONS, BODIES, REFINED, SAMPLES, DRAW)
 """All of them, in the order in which a batch goes through those that a run wants."""
