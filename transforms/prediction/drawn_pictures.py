@@ -76,7 +76,7 @@ def draw_frame(
     ]
 
 
-def _colours(people: People) -> Tensor | None:
+def colours_of(people: People) -> Tensor | None:
     """RGB (P, V, 3) of the vertices' spread, None where no samples were drawn."""
     spread = people.columns.get("vertex_spread_m")
     return None if spread is None else spread_colours(spread)
