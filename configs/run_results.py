@@ -7,6 +7,7 @@ from typing import Annotated
 
 from .checks import check, check_above_zero, check_at_least, check_choices
 from .option import Option
+from .prediction import PICTURE_FORMATS, PICTURES
 
 MESH_FORMATS = ("obj", "ply", "glb")
 PARAMETER_FORMATS = {"smpl-npz": 24, "smplh-npz": 52}
@@ -21,6 +22,40 @@ class InspectConfig:
 
     folder: Annotated[str, _FOLDER]
     """Output folder of a prediction run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderConfig:
+    """Every picture that a prediction run could have drawn, from its tables and the inputs.
+
+    As `predict --visualise` draws them, with the same samples; a picture that is gone is named, and
+    its people stand on plain ground. Of a video, uncropped frames are one mp4.
+    """
+
+    folder: Annotated[str, _FOLDER]
+    """Output folder of a prediction run."""
+
+    output: Annotated[str | None, Option(metavar="DIR")] = None
+    """Where the pictures go; DIR/pictures where it is not given."""
+
+    visualise: Annotated[frozenset[str], Option(choices=PICTURES)] = frozenset({"uncropped"})
+    """Pictures to draw, as of `predict`."""
+
+    frames: bool = False
+    """Also a picture of every frame of a video, not only the mp4, of kind uncropped."""
+
+    uri: Annotated[str, Option(metavar="PATTERN")] = "*"
+    """Only pictures and videos whose path matches; * and ? are wildcards."""
+
+    picture_format: Annotated[str, Option(choices=PICTURE_FORMATS)] = "jpg"
+    """Of the pictures drawn."""
+
+    body_model: Annotated[str | None, Option(metavar="PATH")] = None
+    """The body model of the run: SMPL file or folder; where the run found it if not given."""
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+        check(bool(self.visualise), "--visualise names no pictures")
 
 
 @dataclass(frozen=True, kw_only=True)

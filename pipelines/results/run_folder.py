@@ -44,6 +44,11 @@ class PeoplePart:
     metadata: dict[str, str]
     """File metadata, see `schema.file_metadata`; what schema 1 did not record, from manifests."""
 
+    @property
+    def run_id(self) -> str:
+        """The run that wrote it."""
+        return run_of(self.name)
+
     def rows(self, numbers: Sequence[int] | None = None) -> list[PersonRow]:
         """The people with these numbers, or all; lists of numbers are float32 arrays."""
         table = self.table if numbers is None else self.table.take(list(numbers))
@@ -140,10 +145,43 @@ class RunFolder:
             columns: those to read, where the part has them; None reads all.
         """
         for name in self._finished_parts("people"):
-            table = self.store.read_part(name, None if columns is None else list(columns))
-            raw = table.schema.metadata or {}
-            metadata = {key.decode(): value.decode() for key, value in raw.items()}
-            yield PeoplePart(name, table, {**self._recorded(run_of(name)), **metadata})
+            yield self._people_part(name, columns)
+
+    def finished_parts(self) -> list[str]:
+        """File names of the finished shards, the same in all tables."""
+        return sorted(self._finished)
+
+    def frames_part(self, shard: str) -> pa.Table:
+        """The frames of a finished shard.
+
+        Args:
+            shard: File name, one of `finished_parts`.
+        """
+        return self.store.read_part(f"frames/{shard}")
+
+    def people_part(self, shard: str, columns: Sequence[str] | None = None) -> PeoplePart | None:
+        """The people of a finished shard, None where it has none.
+
+        Args:
+            shard: File name, one of `finished_parts`.
+            columns: As of `people_parts`.
+        """
+        name = f"people/{shard}"
+        return self._people_part(name, columns) if name in self._people_names else None
+
+    @cached_property
+    def _people_names(self) -> frozenset[str]:
+        return frozenset(self._finished_parts("people"))
+
+    def _people_part(self, name: str, columns: Sequence[str] | None) -> PeoplePart:
+        table = self.store.read_part(name, None if columns is None else list(columns))
+        return PeoplePart(name, table, self.metadata_of(name, table.schema))
+
+    def metadata_of(self, name: str, schema: pa.Schema) -> dict[str, str]:
+        """Metadata of a people part, see `PeoplePart`."""
+        raw = schema.metadata or {}
+        metadata = {key.decode(): value.decode() for key, value in raw.items()}
+        return {**self._recorded(run_of(name)), **metadata}
 
     def rows(self, columns: Sequence[str] | None = None) -> Iterator[PersonRow]:
         """All people one by one, with what `rebuild_mode` and `rebuild_samples` need to know.

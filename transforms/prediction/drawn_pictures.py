@@ -38,7 +38,7 @@ COLOURED = frozenset({"crops", "figure", "uncropped"})
 """Kinds of pictures in which colours show how far the vertices of the samples lie apart."""
 
 _CROP_SIZE = 512
-_MAX_UNCROPPED_SIDE = 2048
+MAX_UNCROPPED_SIDE = 2048
 """Larger photographs are drawn smaller: bodies cost by the pixel, 60 bytes of memory each."""
 
 _ENCODING = {"jpg": (cv2.IMWRITE_JPEG_QUALITY, 92), "png": (cv2.IMWRITE_PNG_COMPRESSION, 3)}
@@ -94,7 +94,7 @@ def draw_uncropped(
         colours: RGB (P, V, 3), see `colours_of`; None: a plain one for each person.
     """
     assert frame.image is not None, "only decoded frames have people"
-    image, scale = shrink_to(frame.image, _MAX_UNCROPPED_SIDE)
+    image, scale = shrink_to(frame.image, MAX_UNCROPPED_SIDE)
     vertices, camera = _bodies(people)[-1]
     crop = scale * people.columns["crop"].to(models.device)
     picture = draw_bodies(image, vertices, models.body.faces, camera, crop, colours)

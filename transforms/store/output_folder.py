@@ -103,6 +103,12 @@ class OutputFolder(StoreFiles):
         self.write(f"{RUNS}/.writable-{run_id}", b"")
         self.remove(f"{RUNS}/.writable-{run_id}")
 
+    def try_writing(self) -> None:
+        """Makes the folder and tries to write into it; OSError where that is not allowed."""
+        self._fs.makedirs(self._full(""), exist_ok=True)
+        self.write(".writable", b"")
+        self.remove(".writable")
+
     def lock_for_run(self, run_id: str = "") -> RunLock:
         """This folder for one run alone, see `store.locking` and `store.object_lock`.
 
