@@ -101,6 +101,7 @@ COMMANDS = {
     "track": Command(
         "people of a run's videos over time, their motion smoothed",
         "configs.tracking:TrackConfig", "pipelines.track:track", takes_beam_options=True,
+    ),
     "render": Command(
         "pictures and videos of a run, from its tables",
         "configs.run_results:RenderConfig", "pipelines.render:run",

@@ -29,7 +29,9 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run(inputs: Path, predict: Callable[..., int], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(
+    inputs: Path, predict: Callable[..., int], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A run that drew everything."""
     output = tmp_path_factory.mktemp("render") / "out"
     assert predict(inputs, "--output", output, "--visualise", KINDS, *OPTIONS) == 0
@@ -42,7 +44,9 @@ def drawn(folder: Path) -> dict[str, np.ndarray]:
 
 def frames_of(video: Path) -> list[tuple[float, np.ndarray]]:
     with av.open(str(video)) as container:
-        return [(frame.time, frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
+        return [
+            (frame.time, frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)
+        ]
 
 
 def test_pictures_are_those_of_the_run(run: Path, tmp_path: Path) -> None:
@@ -56,7 +60,11 @@ def test_pictures_are_those_of_the_run(run: Path, tmp_path: Path) -> None:
     frames = frames_of(video)
     [stem] = {name.split("-frame")[0] for name in found if "-frame" in name}
     assert video.name.startswith(f"{stem}-")
-    uncropped = [found[n][..., ::-1] for n in found if "-frame" in n and n.endswith("uncropped.png")]
+    uncropped = [
+        picture[..., ::-1]
+        for name, picture in found.items()
+        if "-frame" in name and name.endswith("uncropped.png")
+    ]
     assert len(frames) == len(uncropped)
     for (_, frame), picture in zip(frames, uncropped, strict=True):
         height, width = frame.shape[:2]
