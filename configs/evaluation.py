@@ -10,7 +10,7 @@ from .option import DEVICE, Option
 from .outcome import OutcomeConfig
 from .prediction import RefinementConfig
 
-KEYPOINTS = ("hrnet", "file", "movenet")
+KEYPOINTS = ("hrnet", "file", "movenet", "blazepose")
 SPLITS = ("train", "validation", "test")
 POINT_METRIC_NAMES = (
     "PVE", "PVE-SC", "PVE-PA", "PVE-T", "PVE-T-SC", "MPJPE", "MPJPE-SC", "MPJPE-PA",
@@ -192,8 +192,8 @@ class EvaluateConfig(OutcomeConfig):
     """The paper's pose_shape_cfg.yaml: its MODEL and DATA decide edges and heatmaps."""
 
     keypoints: Annotated[str, Option(choices=KEYPOINTS)] = "hrnet"
-    """Of 3DPW, who found the keypoints: hrnet (hrnet_results_centred.npy, as in the paper) or
-    movenet (movenet_results_centred.npy). Of npz, who finds them: movenet, hrnet (with
+    """Of 3DPW, who found the keypoints: hrnet (hrnet_results_centred.npy, as in the paper), movenet
+    or blazepose (files of their names). Of npz, who finds them: movenet, blazepose, hrnet (with
     --keypoint-weights), or file: its openpose or else part. The other datasets carry theirs."""
 
     keypoint_weights: Annotated[str | None, Option(metavar="PATH")] = None
@@ -201,7 +201,7 @@ class EvaluateConfig(OutcomeConfig):
 
     keypoint_threshold: float | None = None
     """Confidence above which limb keypoints are drawn; otherwise the dataset's rule (0.6 for 3DPW,
-    none for SSP-3D), for MoveNet's keypoints 0.3."""
+    none for SSP-3D), for MoveNet's keypoints 0.3, for BlazePose's 0.5."""
 
     device: Annotated[str, DEVICE] = "auto"
     """Where networks compute: auto (cuda where there is one), cpu, cuda or cuda:N."""

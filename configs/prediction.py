@@ -18,7 +18,7 @@ from .outcome import OutcomeConfig
 
 GENDERS = ("neutral", "male", "female")
 DETECTORS = ("movenet", "maskrcnn", "none")
-KEYPOINTS = ("movenet", "hrnet")
+KEYPOINTS = ("movenet", "blazepose", "hrnet")
 PEOPLE = ("all", "centre")
 SAVES = ("samples", "vertices", "vertex_spread")
 PICTURES = ("crops", "figure", "uncropped", "samples")
@@ -113,7 +113,8 @@ class ModelsConfig:
     the paper's code)."""
 
     keypoints: Annotated[str, Option(choices=KEYPOINTS)] = "movenet"
-    """Keypoint model; MoveNet is bundled, hrnet needs --keypoint-weights."""
+    """Keypoint model; movenet (thunder) and blazepose (heavy, with 33 landmarks) are bundled, hrnet
+    needs --keypoint-weights."""
 
     keypoint_weights: Annotated[str | None, Option(metavar="PATH", shortcuts=(HRNET,))] = None
     """Weights of the keypoint model, such as HRNet's pose_hrnet_w48_384x288.pth."""
@@ -121,7 +122,8 @@ class ModelsConfig:
     keypoint_threshold: Annotated[
         float | None, Option(also=("-T", "--joints2Dvisib_threshold"))
     ] = None
-    """Confidence above which limb keypoints count as visible (0.3 for MoveNet, 0.75 for HRNet)."""
+    """Confidence above which limb keypoints count as visible (0.3 for MoveNet, 0.5 for BlazePose,
+    0.75 for HRNet)."""
 
     people: Annotated[str, Option(choices=PEOPLE)] = "all"
     """Everybody, or only the person nearest to the middle and the whole picture where nobody is

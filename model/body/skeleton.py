@@ -1,4 +1,4 @@
-"""Names and trees of the SMPL skeleton and of the COCO keypoints.
+"""Names and trees of the SMPL skeleton, of the COCO keypoints and of BlazePose's landmarks.
 
 "Joint" counts SMPL's 24 joints from the pelvis (0); "body joint" counts the 23 that carry a
 distribution, 0..22 = SMPL's 1..23, as the paper does.
@@ -58,6 +58,21 @@ COCO_EDGES = (
     (5, 11), (6, 12), (11, 12), (11, 13), (13, 15), (12, 14), (14, 16),
 )  # fmt: skip
 """Keypoint pairs joined by a line when a skeleton is drawn."""
+
+LANDMARK_NAMES = (
+    "nose", "left_eye_inner", "left_eye", "left_eye_outer", "right_eye_inner", "right_eye",
+    "right_eye_outer", "left_ear", "right_ear", "mouth_left", "mouth_right", "left_shoulder",
+    "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_pinky",
+    "right_pinky", "left_index", "right_index", "left_thumb", "right_thumb", "left_hip",
+    "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle", "left_heel",
+    "right_heel", "left_foot_index", "right_foot_index",
+)  # fmt: skip
+"""What BlazePose finds: COCO's keypoints, and more of face, hands and feet."""
+
+NUM_LANDMARKS = len(LANDMARK_NAMES)
+
+COCO_LANDMARKS = (0, 2, 5, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)
+"""The landmark of each COCO keypoint."""
 
 ALWAYS_VISIBLE = (0, 1, 2, 3, 4, 5, 6, 11, 12)
 """Keypoints the paper never drops, however low their confidence: face, shoulders, hips."""

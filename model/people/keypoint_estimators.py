@@ -37,10 +37,14 @@ class PersonKeypoints:
         keypoints: (P, 17, 3) float32 x, y (px of the full picture), confidence; x and y are not
             numbers where the person's box is not made of numbers.
         kept: (P,) bool; False where the box turned out to hold no person.
+        landmarks: (P, 33, 5) float32 x, y (px of the full picture), z (px, from the hips, smaller
+            is nearer), visibility, presence, in the order of `LANDMARK_NAMES`; not
+            numbers where the box is not. None where the estimator gives no landmarks.
     """
 
     keypoints: np.ndarray
     kept: np.ndarray
+    landmarks: np.ndarray | None = None
 
 
 class KeypointEstimator(Protocol):

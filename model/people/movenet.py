@@ -13,6 +13,7 @@ float16 changes keypoints by hundredths of a pixel; bfloat16 by several pixels: 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -20,8 +21,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hierprob3d.model.files.bundled import ASSETS
-from hierprob3d.model.files.file_errors import one_line_errors
-from hierprob3d.model.files.weight_files import WeightsError, misfit, read_safetensors
+from hierprob3d.model.files.weight_files import WeightsError, read_safetensors
+
+from .network_files import filled_network
 
 MULTIPOSE_PATH = ASSETS / "movenet" / "movenet-multipose.safetensors"
 THUNDER_PATH = ASSETS / "movenet" / "movenet-thunder.safetensors"
@@ -130,18 +132,16 @@ def load_movenet(
         raise WeightsError(f"{path} is not a MoveNet safetensors file: {error}") from error
     # A float16 table of 1 / (cells to the centre + 1.8); the decoding has the formula.
     tensors.pop("center_weight", None)
-    # On "meta" nothing is allocated, whatever width the file declares.
-    with one_line_errors(WeightsError, path, "is not a MoveNet safetensors file"):
-        settings = json.loads(texts["movenet"])
-        with torch.device("meta"):
-            network = MoveNet(settings["width"], settings["multi"])
-    problem = misfit(network.state_dict(), tensors)
-    if problem:
-        raise WeightsError(f"{path} is not a MoveNet safetensors file of ours: {problem}.")
-    state = {name: tensor.float() for name, tensor in tensors.items()}
-    network.load_state_dict(state, strict=True, assign=True)
-    network.eval().requires_grad_(False)
-    return network.to(device=device, dtype=dtype).to(memory_format=torch.channels_last)
+    kind = "a MoveNet safetensors file"
+    return filled_network(
+        lambda: _declared_network(texts), tensors, Path(path), kind, device, dtype
+    )
+
+
+def _declared_network(texts: Mapping[str, str]) -> MoveNet:
+    """The network that a file says it holds the weights of."""
+    settings = json.loads(texts["movenet"])
+    return MoveNet(settings["width"], settings["multi"])
 
 
 def default_batch_size(device: torch.device) -> int:

@@ -21,6 +21,8 @@ from hierprob3d.model.estimate.in_view import surface_shares
 from hierprob3d.model.network.checkpoints import load_distribution_net, sha256_of, weights_path
 from hierprob3d.model.network.device import resolve_device
 from hierprob3d.model.network.distribution_net import DistributionNet
+from hierprob3d.model.people.blazepose import BLAZEPOSE_PATH
+from hierprob3d.model.people.blazepose_keypoints import BlazePoseKeypoints
 from hierprob3d.model.people.keypoint_estimators import KeypointEstimator, MoveNetKeypoints
 from hierprob3d.model.people.movenet import MULTIPOSE_PATH, THUNDER_PATH
 from hierprob3d.model.people.person_detectors import (
@@ -31,6 +33,11 @@ from hierprob3d.model.people.person_detectors import (
 from hierprob3d.model.picture.crops import BOX_SCALE_FACTOR
 
 _LOADING = threading.Lock()
+
+BUNDLED_KEYPOINT_MODELS: dict[str, type[MoveNetKeypoints | BlazePoseKeypoints]] = {
+    "movenet": MoveNetKeypoints, "blazepose": BlazePoseKeypoints
+}  # fmt: skip
+_BUNDLED_KEYPOINTS = {"movenet": THUNDER_PATH, "blazepose": BLAZEPOSE_PATH}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +102,13 @@ def model_files(config: ModelsConfig) -> dict[str, Path]:
     files = {"weights": weights_path(config.weights), "body_model": body.path}
     if config.detector != "none":
         files["detector"] = detector_path(config)
-    files["keypoints"] = Path(config.keypoint_weights or THUNDER_PATH)
+    files["keypoints"] = keypoints_path(config.keypoints, config.keypoint_weights)
     return files
+
+
+def keypoints_path(kind: str, weights: str | None) -> Path:
+    """Where the weights of a keypoint model lie: those given, or else its bundled ones."""
+    return Path(weights) if weights else _BUNDLED_KEYPOINTS[kind]
 
 
 def model_hashes(config: ModelsConfig) -> dict[str, dict[str, str]]:
@@ -145,13 +157,13 @@ def keypoint_estimator(
     device: torch.device,
     box_scale: float = BOX_SCALE_FACTOR,
 ) -> KeypointEstimator:
-    """The keypoint model of a name, `hrnet` (with a file of weights) or `movenet`."""
+    """The keypoint model of a name: `hrnet` (with a file of weights), or a bundled one."""
+    path = keypoints_path(kind, weights)
     if kind == "hrnet":
         from hierprob3d.model.people.hrnet_keypoints import HRNetKeypoints  # takes torchvision
 
-        assert weights is not None  # checked by the configurations
-        return HRNetKeypoints(weights, device, box_scale=box_scale)
-    return MoveNetKeypoints(weights, device)
+        return HRNetKeypoints(path, device, box_scale=box_scale)
+    return BUNDLED_KEYPOINT_MODELS[kind](path, device)
 
 
 @cache

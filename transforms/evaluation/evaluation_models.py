@@ -6,17 +6,21 @@ import threading
 from functools import cache
 from pathlib import Path
 
-from hierprob3d.configs.evaluation import PROTOCOLS, EvaluateConfig
+from hierprob3d.configs.evaluation import KEYPOINTS, PROTOCOLS, EvaluateConfig
 from hierprob3d.configs.paper_inference import read_proxy_settings
 from hierprob3d.model.body.mesh_body import load_body
 from hierprob3d.model.body.skeleton import ALWAYS_VISIBLE
 from hierprob3d.model.network.checkpoints import load_distribution_net, weights_path
 from hierprob3d.model.network.device import resolve_device
 from hierprob3d.model.people.hrnet_keypoints import HRNetKeypoints
-from hierprob3d.model.people.keypoint_estimators import MoveNetKeypoints
-from hierprob3d.model.people.movenet import THUNDER_PATH
 from hierprob3d.model.picture.crops import BOX_SCALE_FACTOR
-from hierprob3d.transforms.batch.models import check_num_layers, check_same_body, keypoint_estimator
+from hierprob3d.transforms.batch.models import (
+    BUNDLED_KEYPOINT_MODELS,
+    check_num_layers,
+    check_same_body,
+    keypoint_estimator,
+    keypoints_path,
+)
 from hierprob3d.transforms.datasets.annotation_file import AnnotationDataset
 from hierprob3d.transforms.datasets.labels import EvalDataset, VisibilityRule
 from hierprob3d.transforms.datasets.pw3d import Pw3dDataset
@@ -45,13 +49,16 @@ def open_dataset(config: EvaluateConfig) -> EvalDataset:
 
 
 def visibility_rule(config: EvaluateConfig) -> VisibilityRule:
-    """Which keypoints are drawn: the dataset's rule, or MoveNet's where it found them."""
+    """Which keypoints are drawn: the dataset's rule, or that of the model that found them.
+
+    3DPW's own rule is for HRNet's keypoints.
+    """
     threshold = config.rules.keypoint_threshold
     always: tuple[int, ...] = ALWAYS_VISIBLE if config.rules.keeps_trunk else ()
-    if config.dataset in ("3dpw", "npz") and config.keypoints == "movenet":
-        threshold, always = MoveNetKeypoints.visibility_threshold, MoveNetKeypoints.always_visible
-    if config.dataset == "npz" and config.keypoints == "hrnet":
-        threshold, always = HRNetKeypoints.visibility_threshold, HRNetKeypoints.always_visible
+    own_rule = {"3dpw": ("hrnet",), "npz": ("file",)}.get(config.dataset, KEYPOINTS)
+    if config.keypoints not in own_rule:
+        finder = BUNDLED_KEYPOINT_MODELS.get(config.keypoints, HRNetKeypoints)
+        threshold, always = finder.visibility_threshold, finder.always_visible
     given = config.keypoint_threshold
     return VisibilityRule(threshold if given is None else given, always)
 
@@ -61,7 +68,7 @@ def evaluation_files(config: EvaluateConfig) -> dict[str, Path]:
     bodies = load_evaluator(config).bodies
     files = {f"body_{gender}": body.path for gender, body in bodies.items()}
     if config.dataset == "npz" and config.keypoints != "file":
-        files["keypoints"] = Path(config.keypoint_weights or THUNDER_PATH)
+        files["keypoints"] = keypoints_path(config.keypoints, config.keypoint_weights)
     return {"weights": weights_path(config.weights), **files}
 
 

@@ -16,6 +16,7 @@ from hierprob3d.transforms.inputs.items import Frame
 
 DETECT = "detect"
 KEYPOINTS = "keypoints"
+LANDMARKS = "landmarks"
 WHOLE_PICTURE = "whole_picture"
 
 
@@ -42,6 +43,9 @@ def detect_people(batch: Batch, models: Models, centre_only: bool) -> None:
 def find_keypoints(batch: Batch, models: Models) -> None:
     """The people of all frames, with columns frame, bbox, bbox_score, whole_picture and keypoints.
 
+    Where the keypoint model finds landmarks, (P, 33, 5) as of `PersonKeypoints`, they are a column
+    `landmarks`; otherwise there is none.
+
     A detection in which the keypoint network sees no person is dropped, except where it is no
     detection: pictures given as cropped, or taken whole because nobody was found.
     """
@@ -56,8 +60,9 @@ def find_keypoints(batch: Batch, models: Models) -> None:
         [(places[i], batch.detections[places[i]], estimate) for i, estimate in estimates.items()],
         keep_all=models.detector is None,
     )
-    keypoints = batch.people.columns.pop(KEYPOINTS, torch.empty(0))
-    batch.add(KEYPOINTS, lambda _: {KEYPOINTS: keypoints})
+    columns = batch.people.columns
+    found_points = {name: columns.pop(name) for name in (KEYPOINTS, LANDMARKS) if name in columns}
+    batch.add(KEYPOINTS, lambda _: found_points)
 
 
 def _whole_pictures(images: Sequence[np.ndarray]) -> list[Detections]:
@@ -85,6 +90,8 @@ def _gather(
         columns["bbox_score"].append(boxes.scores[kept])
         columns[WHOLE_PICTURE].append(np.full(count, boxes.instead_of_nobody))
         columns[KEYPOINTS].append(estimate.keypoints[kept])
+        if estimate.landmarks is not None:
+            columns.setdefault(LANDMARKS, []).append(estimate.landmarks[kept])
     if found:
         people.columns = {
             name: torch.from_numpy(np.concatenate(parts)) for name, parts in columns.items()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,7 @@ from hierprob3d.transforms.batch.isolation import Failure, People
 from hierprob3d.transforms.inputs.items import Frame, Item
 
 from .null_columns import no_values
-from .schema import STATUS_FAILED, STATUS_NO_PERSON, STATUS_OK
+from .schema import OPTIONAL_COLUMNS, STATUS_FAILED, STATUS_NO_PERSON, STATUS_OK
 
 _MAX_MESSAGE = 500
 """Characters of an error message that are kept; some libraries' fill pages."""
@@ -27,7 +27,10 @@ Values = Tensor | np.ndarray | Sequence[object]
 
 
 def table_of(
-    columns: Mapping[str, Values], schema: pa.Schema, nulls_for: int | None = None
+    columns: Mapping[str, Values],
+    schema: pa.Schema,
+    nulls_for: int | None = None,
+    may_lack: Collection[str] | None = None,
 ) -> pa.Table:
     """The table of a schema, from columns by name.
 
@@ -35,14 +38,19 @@ def table_of(
         columns: NaN of a scalar column becomes null. Those that the schema lacks are left out.
         schema: Columns, their types and the metadata.
         nulls_for: Number of rows P; missing columns are nulls. Without it they are a defect.
+        may_lack: Of which columns that holds; None: of all.
 
     Raises:
         KeyError: A column is missing.
     """
+
+    def is_null(name: str) -> bool:
+        return name not in columns and (may_lack is None or name in may_lack)
+
     arrays = [
-        to_arrow(columns[field.name], field.type)
-        if nulls_for is None or field.name in columns
-        else no_values(nulls_for, field.type)
+        no_values(nulls_for, field.type)
+        if nulls_for is not None and is_null(field.name)
+        else to_arrow(columns[field.name], field.type)
         for field in schema
     ]
     return pa.Table.from_arrays(arrays, schema=schema)
@@ -72,7 +80,7 @@ def people_table(people: People, schema: pa.Schema, seed: int, run_id: str) -> p
         "seed": [seed] * count,
         "run_id": [run_id] * count,
     }
-    return table_of(columns, schema)
+    return table_of(columns, schema, nulls_for=count, may_lack=OPTIONAL_COLUMNS)
 
 
 def frames_table(

@@ -18,11 +18,13 @@ from hierprob3d.configs.prediction import SAVES
 from hierprob3d.model.body.skeleton import (
     BODY_JOINT_NAMES,
     COCO_KEYPOINT_NAMES,
+    LANDMARK_NAMES,
     MEASUREMENT_NAMES,
     NUM_BETAS,
     NUM_BODY_JOINTS,
     NUM_JOINTS,
     NUM_KEYPOINTS,
+    NUM_LANDMARKS,
     SMPL_JOINT_NAMES,
 )
 
@@ -98,6 +100,17 @@ WHOLE_PICTURE = Column(
     "of earlier versions",
 )  # fmt: skip
 
+LANDMARKS = Column(
+    "landmarks", floats(NUM_LANDMARKS * 5),
+    "body landmarks found in the full picture, heels, toes and fingers among them (names in the "
+    "file's metadata); places outside the picture are guesses; null where the keypoint model gives "
+    "none", "px, px, px, share, share",
+    "33 landmarks x (x, y, z from the hips with smaller nearer, visibility, presence)",
+)  # fmt: skip
+
+OPTIONAL_COLUMNS = (LANDMARKS.name,)
+"""Columns of the people table that are null where no stage made them."""
+
 _PERSON = (
     Column("person_index", pa.int32(), "person of the picture from 0, best box first"),
     Column("bbox", floats(4), "box of the person", "px", "x0 y0 x1 y1"),
@@ -111,6 +124,7 @@ _PERSON = (
         "crop", floats(3), "square of the picture that the network saw", "px",
         "centre x, centre y, side",
     ),
+    LANDMARKS,
 )  # fmt: skip
 
 _DISTRIBUTION = (
@@ -411,6 +425,7 @@ def file_metadata(
         "joint_names": json.dumps(SMPL_JOINT_NAMES),
         "body_joint_names": json.dumps(BODY_JOINT_NAMES),
         "keypoint_names": json.dumps(COCO_KEYPOINT_NAMES),
+        "landmark_names": json.dumps(LANDMARK_NAMES),
         "body_family": family,
         "body_gender": gender,
         "body_sha256": body_sha256,

@@ -2,8 +2,8 @@
 
 Schema 1, until November 2026, had the spread of the vertices in float16 and always, a `track_id`
 that was always null, and neither `joint_spread_m`, `source_version`, `warning`, `traceback` nor
-`attempts`. The first tables of schema 2 lack `whole_picture`, `translation` and what says how much
-of a person is in view.
+`attempts`. The first tables of schema 2 lack `whole_picture`, `landmarks`, `translation` and what
+says how much of a person is in view.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from .schema import (
     ATTEMPTS,
     IN_VIEW,
     JOINT_SPREAD,
+    LANDMARKS,
     SCHEMA_VERSION,
     SOURCE_VERSION,
     TRACEBACK,
@@ -34,7 +35,8 @@ _ADDED_BEFORE = {"vertex_spread_m": (JOINT_SPREAD,)}
 _ADDED_AFTER = {"seconds": (SOURCE_VERSION, WARNING), "message": (TRACEBACK, ATTEMPTS)}
 """What schema 2 has besides, by a neighbour that schema 1 has wherever it belongs."""
 
-_ADDED_LATER = {
+_LATER_BEFORE = {"pose_F": (LANDMARKS,)}
+_LATER_AFTER = {
     "bbox_score": (WHOLE_PICTURE,),
     "reprojection_px": (TRANSLATION, *IN_VIEW),
     refined_name("reprojection_px"): tuple(
@@ -55,7 +57,11 @@ def is_current(schema: pa.Schema) -> bool:
     """Whether a table with this schema is read as it is; also one without any version is."""
     if _VERSION not in (schema.metadata or {}):
         return True
-    lacking = (_missing(_ADDED_LATER, name, schema) for name in schema.names)
+    lacking = (
+        _missing(added, name, schema)
+        for added in (_LATER_BEFORE, _LATER_AFTER)
+        for name in schema.names
+    )
     return _version(schema) == int(SCHEMA_VERSION) and not any(lacking)
 
 
@@ -81,9 +87,10 @@ def upgrade_schema(schema: pa.Schema, name: str) -> pa.Schema:
     for old in schema:
         if version == 1:
             fields += _missing(_ADDED_BEFORE, old.name, schema)
+        fields += _missing(_LATER_BEFORE, old.name, schema)
         if old.name not in _DROPPED:
             fields.append(old.with_type(_readable(old.type)))
-        fields += _missing(_ADDED_LATER, old.name, schema)
+        fields += _missing(_LATER_AFTER, old.name, schema)
         if version == 1:
             fields += _missing(_ADDED_AFTER, old.name, schema)
     metadata = {**(schema.metadata or {}), _VERSION: SCHEMA_VERSION.encode()}

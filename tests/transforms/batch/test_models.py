@@ -9,9 +9,16 @@ import pytest
 import torch
 
 from hierprob3d.configs.prediction import ModelsConfig
-from hierprob3d.model.people.movenet import MULTIPOSE_PATH
+from hierprob3d.model.people.blazepose import BLAZEPOSE_PATH
+from hierprob3d.model.people.blazepose_keypoints import BlazePoseKeypoints
+from hierprob3d.model.people.movenet import MULTIPOSE_PATH, THUNDER_PATH
 from hierprob3d.transforms.batch.isolation import People
-from hierprob3d.transforms.batch.models import detector_path, load_models
+from hierprob3d.transforms.batch.models import (
+    detector_path,
+    keypoint_estimator,
+    keypoints_path,
+    load_models,
+)
 from hierprob3d.transforms.prediction.proxies import make_proxies
 
 
@@ -26,6 +33,14 @@ def test_the_detector_file_is_the_one_that_is_used(
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     name = "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth"
     assert detector_path(ModelsConfig(detector="maskrcnn")) == tmp_path / "checkpoints" / name
+
+
+def test_keypoint_models_have_their_own_files() -> None:
+    assert keypoints_path("movenet", None) == THUNDER_PATH
+    assert keypoints_path("blazepose", None) == BLAZEPOSE_PATH
+    assert keypoints_path("blazepose", "mine") == Path("mine")
+    model = keypoint_estimator("blazepose", None, torch.device("cpu"))
+    assert isinstance(model, BlazePoseKeypoints)
 
 
 def test_models_loaded_in_inference_mode_serve_outside_of_it() -> None:

@@ -81,6 +81,17 @@ def test_the_centre_person_of_nobody_is_the_whole_picture(picture: np.ndarray) -
     assert whole["crop"].tolist() == pytest.approx([30, 20, 96])  # 1.2 x (60 x 80), as the box is
 
 
+def test_landmarks_are_there_where_the_keypoint_model_finds_them(
+    annotator: Annotator, picture: np.ndarray
+) -> None:
+    blazepose = Annotator(ModelsConfig(keypoints="blazepose"), SamplingConfig(uncertainty=False))
+    ((found,), nobody) = blazepose.annotate_batch([picture, np.zeros((64, 64, 3), np.uint8)])
+    assert found["landmarks"].shape == (33, 5) and found["keypoints"].shape == (17, 3)
+    np.testing.assert_array_equal(found["landmarks"][0, :2], found["keypoints"][0, :2])
+    assert nobody == []
+    assert "landmarks" not in annotator.annotate(picture)[0]
+
+
 @pytest.mark.parametrize("wrong", [
     np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8),
     np.zeros((4, 4, 4), np.uint8), [[[0, 0, 0]]],

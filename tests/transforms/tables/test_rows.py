@@ -80,6 +80,21 @@ def test_a_column_that_no_stage_made_is_a_defect() -> None:
         people_table(people, people_schema(PeopleLayout(num_vertices=6)), 0, "run")
 
 
+def test_only_what_not_every_model_finds_may_be_lacking() -> None:
+    schema = people_schema(PeopleLayout(num_vertices=6, uncertainty=False))
+    given = set(schema.names) - {"landmarks", "item_id", "uri", "frame_index", "time_s"}
+    kinds = {name: schema.field(name).type for name in given}
+    columns = {
+        name: torch.zeros(1, kind.list_size if pa.types.is_fixed_size_list(kind) else 1)
+        for name, kind in kinds.items()
+    }
+    columns = {name: c if c.shape[1] > 1 else c[:, 0] for name, c in columns.items()}
+    columns["whole_picture"] = torch.zeros(1, dtype=torch.bool)
+    people = People([picture_item("/a.png")], [0], columns)
+    (row,) = people_table(people, schema, 0, "run").to_pylist()
+    assert row["landmarks"] == 165 * [None] and row["keypoints"] == 51 * [0]
+
+
 def test_frames_say_which_source_was_read_and_what_was_odd() -> None:
     item = Item("id", "/a.jpg", source_version="12 bytes")
     picture = np.zeros((2, 3, 3), np.uint8)

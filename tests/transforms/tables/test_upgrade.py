@@ -21,7 +21,7 @@ from hierprob3d.transforms.tables.upgrade import (
 )
 
 LATER = (
-    "whole_picture", "translation", "focal_px", "focal_assumed", "truncation", "visibility",
+    "whole_picture", "landmarks", "translation", "focal_px", "focal_assumed", "truncation", "visibility",
     "quality",
 )  # fmt: skip
 """Columns of people that the first tables of schema 2 lack."""
