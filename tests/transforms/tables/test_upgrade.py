@@ -21,8 +21,8 @@ from hierprob3d.transforms.tables.upgrade import (
 )
 
 LATER = (
-    "whole_picture", "landmarks", "translation", "focal_px", "focal_assumed", "truncation", "visibility",
-    "quality",
+    "whole_picture", "landmarks", "translation", "focal_px", "focal_assumed", "truncation",
+    "visibility", "quality",
 )  # fmt: skip
 """Columns of people that the first tables of schema 2 lack."""
 
