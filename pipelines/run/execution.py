@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shlex
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,16 +11,14 @@ from contextlib import contextmanager
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from hierprob3d.module_path import python_command
 from hierprob3d.transforms.store.outages import is_outage
 
 from .ending import RunStopped, WorkerLost
 from .engine import EnginePipeline, failure_text
-from .lost_worker import LOG_PREFIX, LOG_SUFFIX
+from .worker_handler import watched_environment
 from .worker_plan import MODE, WorkerPlan
-from .worker_process import LOG_FOLDER_VARIABLE
 from .worker_watch import WorkerWatch
 
 _DISCONNECTED = "worker disconnected"
@@ -30,21 +27,21 @@ _DISCONNECTED = "worker disconnected"
 _WORKER_MODULE = "hierprob3d.pipelines.run.worker_process"
 
 
-def attempt(run_pipeline: Callable[[], None], num_threads: int) -> BaseException | None:
+def attempt(run_pipeline: Callable[[WorkerWatch], None], num_threads: int) -> BaseException | None:
     """Runs a pipeline to its end; what stopped it, None if nothing did.
 
     Not raised, because what was published until then is to be counted first. No item fails a
     pipeline: so what is no full disk and no lost connection is a defect, and its traceback printed.
 
     Args:
-        run_pipeline: Builds the pipeline and waits for its end.
+        run_pipeline: Builds the pipeline, for a watch of its workers, and waits for its end.
         num_threads: Threads of numeric libraries in each worker process.
     """
     prepare_processes(num_threads)
     watch = WorkerWatch()
     try:
         with watch, _no_interactive_beam():
-            run_pipeline()
+            run_pipeline(watch)
     except (KeyboardInterrupt, Exception) as error:
         if watch.loss is not None:
             return WorkerLost(str(watch.loss))
@@ -72,30 +69,22 @@ def _no_interactive_beam() -> Iterator[None]:
         beam.pipeline.alter_label_if_ipython = original
 
 
-def new_pipeline(plan: WorkerPlan) -> beam.Pipeline:
+def new_pipeline(plan: WorkerPlan, watch: WorkerWatch | None = None) -> beam.Pipeline:
     """An empty pipeline for the planned runner and workers.
 
-    Beam's local runner gets worker processes of ours, see `run.worker_process`.
+    Args:
+        plan: With worker processes, Beam's local runner gets ours, see `run.worker_process`.
+        watch: Of those processes.
     """
     if not plan.is_local:
         return EnginePipeline(options=PipelineOptions(list(plan.flags)))
     if not plan.starts_processes:
         return beam.Pipeline(options=PipelineOptions(list(plan.flags)))
+    assert watch is not None  # runs without one are of this process alone
     flags = [flag for flag in plan.flags if not flag.startswith(MODE)]
-    environment = SubprocessSDKEnvironment.from_command_string(worker_command())
+    environment = watched_environment(python_command(_WORKER_MODULE), watch)
     runner = FnApiRunner(default_environment=environment)
     return beam.Pipeline(runner=runner, options=PipelineOptions(flags))
-
-
-def worker_command() -> str:
-    """Starts a worker process in place of the shell that is given this line.
-
-    In place, so that the worker's parent is the run and its process id the shell's. Its stderr goes
-    to a file of the watched run (`WorkerWatch`), so that its last words are there to be quoted.
-    """
-    log = f'"${LOG_FOLDER_VARIABLE}/{LOG_PREFIX}$${LOG_SUFFIX}"'
-    words = shlex.join(python_command(_WORKER_MODULE))
-    return f'[ -z "${LOG_FOLDER_VARIABLE}" ] || exec 2>{log}; exec {words}'
 
 
 def prepare_processes(num_threads: int) -> None:

@@ -27,6 +27,8 @@ from .worker_plan import WorkerPlan, one_process, plan_workers
 if TYPE_CHECKING:
     import apache_beam as beam
 
+    from .worker_watch import WorkerWatch
+
 
 @dataclass(frozen=True)
 class Work:
@@ -230,8 +232,8 @@ class Run:
             return attempt_here(lambda: do_here(part, workers))
         from .execution import attempt, new_pipeline  # takes Beam
 
-        def run_pipeline() -> None:
-            with new_pipeline(workers) as pipeline:
+        def run_pipeline(watch: WorkerWatch) -> None:
+            with new_pipeline(workers, watch) as pipeline:
                 work.build(pipeline, part, workers)
 
         return attempt(run_pipeline, workers.num_threads)

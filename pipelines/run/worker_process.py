@@ -1,6 +1,6 @@
 """The worker process of a local run: Beam's own, which leaves with its run and keeps quiet.
 
-Started by the runner as a module, see `pipelines.run.execution`.
+Started by the runner as a module, see `pipelines.run.worker_handler`.
 """
 
 from __future__ import annotations
@@ -12,15 +12,12 @@ from pathlib import Path
 
 from hierprob3d.transforms.store.locking import leave_with
 
-from .lost_worker import DONE_SUFFIX, LOG_PREFIX
-
 STOP_FILE_VARIABLE = "HIERPROB3D_STOP_FILE"
 """Environment variable with the path of a file that tells workers to leave."""
 
-LOG_FOLDER_VARIABLE = "HIERPROB3D_WORKER_LOGS"
-"""Environment variable with the folder of the files that take the workers' stderr."""
+CONTROL_VARIABLE = "CONTROL_API_SERVICE_DESCRIPTOR"
+"""Environment variable with the address of the runner, as Beam has it."""
 
-_CONTROL_VARIABLE = "CONTROL_API_SERVICE_DESCRIPTOR"
 _SECONDS_TO_CONNECT = 20.0
 """Within one machine it takes milliseconds; Beam would try for two minutes."""
 
@@ -35,7 +32,6 @@ def main() -> None:
 
     _check_connection()
     sdk_worker_main.main(sys.argv)
-    _tell_that_it_is_done()
 
 
 def _hush() -> None:
@@ -45,12 +41,6 @@ def _hush() -> None:
     logging.getLogger().addHandler(handler)
 
 
-def _tell_that_it_is_done() -> None:
-    folder = os.environ.get(LOG_FOLDER_VARIABLE)
-    if folder and os.path.isdir(folder):  # it goes with the run
-        (Path(folder) / f"{LOG_PREFIX}{os.getpid()}{DONE_SUFFIX}").touch()
-
-
 def _check_connection() -> None:
     """Ends this process in one line if the runner cannot be reached."""
     import grpc
@@ -58,7 +48,7 @@ def _check_connection() -> None:
     from google.protobuf import text_format
 
     runner = endpoints_pb2.ApiServiceDescriptor()
-    text_format.Parse(os.environ[_CONTROL_VARIABLE], runner)
+    text_format.Parse(os.environ[CONTROL_VARIABLE], runner)
     with grpc.insecure_channel(runner.url) as channel:
         try:
             grpc.channel_ready_future(channel).result(timeout=_SECONDS_TO_CONNECT)
