@@ -24,7 +24,7 @@ SOURCES = (
 )  # fmt: skip
 ROOMS = ("configs", "model", "pipelines", "training", "transforms")
 PERSON = REPOSITORY / "model" / "assets" / "demo" / "astronaut.png"
-NUM_PICTURES = 26
+NUM_PICTURES = 3
 NAMESAKES = ("model.py", "logging.py", "json.py", "numpy.py", "torch.py", "apache_beam.py",
              "model/__init__.py", "configs/__init__.py", "pipelines/__init__.py",
              "transforms/__init__.py")  # fmt: skip
@@ -150,7 +150,7 @@ def test_predict_in_a_folder_of_namesakes(environment: Path, folder_of_namesakes
     program = environment / "bin" / "hierprob3d"
     done = subprocess.run(
         [program, "predict", "pictures", "--output", "out", "--num-samples", "2",
-         "--direct_num_workers", "2"],
+         "--direct_running_mode", "multi_processing", "--direct_num_workers", "1"],
         cwd=folder_of_namesakes, env=variables, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -13,7 +13,7 @@ from flaky_store import LOG_VARIABLE, failed_calls, register
 from hierprob3d.transforms.store.retries import PAUSE_VARIABLE
 
 NUM_PICTURES = 2
-PARALLEL = ("--direct_running_mode", "multi_processing", "--direct_num_workers", "2")
+IN_A_WORKER = ("--direct_running_mode", "multi_processing", "--direct_num_workers", "1")
 
 
 @pytest.fixture
@@ -31,9 +31,8 @@ def flaky(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "log"
 
 
-@pytest.mark.parametrize("workers", [(), PARALLEL], ids=["one process", "workers"])
 def test_nothing_is_lost_and_nothing_twice(
-    predict: Callable[..., int], flaky: Path, tmp_path: Path, workers: tuple[str, ...]
+    predict: Callable[..., int], flaky: Path, tmp_path: Path
 ) -> None:
     inputs, output = tmp_path / "in", tmp_path / "out"
     inputs.mkdir()
@@ -41,8 +40,8 @@ def test_nothing_is_lost_and_nothing_twice(
         copy_person(inputs / f"{number}.png")
     (inputs / "clip.mp4").write_bytes(PEDESTRIANS.read_bytes())
     words = (f"flaky://{inputs}", "--output", f"flaky://{output}", "--frame-step", "30",
-             "--shard-size", "1", "--visualise", "crops", *workers)  # fmt: skip
-    assert predict(*words) == 0
+             "--shard-size", "1", "--visualise", "crops")  # fmt: skip
+    assert predict(*words, *IN_A_WORKER) == 0
     counts = Counter(read_rows(output, "frames")["item_id"].to_pylist())
     assert len(counts) == NUM_PICTURES + 1 and set(counts.values()) == {1}
     people = read_rows(output, "people")
@@ -54,7 +53,5 @@ def test_nothing_is_lost_and_nothing_twice(
     assert {"ls", "info", "open", "read", "cat_file", "pipe_file", "put_file", "makedirs"} <= set(
         failed
     )
-    if workers:
-        return
     assert predict(*words, "--overwrite") == 0
     assert set(Counter(read_rows(output, "frames")["item_id"].to_pylist()).values()) == {1}

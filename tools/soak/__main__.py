@@ -69,7 +69,7 @@ def trials(folder: Path, scale: float, seed: int) -> dict[str, Trial]:
     is_small = scale < _SMALL
     made: dict[str, Trial] = {
         "kills": partial(
-            kills, folder / "kills", seed, share(_KILLS, 1), num_pictures, 27 if is_small else 3
+            kills, folder / "kills", seed, share(_KILLS, 2), num_pictures, 27 if is_small else 3
         ),
         "poison": partial(
             decoders_that_end_their_worker,

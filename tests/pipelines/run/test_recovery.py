@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -84,20 +85,26 @@ def test_a_killed_run_leaves_its_suspects_to_the_next(store: OutputFolder) -> No
     assert Recovery(store, "next").unsettled == {"c"}
 
 
-POISON = """
-import ctypes, os, sys
+POISONED = """
+import ctypes, os, sys, time
+from types import SimpleNamespace
+from hierprob3d.transforms.batch import item_watch
 from hierprob3d.transforms.prediction import decoding
 read = decoding.read_picture
 def poisoned(uri, *limits):
     if uri.endswith("deadly.png"):
         os.kill(os.getpid(), 9)
-    if uri.endswith("stuck.png"):
+    if uri.endswith("stuck.png"):  # an hour passes at once: no test has to wait, nor to hurry
+        later = lambda: time.monotonic() + 3600
+        item_watch.time = SimpleNamespace(monotonic=later, sleep=time.sleep)
         ctypes.CDLL(None).sleep(600)
     return read(uri, *limits)
 decoding.read_picture = poisoned
-from hierprob3d.pipelines.run.worker_process import main
-main()
+from {module} import main
+sys.exit(main())
 """
+IN_A_WORKER = POISONED.format(module="hierprob3d.pipelines.run.worker_process")
+IN_THE_COMMAND = POISONED.format(module="hierprob3d.__main__")
 
 
 def test_one_command_does_all_but_the_poisoned(
@@ -110,10 +117,10 @@ def test_one_command_does_all_but_the_poisoned(
     (tmp_path / "in").mkdir()
     for name in names:
         shutil.copy(PERSON, tmp_path / "in" / f"{name}.png")
-    script = f"import sys; sys.path[:] = {sys.path!r}\n{POISON}"
+    script = f"import sys; sys.path[:] = {sys.path!r}\n{IN_A_WORKER}"
     monkeypatch.setattr(execution, "python_command", lambda module: [sys.executable, "-c", script])
-    options = ("--direct_num_workers", 2, "--shard-size", 2, "--no-uncertainty",
-               "--time-limit-per-item", 8)  # fmt: skip
+    options = ("--direct_running_mode", "multi_processing", "--direct_num_workers", 1,
+               "--shard-size", 2, "--no-uncertainty")  # fmt: skip
     assert predict(tmp_path / "in", "--output", tmp_path / "out", *options) == 0
     store = OutputFolder(str(tmp_path / "out"))
     statuses = {os.path.basename(item.name): item.status for item in store.finished_items()}
@@ -125,22 +132,11 @@ def test_one_command_does_all_but_the_poisoned(
     assert "twice: a worker process ended (signal SIGKILL)" in by_name["deadly.png"]["message"]
     assert by_name["deadly.png"]["attempts"] == 2
     assert by_name["stuck.png"]["message"] == OVERDUE
+    assert "a worker process ended (signal SIGKILL)" in said and "--direct_num_workers" in said
     assert "tried again, item by item" in said and "Traceback" not in said
+    (record,) = (tmp_path / "out" / "runs").glob("[!.]*.json")
+    assert json.loads(record.read_text())["status"] == "finished"
     assert store.read_marks() == {} and store.names("runs") != []
-
-
-STUCK = """
-import ctypes, sys
-from hierprob3d.transforms.prediction import decoding
-read = decoding.read_picture
-def stuck(uri, *limits):
-    if uri.endswith("stuck.png"):
-        ctypes.CDLL(None).sleep(600)
-    return read(uri, *limits)
-decoding.read_picture = stuck
-from hierprob3d.__main__ import main
-sys.exit(main())
-"""
 
 
 def test_a_command_that_is_stuck_itself_begins_anew(
@@ -149,9 +145,14 @@ def test_a_command_that_is_stuck_itself_begins_anew(
     (tmp_path / "in").mkdir()
     for name in ("a", "stuck", "z"):
         shutil.copy(PERSON, tmp_path / "in" / f"{name}.png")
-    words = [*command[3:], str(tmp_path / "in"), "--output", str(tmp_path / "out"),
-             "--no-uncertainty", "--time-limit-per-item", "8"]  # fmt: skip
-    ended = subprocess.run([sys.executable, "-c", STUCK, *words], env=process_environment,
+    words = [
+        *command[3:],
+        str(tmp_path / "in"),
+        "--output",
+        str(tmp_path / "out"),
+        "--no-uncertainty",
+    ]
+    ended = subprocess.run([sys.executable, "-c", IN_THE_COMMAND, *words], env=process_environment,
                            capture_output=True, text=True, timeout=250)  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     assert "begins anew without it" in ended.stderr and "Traceback" not in ended.stderr

@@ -55,7 +55,7 @@ def test_processes_exchange_tensors_and_answers(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setenv("MASTER_PORT", str(free.getsockname()[1]))
     with torch.multiprocessing.Manager() as manager:
         results = manager.dict()
-        torch.multiprocessing.spawn(_exchange, (results,), nprocs=2)
+        torch.multiprocessing.start_processes(_exchange, (results,), nprocs=2, start_method="fork")
         expected = ([4.0, 6.0], [2.0, 3.0], [[False, True], [True, True]], True)
         assert dict(results) == {0: expected, 1: expected}
 
