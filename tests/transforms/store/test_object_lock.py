@@ -85,7 +85,7 @@ def test_a_silent_lock_expires_and_its_holder_finds_out(
     with ObjectLock(fs, folder, "run-2", FAST) as second:
         assert time.monotonic() - start >= FAST.expiry
         assert holds_lock(fs, folder, "run-2") and not holds_lock(fs, folder, "run-1")
-        asleep._thread.join(5)
+        asleep._thread.join(100)
         assert asleep.lost and not second.lost
         asleep.release()  # takes nothing from the second
         assert holds_lock(fs, folder, "run-2")
@@ -113,7 +113,7 @@ def test_of_many_that_find_a_silent_lock_one_takes_over(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(100)
     assert len(held) == 1 and len(refused) == 3
     held[0].release()
 
@@ -127,8 +127,8 @@ def test_a_process_that_ended_on_this_machine_is_not_waited_for(
         pytest.skip("this system has no name for its process numbers")
     fs.pipe_file(f"{folder}/.lock-000007.json", json.dumps(asdict(gone)).encode())
     start = time.monotonic()
-    with ObjectLock(fs, folder, "run-2", replace(FAST, expiry=60.0)):
-        assert time.monotonic() - start < 5
+    with ObjectLock(fs, folder, "run-2", replace(FAST, expiry=250.0)):
+        assert time.monotonic() - start < 200
         assert holds_lock(fs, folder, "run-2")
         assert ".lock-000007.json" not in left(fs, folder)
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import fsspec
@@ -232,17 +233,20 @@ def test_a_run_waits_for_workers_of_a_killed_one(tmp_path: Path) -> None:
     store = OutputFolder(str(tmp_path))
     store.create()
     script = (
-        "import sys, time; from hierprob3d.transforms.store.output_folder import OutputFolder;"
+        "import sys; from hierprob3d.transforms.store.output_folder import OutputFolder;"
         "lock = OutputFolder(sys.argv[1]).lock_for_worker(); print('held', flush=True);"
-        "time.sleep(1.5)"
+        "sys.stdin.read()"
     )
-    worker = subprocess.Popen(
-        [sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True
-    )
-    assert worker.stdout is not None and worker.stdout.readline() == "held\n"
-    start = time.monotonic()
-    lock = store.lock_for_run()
-    assert time.monotonic() - start > 0.5
+    worker = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], text=True,
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
+    assert worker.stdout is not None and worker.stdin is not None
+    assert worker.stdout.readline() == "held\n"
+    with ThreadPoolExecutor() as pool:
+        locking = pool.submit(store.lock_for_run)
+        with pytest.raises(TimeoutError):
+            locking.result(0.5)
+        worker.stdin.close()
+        lock = locking.result()
     assert lock is not None
     lock.release()
     worker.wait()
