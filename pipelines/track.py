@@ -19,10 +19,10 @@ from hierprob3d.pipelines.command.usage import EXIT_DONE, EXIT_FAILURES, UsageEr
 from hierprob3d.pipelines.command.wording import counted, people
 from hierprob3d.pipelines.results.run_folder import RunFolder
 from hierprob3d.pipelines.run.absolute_paths import with_absolute_paths
-from hierprob3d.pipelines.run.execution import attempt, new_pipeline
+from hierprob3d.pipelines.run.execution import attempt
 from hierprob3d.pipelines.run.manifest import plain, versions
 from hierprob3d.pipelines.run.run import Run
-from hierprob3d.pipelines.run.worker_plan import WorkerPlan, plan_workers
+from hierprob3d.pipelines.run.worker_plan import plan_workers
 from hierprob3d.transforms.store.output_folder import TRACKS
 from hierprob3d.transforms.tracking.track_dofns import (
     COUNTS,
@@ -70,7 +70,7 @@ def track(config: TrackConfig, beam_words: list[str] | None = None) -> int:
         remove_others(run.store, earlier["run_id"] if earlier else None)  # what a killed one left
         context = TrackContext(config, run.id, num_people // _PEOPLE_PER_PART + 1)
         workers = run.workers(num_people // _PEOPLE_PER_ITEM)
-        problem = attempt(lambda: _run_pipeline(context, workers), workers.num_threads)
+        problem = attempt(lambda pipeline: build(pipeline, context), workers)
         if isinstance(problem, KeyboardInterrupt):
             raise problem
         if problem is not None:
@@ -98,11 +98,6 @@ def build(pipeline: beam.Pipeline, context: TrackContext) -> None:
         | "By video" >> beam.GroupByKey()
         | "Follow people" >> beam.ParDo(FollowPeople(context))
     )
-
-
-def _run_pipeline(context: TrackContext, workers: WorkerPlan) -> None:
-    with new_pipeline(workers) as pipeline:
-        build(pipeline, context)
 
 
 def _num_people(folder: RunFolder) -> int:

@@ -27,21 +27,21 @@ _DISCONNECTED = "worker disconnected"
 _WORKER_MODULE = "hierprob3d.pipelines.run.worker_process"
 
 
-def attempt(run_pipeline: Callable[[WorkerWatch], None], num_threads: int) -> BaseException | None:
+def attempt(build: Callable[[beam.Pipeline], None], workers: WorkerPlan) -> BaseException | None:
     """Runs a pipeline to its end; what stopped it, None if nothing did.
 
     Not raised, because what was published until then is to be counted first. No item fails a
     pipeline: so what is no full disk and no lost connection is a defect, and its traceback printed.
 
     Args:
-        run_pipeline: Builds the pipeline, for a watch of its workers, and waits for its end.
-        num_threads: Threads of numeric libraries in each worker process.
+        build: Adds all steps to an empty pipeline.
+        workers: By which it is run.
     """
-    prepare_processes(num_threads)
+    prepare_processes(workers.num_threads)
     watch = WorkerWatch()
     try:
-        with watch, _no_interactive_beam():
-            run_pipeline(watch)
+        with watch, _no_interactive_beam(), new_pipeline(workers, watch) as pipeline:
+            build(pipeline)
     except (KeyboardInterrupt, Exception) as error:
         if watch.loss is not None:
             return WorkerLost(str(watch.loss))

@@ -27,8 +27,6 @@ from .worker_plan import WorkerPlan, one_process, plan_workers
 if TYPE_CHECKING:
     import apache_beam as beam
 
-    from .worker_watch import WorkerWatch
-
 
 @dataclass(frozen=True)
 class Work:
@@ -230,13 +228,9 @@ class Run:
         do_here = work.do_here
         if do_here is not None and not workers.needs_beam:
             return attempt_here(lambda: do_here(part, workers))
-        from .execution import attempt, new_pipeline  # takes Beam
+        from .execution import attempt  # takes Beam
 
-        def run_pipeline(watch: WorkerWatch) -> None:
-            with new_pipeline(workers, watch) as pipeline:
-                work.build(pipeline, part, workers)
-
-        return attempt(run_pipeline, workers.num_threads)
+        return attempt(lambda pipeline: work.build(pipeline, part, workers), workers)
 
     def _unsettled_part(
         self, plan: Plan, recovery: Recovery, done: Container[str], index: int

@@ -15,7 +15,7 @@ import apache_beam as beam
 import pytest
 
 from hierprob3d.pipelines.run import execution, worker_process
-from hierprob3d.pipelines.run.execution import WorkerLost, attempt, new_pipeline
+from hierprob3d.pipelines.run.execution import WorkerLost, attempt
 from hierprob3d.pipelines.run.worker_plan import plan_workers
 from hierprob3d.pipelines.run.worker_watch import WorkerWatch, no_proxy_for_workers
 
@@ -27,12 +27,11 @@ WORKERS = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
 def run(flags: tuple[str, ...], act: beam.DoFn) -> BaseException | None:
     """Runs a pipeline of some elements; what stopped it."""
 
-    def run_pipeline(watch: WorkerWatch) -> None:
-        with new_pipeline(plan_workers(flags, 100, on_gpu=False), watch) as pipeline:
-            elements = pipeline | beam.Create(range(8), reshuffle=False) | beam.Reshuffle()
-            _ = elements | "Act" >> beam.ParDo(act)
+    def build(pipeline: beam.Pipeline) -> None:
+        elements = pipeline | beam.Create(range(8), reshuffle=False) | beam.Reshuffle()
+        _ = elements | "Act" >> beam.ParDo(act)
 
-    return attempt(run_pipeline, num_threads=1)
+    return attempt(build, plan_workers(flags, 100, on_gpu=False))
 
 
 class Touch(beam.DoFn):
