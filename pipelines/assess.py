@@ -15,9 +15,13 @@ from hierprob3d.configs.prediction import RefinementConfig
 from hierprob3d.configs.training import DataConfig
 from hierprob3d.configs.training_commands import AssessConfig
 from hierprob3d.model.body.mesh_body import load_body
-from hierprob3d.model.network.checkpoints import load_distribution_net, sha256_of, weights_path
+from hierprob3d.model.network.checkpoints import (
+    BodyNet,
+    load_distribution_net,
+    sha256_of,
+    weights_path,
+)
 from hierprob3d.model.network.device import resolve_device
-from hierprob3d.model.network.distribution_net import DistributionNet
 from hierprob3d.pipelines.command.usage import EXIT_DONE, UsageError
 from hierprob3d.pipelines.results.photo_figures import person_fits, photo_figures, photo_markdown
 from hierprob3d.pipelines.results.run_folder import RunFolder
@@ -84,7 +88,7 @@ def _held_back(config: AssessConfig, training: DataConfig) -> DataConfig:
     )
 
 
-def _mean_pose(net: DistributionNet, data: DataConfig) -> Tensor:
+def _mean_pose(net: BodyNet, data: DataConfig) -> Tensor:
     known = weights_mean_pose(net.metadata)
     if known is not None:
         return known
@@ -96,9 +100,7 @@ def _mean_pose(net: DistributionNet, data: DataConfig) -> Tensor:
     return drawn_mean_pose(data)
 
 
-def _render(
-    config: AssessConfig, data: DataConfig, net: DistributionNet, device: torch.device
-) -> Path:
+def _render(config: AssessConfig, data: DataConfig, net: BodyNet, device: torch.device) -> Path:
     """Folder of the pictures, rendered as the training's validation pictures are."""
     data = replace(data.for_validation(), stored_stride=net.config.input_stride)
     folder = Path(config.output) / PICTURES

@@ -48,18 +48,23 @@ class KeypointBody:
 
     Args:
         body: the whole body, whose device and precision are kept.
+        regressor: (K, V) weights of other points in place of the COCO keypoints, whose `pose` alone
+            is then of use; None: the keypoints.
     """
 
-    def __init__(self, body: Body) -> None:
-        regressor = _vertex_regressor(body)
-        carried = regressor[:, None] * body.weights  # (17, 24, V)
-        template = _carried(carried, body.v_template[None])[0]
-        by_betas = _carried(carried, body.shapedirs.unflatten(-1, (-1, 3)))
-        by_pose = _carried(carried, body.posedirs.unflatten(-1, (3, -1)).mT)
+    def __init__(self, body: Body, regressor: Tensor | None = None) -> None:
+        are_keypoints = regressor is None
+        regressor = _vertex_regressor(body) if regressor is None else regressor
+        # Other points are vertices, mostly: the rest of the mesh carries nothing.
+        used = slice(None) if are_keypoints else regressor.any(0).nonzero()[:, 0]
+        carried = regressor[:, None, used] * body.weights[:, used]  # (17, 24, V)
+        template = _carried(carried, body.v_template[None, used])[0]
+        by_betas = _carried(carried, body.shapedirs.unflatten(-1, (-1, 3))[:, used])
+        by_pose = _carried(carried, body.posedirs.unflatten(-1, (3, -1)).mT[:, used])
         self._masses = carried.sum(-1)  # (17, 24)
         self._rest = body.joint_template
         self._rest_by_betas = body.joint_shapedirs.unflatten(-1, (NUM_JOINTS, 3))
-        if body.coco_regressor is None:
+        if body.coco_regressor is None and are_keypoints:
             keypoints = list(range(len(SMPL_FACE_VERTICES), NUM_KEYPOINTS))
             joints = list(COCO_BODY_JOINTS)
             self._masses[keypoints, joints] = 1

@@ -14,6 +14,18 @@ SMPL_JOINT_NAMES = (
 )  # fmt: skip
 BODY_JOINT_NAMES = SMPL_JOINT_NAMES[1:]
 
+
+def _mirrored(names: tuple[str, ...]) -> tuple[int, ...]:
+    """What each becomes in the mirror image, left and right being told by the names."""
+    other = [
+        name.replace("left", "?").replace("right", "left").replace("?", "right") for name in names
+    ]
+    return tuple(names.index(name) for name in other)
+
+
+JOINT_FLIP = _mirrored(SMPL_JOINT_NAMES)
+"""SMPL joint that each joint becomes in the mirror image."""
+
 PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
 
 NUM_JOINTS = len(SMPL_JOINT_NAMES)
@@ -73,6 +85,9 @@ NUM_LANDMARKS = len(LANDMARK_NAMES)
 
 COCO_LANDMARKS = (0, 2, 5, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)
 """The landmark of each COCO keypoint."""
+
+LANDMARK_FLIP = _mirrored(LANDMARK_NAMES)
+"""Landmark that each landmark becomes in the mirror image."""
 
 ALWAYS_VISIBLE = (0, 1, 2, 3, 4, 5, 6, 11, 12)
 """Keypoints the paper never drops, however low their confidence: face, shoulders, hips."""

@@ -32,9 +32,11 @@ from hierprob3d.model.files.weight_files import (
 )
 
 from .distribution_net import DistributionNet
-from .network_config import WeightsMetadata
+from .lift_net import LiftNet
+from .network_config import LiftConfig, WeightsMetadata
 
 __all__ = [
+    "BodyNet",
     "WeightsError",
     "WeightsMetadata",
     "default_weights_path",
@@ -44,6 +46,9 @@ __all__ = [
     "sha256_of",
     "weights_path",
 ]
+
+BodyNet = DistributionNet | LiftNet
+"""Either network that gives distributions over bodies."""
 
 _BEST_STATE = "best_model_state_dict"
 _METADATA = "hierprob3d_metadata"
@@ -62,7 +67,7 @@ def weights_path(given: str | None) -> Path:
 
 def load_distribution_net(
     path: str | os.PathLike[str], device: str | torch.device = "cpu"
-) -> DistributionNet:
+) -> BodyNet:
     """The network in a weights file, in evaluation mode, with `body_family` and `metadata` set.
 
     Args:
@@ -78,7 +83,7 @@ def load_distribution_net(
     state, metadata = _read_weights(path)
     # On "meta" nothing is drawn or allocated: the tensors of the file become the parameters.
     with torch.device("meta"):
-        net = DistributionNet(metadata.network_config())
+        net = _network(metadata)
     problem = misfit(net.state_dict(), state)
     if problem:
         raise WeightsError(f"{path} does not fit the network: {problem}.")
@@ -91,12 +96,13 @@ def load_distribution_net(
     )
     net.body_family, net.metadata = metadata.body_family, metadata
     net = net.to(device).eval()
-    net.fc_pose.freeze()
+    if isinstance(net, DistributionNet):
+        net.fc_pose.freeze()
     return net
 
 
 def save_distribution_net(
-    net: DistributionNet, path: str | os.PathLike[str], metadata: WeightsMetadata
+    net: BodyNet, path: str | os.PathLike[str], metadata: WeightsMetadata
 ) -> None:
     """Write weights to one float32 file, or to a folder of float16 parts.
 
@@ -142,6 +148,11 @@ def save_paper_checkpoint(
         _METADATA: asdict(metadata),
     }
     write_torch_checkpoint(Path(path), content)
+
+
+def _network(metadata: WeightsMetadata) -> BodyNet:
+    config = metadata.network_config()
+    return LiftNet(config) if isinstance(config, LiftConfig) else DistributionNet(config)
 
 
 def _read_weights(path: Path) -> tuple[dict[str, Tensor], WeightsMetadata]:

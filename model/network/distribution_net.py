@@ -175,11 +175,11 @@ class DistributionNet(nn.Module):
         """Matrix-Fisher parameters R K with a positive-definite K, so that R is their mode."""
         if not self.config.global_spread:
             return None
-        concentration = _positive_definite(self.fc_glob_spread(hidden.detach()))
+        concentration = positive_definite(self.fc_glob_spread(hidden.detach()))
         return global_rotmat.detach() @ (INITIAL_GLOBAL_CONCENTRATION * concentration)
 
 
-def _positive_definite(numbers: Tensor) -> Tensor:
+def positive_definite(numbers: Tensor) -> Tensor:
     """Symmetric matrices L diag(exp d) L^T (B, 3, 3) of (B, 6): d, and L below its unit diagonal.
 
     The scale is all in d, as in the shape's logarithms of standard deviations; 0 is the identity.

@@ -31,7 +31,7 @@ class KeypointLift(nn.Module):
     def __init__(self, num_features: int) -> None:
         super().__init__()
         self.read = nn.Linear(3 * NUM_KEYPOINTS, _WIDTH)
-        self.blocks = nn.Sequential(*(_Block(_WIDTH) for _ in range(_NUM_BLOCKS)))
+        self.blocks = nn.Sequential(*(ResidualBlock(_WIDTH) for _ in range(_NUM_BLOCKS)))
         self.norm = nn.LayerNorm(_WIDTH)
         self.write = nn.Linear(_WIDTH, num_features)
 
@@ -62,7 +62,7 @@ def places_of_heatmaps(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
     return moments / mass.clamp_min(_LEAST_MASS)[..., None], mass / whole
 
 
-class _Block(nn.Module):
+class ResidualBlock(nn.Module):
     """x plus two layers of its normalised self, which begin at nothing."""
 
     def __init__(self, width: int) -> None:
@@ -74,4 +74,5 @@ class _Block(nn.Module):
         nn.init.zeros_(self.second.bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, width) of (B, width)."""
         return x + self.second(functional.gelu(self.first(self.norm(x))))

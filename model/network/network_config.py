@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, ClassVar
 
 from .pose_head import SIGN_RULES
 
@@ -47,6 +47,30 @@ class NetworkConfig:
                 raise ValueError(f"{name} must be one of {allowed}, got {getattr(self, name)!r}.")
 
 
+@dataclass(frozen=True, kw_only=True)
+class LiftConfig:
+    """Layout of the network that reads coordinates instead of pictures, see `network.lift_net`."""
+
+    width: int = 1024
+    """Numbers between its layers."""
+
+    blocks: int = 4
+    """Residual blocks of two layers each."""
+
+    global_spread: ClassVar[bool] = True
+    """The global rotation always has a distribution."""
+
+    num_layers: ClassVar[int] = 0
+    """There is no ResNet."""
+
+    input_stride: ClassVar[int] = max(INPUT_STRIDES)
+    """No picture is read: any will do, and the coarsest take the least room."""
+
+    def __post_init__(self) -> None:
+        if self.width < 1 or self.blocks < 0:
+            raise ValueError(f"a lift has width >= 1 and blocks >= 0, got {self}.")
+
+
 _BODY_FAMILIES = ("smpl", "openbody")
 
 
@@ -72,6 +96,12 @@ class WeightsMetadata:
     keypoint_lift: bool = False
     """As `NetworkConfig.keypoint_lift`."""
 
+    lift_width: int = 0
+    """As `LiftConfig.width`; 0: the network reads proxies, and is a `DistributionNet`."""
+
+    lift_blocks: int = 0
+    """As `LiftConfig.blocks`."""
+
     keypoint_visibility: str = ""
     """Which keypoints, and from what confidence on, were drawn in the proxies of the training."""
 
@@ -85,6 +115,8 @@ class WeightsMetadata:
             )
         self.network_config()  # checks the fields it shares with the network
 
-    def network_config(self) -> NetworkConfig:
+    def network_config(self) -> NetworkConfig | LiftConfig:
         """Configuration of the network that the weights fit."""
+        if self.lift_width:
+            return LiftConfig(width=self.lift_width, blocks=self.lift_blocks)
         return NetworkConfig.of(self)

@@ -105,12 +105,20 @@ def person_crops(
     """
     height, width = image.shape[:2]
     corners = np.array([[0, 0, width, height]]) if boxes is None else np.asarray(boxes)
-    _check_boxes(corners)
-    frames = CropFrames.around(
-        torch.as_tensor(corners, dtype=torch.float32, device=device), PERSON_CROP_SIZE, scale_factor
-    )
+    frames = person_frames(corners, scale_factor, device)
     rgb = torch.from_numpy(_float_picture(image, frames)).to(device)
     return PersonCrops(crop_torch(rgb.permute(2, 0, 1)[None], frames), frames)
+
+
+def person_frames(
+    boxes: np.ndarray,
+    scale_factor: float = BOX_SCALE_FACTOR,
+    device: str | torch.device = "cpu",
+) -> CropFrames:
+    """Where the crops of people with boxes (P, 4) lie; arguments and errors as above."""
+    _check_boxes(boxes)
+    corners = torch.as_tensor(boxes, dtype=torch.float32, device=device)
+    return CropFrames.around(corners, PERSON_CROP_SIZE, scale_factor)
 
 
 def network_crops(

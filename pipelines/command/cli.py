@@ -94,6 +94,10 @@ COMMANDS = {
         "train a distribution network",
         "configs.training_commands:TrainCommandConfig", "training.train_command:run",
     ),
+    "train-lift": Command(
+        "train the network that reads coordinates",
+        "configs.lift_training:LiftCommandConfig", "training.lift.train_lift:run",
+    ),
     "assess": Command(
         "all figures of the weights' model card",
         "configs.training_commands:AssessConfig", "pipelines.assess:run",

@@ -17,7 +17,7 @@ from hierprob3d.configs.training import DataConfig
 from hierprob3d.model.body.mesh_body import Body
 from hierprob3d.model.body.skeleton import BODY_JOINT_NAMES, NUM_BODY_JOINTS
 from hierprob3d.model.estimate.metrics import best_of
-from hierprob3d.model.network.distribution_net import DistributionNet
+from hierprob3d.model.network.checkpoints import BodyNet
 from hierprob3d.model.network.network_config import WeightsMetadata
 from hierprob3d.model.rotation.rotations import rotvec_to_rotmat
 from hierprob3d.training.people.people_setup import PoseChoice, pose_sampler
@@ -69,7 +69,7 @@ CONDITIONS = (
 
 
 def assess(
-    net: DistributionNet,
+    net: BodyNet,
     body: Body,
     people: RenderedSet,
     mean_pose: Tensor,

@@ -33,13 +33,20 @@ from hierprob3d.model.estimate.hypotheses import before_draws, compared_points
 from hierprob3d.model.estimate.metrics import BodyPoints, body_errors, joints2d_errors
 from hierprob3d.model.estimate.refinement import refine_bodies
 from hierprob3d.model.estimate.uncertainty import sample_spread
+from hierprob3d.model.network.checkpoints import BodyNet
 from hierprob3d.model.network.distribution_net import DistributionNet, NetOutput
+from hierprob3d.model.network.lift_input import GIVEN_CONFIDENCE, LiftInput
 from hierprob3d.model.picture.cameras import pixels_to_normalised, project_to_crop
 from hierprob3d.model.picture.proxy import PROXY_SIZE
 from hierprob3d.model.rotation.random_streams import RandomStreams, person_keys
 from hierprob3d.model.rotation.rotations import rotvec_to_rotmat
-from hierprob3d.training.people.augmentation import detected_keypoints, network_input
+from hierprob3d.training.people.augmentation import (
+    detected_keypoints,
+    network_input,
+    weak_keypoints,
+)
 from hierprob3d.training.people.rendered_people import RenderedSet
+from hierprob3d.training.random.draws import Draws
 
 METRICS = ("MPJPE", "MPJPE-PA", "PVE", "PVE-SC", "PVE-T-SC")
 ALIGNED_METRICS = ("MPJPE-PA", "PVE-T-SC")
@@ -88,7 +95,7 @@ class PersonMetrics:
     @torch.no_grad()
     def of_people(
         self,
-        net: DistributionNet,
+        net: BodyNet,
         people: RenderedSet,
         stride: int,
         noise: KeypointNoiseConfig | None,
@@ -101,13 +108,14 @@ class PersonMetrics:
             people: N held-back people.
             stride: pixels averaged before the encoder, a multiple of the stored pictures' stride.
             noise: errors of the given keypoints; None gives the true ones, of which those outside
-                the picture are dropped.
+                the picture are dropped. Networks that read confidences are given what is lost as
+                `weak_keypoints`.
             seed: of the noise and the draws.
 
         Raises:
             ValueError: the stored pictures are coarser than the encoder's input.
         """
-        if stride % people.stride:
+        if isinstance(net, DistributionNet) and stride % people.stride:
             raise ValueError(
                 f"the pictures are stored averaged over {people.stride} pixels, but the network "
                 f"sees {stride}: render them anew with data.stored_stride={stride}"
@@ -117,14 +125,18 @@ class PersonMetrics:
         if noise is not None:
             generator = torch.Generator(joints2d.device).manual_seed(seed)
             joints2d, kept = detected_keypoints(people, noise, generator)
+        seen = _seen(people, joints2d, kept, seed if noise is not None else None)
         keys = person_keys(seed, list(map(str, range(len(people)))), [0] * len(people))
         parts = []
         for start in range(0, len(people), self.people_at_once):
             some = slice(start, start + self.people_at_once)
             batch = people[some].to(self.device)
             given = joints2d[some].to(self.device), kept[some].to(self.device)
-            proxy = network_input(batch, *given, stride, torch.float32)
-            output = net.decode(net.features(proxy))
+            if isinstance(net, DistributionNet):
+                proxy = network_input(batch, *given, stride, torch.float32)
+                output = net.decode(net.features(proxy))
+            else:
+                output = net(seen[some].to(self.device))
             streams = RandomStreams(keys[some], self.device)
             columns = self.of_output(output, batch, streams, given)
             parts.append({name: values.cpu() for name, values in columns.items()})
@@ -208,6 +220,15 @@ class PersonMetrics:
             **{f"naive-{name}": _MM * errors[:, 0] for name, errors in of_naive.items()},
             **{f"hypotheses-{name}": _MM * errors for name, errors in of_all.items()},
         }
+
+
+def _seen(people: RenderedSet, joints2d: Tensor, kept: Tensor, seed: int | None) -> LiftInput:
+    """The keypoints (N, 17, 2) kept (N, 17), and with a seed of errors the weak ones."""
+    keypoints = torch.cat([joints2d, torch.full_like(joints2d[..., :1], GIVEN_CONFIDENCE)], -1)
+    if seed is not None:
+        draws = Draws(torch.Generator(joints2d.device).manual_seed(seed + 1))
+        keypoints, kept = weak_keypoints(people, joints2d, kept, draws)
+    return LiftInput.of_keypoints(keypoints.masked_fill(~kept[..., None], torch.nan))
 
 
 def of_refined(metric: str) -> str:

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from hierprob3d.configs.training import TrainConfig
-from hierprob3d.model.network.checkpoints import load_distribution_net
+from hierprob3d.model.network.checkpoints import WeightsError, load_distribution_net
 from hierprob3d.model.network.distribution_net import DistributionNet
 from hierprob3d.model.network.network_config import NetworkConfig
 
@@ -35,7 +35,7 @@ def initial_net(config: TrainConfig, body_family: str) -> DistributionNet:
     torch.manual_seed(config.seed)
     net = DistributionNet(NetworkConfig.of(config))
     if config.initial_weights is not None:
-        weights = load_distribution_net(config.initial_weights)
+        weights = _picture_net(config.initial_weights)
         _check_suits_run(config, body_family, weights)
         _take_over(net, weights, lifts_first=config.phases[0].lift_only)
         if config.initial_lift is not None:
@@ -45,7 +45,7 @@ def initial_net(config: TrainConfig, body_family: str) -> DistributionNet:
 
 def _join_lift(net: DistributionNet, path: str) -> None:
     """Gives a network the branch of another, whose last layer is new and adds nothing."""
-    lift = load_distribution_net(path)
+    lift = _picture_net(path)
     if not lift.config.keypoint_lift:
         raise ValueError(f"initial_lift={path}: these weights have no branch of keypoint_lift")
     if not net.encoder_gain.any():
@@ -56,6 +56,17 @@ def _join_lift(net: DistributionNet, path: str) -> None:
     inner = {k: v for k, v in lift.keypoint_lift.state_dict().items() if "write." not in k}
     net.keypoint_lift.load_state_dict(inner, strict=False)  # it may write for another encoder
     _add_nothing(net)
+
+
+def _picture_net(path: str) -> DistributionNet:
+    """The network of weights that read proxies."""
+    net = load_distribution_net(path)
+    if not isinstance(net, DistributionNet):
+        raise WeightsError(
+            f"{path} reads coordinates, and cannot begin a training that reads pictures: give "
+            "weights of such a training, or none."
+        )
+    return net
 
 
 def _add_nothing(net: DistributionNet) -> None:

@@ -32,11 +32,13 @@ class FramedPeople:
         vertices: (B, V, 3) x, y px, z metres.
         keypoints: (B, 17, 3) likewise.
         eye: (B, 3) place of the camera in the frame of the bodies, metres.
+        scale: (B,) px per metre as far away as the body.
     """
 
     vertices: Tensor
     keypoints: Tensor
     eye: Tensor
+    scale: Tensor
 
 
 def boxed_vertices(vertex_parts: Tensor) -> Tensor:
@@ -77,7 +79,7 @@ def frame_people(
     on_screen = [
         torch.cat([points[..., :2] * scale + offset, points[..., 2:]], dim=-1) for points in flat
     ]
-    return FramedPeople(on_screen[0], on_screen[1], eye)
+    return FramedPeople(on_screen[0], on_screen[1], eye, scale[:, 0, 0])
 
 
 def _perspective(points: Tensor, eye: Tensor) -> Tensor:

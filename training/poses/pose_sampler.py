@@ -114,12 +114,12 @@ class PoseSampler:
         """(num, 24, 3) rotation vectors; recombined ones get a random heading and a slight tilt."""
         if not self.config.recombine:
             return self.poses[draws.below(len(self.poses), num)]
-        poses = self._bodies(draws, num)
-        pelvis = self._turned(draws, rotvec_to_rotmat(poses[:, _PELVIS]))
+        poses = self.bodies(draws, num)
+        pelvis = self.turned(draws, rotvec_to_rotmat(poses[:, _PELVIS]))
         poses[:, _PELVIS] = rotmat_to_rotvec(pelvis)
         return poses
 
-    def _turned(self, draws: Draws, pelvis: Tensor) -> Tensor:
+    def turned(self, draws: Draws, pelvis: Tensor) -> Tensor:
         """Rotations (N, 3, 3) of the pelvis before cameras all about, some every way up."""
         num = len(pelvis)
         about = draws.uniform(-math.pi, math.pi, num)
@@ -134,7 +134,7 @@ class PoseSampler:
         is_tumbled = draws.chance(self.config.tumbled, num)
         return torch.where(is_tumbled[:, None, None], anyhow, pelvis)
 
-    def _bodies(self, draws: Draws, num: int) -> Tensor:
+    def bodies(self, draws: Draws, num: int) -> Tensor:
         """(num, 24, 3) poses with the recorded tilt of the pelvis, headings removed."""
         picked = self._pick(draws, num)
         poses, allowed = self.poses[picked], self._penetration[picked]
@@ -152,7 +152,7 @@ class PoseSampler:
         worse = (penetration_depth(noisy) > allowed + self.config.tolerance).any(dim=1)
         num_worse = int(worse.sum())
         if num_worse:
-            noisy[worse] = self._bodies(draws, num_worse)
+            noisy[worse] = self.bodies(draws, num_worse)
         return noisy
 
     def _pick(self, draws: Draws, *shape: int) -> Tensor:

@@ -12,7 +12,6 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from hierprob3d.configs.loading import completed, stored_settings
-from hierprob3d.configs.training import TrainConfig
 from hierprob3d.model.files.file_errors import one_line_errors
 from hierprob3d.model.files.weight_files import (
     WeightsError,
@@ -22,7 +21,7 @@ from hierprob3d.model.files.weight_files import (
 
 _FREE_ON_RESUME = (
     "device", "num_threads", "save_every", "log_every", "epochs_per_checkpoint", "max_minutes",
-    "compile_encoder", "log_tensorboard", "contact_sheet_people",
+    "compile_encoder", "log_tensorboard", "contact_sheet_people", "validate_every",
 )  # fmt: skip
 """Settings of which a resumed run may change: they do not decide what is learned."""
 
@@ -69,8 +68,9 @@ class RunState:
         learners: what is saved and restored, by name.
     """
 
-    def __init__(self, path: Path, config: TrainConfig, learners: Mapping[str, Stateful]) -> None:
+    def __init__(self, path: Path, config: Any, learners: Mapping[str, Stateful]) -> None:
         self.path = path
+        self._kind = type(config)
         self.config = _what_is_learned(stored_settings(config))
         self.learners = learners
         self.best: BestWeights | None = None
@@ -105,7 +105,7 @@ class RunState:
             return self._take(content)
 
     def _take(self, content: dict[str, Any]) -> int:
-        config = _what_is_learned(completed(TrainConfig, content["config"]))
+        config = _what_is_learned(completed(self._kind, content["config"]))
         if config != self.config:
             raise WeightsError(
                 f"{self.path} belongs to a run with another configuration "

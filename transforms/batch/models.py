@@ -18,9 +18,15 @@ from hierprob3d.model.body.keypoint_body import KeypointBody
 from hierprob3d.model.body.measurements import BodyMeasurer
 from hierprob3d.model.body.mesh_body import Body, load_body
 from hierprob3d.model.estimate.in_view import surface_shares
-from hierprob3d.model.network.checkpoints import load_distribution_net, sha256_of, weights_path
+from hierprob3d.model.network.checkpoints import (
+    BodyNet,
+    load_distribution_net,
+    sha256_of,
+    weights_path,
+)
 from hierprob3d.model.network.device import resolve_device
 from hierprob3d.model.network.distribution_net import DistributionNet
+from hierprob3d.model.network.lift_net import LiftNet
 from hierprob3d.model.people.blazepose import BLAZEPOSE_PATH
 from hierprob3d.model.people.blazepose_keypoints import BlazePoseKeypoints
 from hierprob3d.model.people.keypoint_estimators import KeypointEstimator, MoveNetKeypoints
@@ -74,7 +80,7 @@ class Models(BodyModels):
     """None: the pictures are cropped and centred on their person."""
 
     keypoints: KeypointEstimator
-    net: DistributionNet
+    net: BodyNet
     measurer: BodyMeasurer
 
 
@@ -132,7 +138,7 @@ def detector_path(config: ModelsConfig) -> Path:
     return downloaded_path()
 
 
-def check_same_body(net: DistributionNet, body: Body, weights: str | None, body_model: str) -> None:
+def check_same_body(net: BodyNet, body: Body, weights: str | None, body_model: str) -> None:
     """Raise ValueError, with the files' names, if the weights are for another body model."""
     if net.body_family != body.family:
         raise ValueError(
@@ -142,8 +148,13 @@ def check_same_body(net: DistributionNet, body: Body, weights: str | None, body_
         )
 
 
-def check_num_layers(net: DistributionNet, proxy: ProxySettings, path: str | None) -> None:
+def check_num_layers(net: BodyNet, proxy: ProxySettings, path: str | None) -> None:
     """Raise ValueError if the paper's settings are of a network with other layers."""
+    if proxy.num_layers is not None and isinstance(net, LiftNet):
+        raise ValueError(
+            f"{path} is about pictures of edges and heatmaps, which the weights do not read: give "
+            "--weights that belong to it."
+        )
     if proxy.num_layers not in (None, net.config.num_layers):
         raise ValueError(
             f"{path}: MODEL.NUM_RESNET_LAYERS is {proxy.num_layers}, but the weights have "
@@ -175,7 +186,8 @@ def _load_models(config: ModelsConfig) -> Models:
     proxy = read_proxy_settings(config.pose_shape_cfg)
     check_num_layers(net, proxy, config.pose_shape_cfg)
     # Convolutions of the proxies take a third less time in this layout, with the same result.
-    net.image_encoder.to(memory_format=torch.channels_last)
+    if isinstance(net, DistributionNet):
+        net.image_encoder.to(memory_format=torch.channels_last)
     keypoints = keypoint_estimator(
         config.keypoints, config.keypoint_weights, device, proxy.box_scale
     )

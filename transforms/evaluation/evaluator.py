@@ -45,7 +45,9 @@ from hierprob3d.model.estimate.metrics import (
 )
 from hierprob3d.model.estimate.refinement import refine_bodies
 from hierprob3d.model.estimate.uncertainty import sample_spread
+from hierprob3d.model.network.checkpoints import BodyNet
 from hierprob3d.model.network.distribution_net import DistributionNet, NetOutput
+from hierprob3d.model.network.lift_input import GIVEN_CONFIDENCE, LiftInput
 from hierprob3d.model.picture.cameras import (
     half_turn_x,
     pixels_to_normalised,
@@ -100,7 +102,7 @@ class Evaluator:
     def __init__(
         self,
         config: EvaluateConfig,
-        net: DistributionNet,
+        net: BodyNet,
         bodies: Mapping[str, Body],
         device: str = "cpu",
     ) -> None:
@@ -126,7 +128,7 @@ class Evaluator:
 
         A prediction that is not finite gives NaN in its own row.
         """
-        output = self.net(self._proxies(items))
+        output = self._answer(items)
         columns: list[dict[str, Tensor]] = []
         for start in range(0, len(items), PEOPLE_AT_ONCE):
             some = slice(start, start + PEOPLE_AT_ONCE)
@@ -134,6 +136,15 @@ class Evaluator:
         return {
             name: torch.cat([part[name] for part in columns]).cpu().numpy() for name in columns[0]
         }
+
+    def _answer(self, items: Sequence[EvalItem]) -> NetOutput:
+        """What the network says of the items' people."""
+        if isinstance(self.net, DistributionNet):
+            return self.net(self._proxies(items))
+        joints2d = self._stack([item.joints2d for item in items]).float()
+        drawn = self._stack([item.drawn for item in items]).float()
+        keypoints = torch.cat([joints2d, GIVEN_CONFIDENCE * drawn[..., None]], -1)
+        return self.net(LiftInput.of_keypoints(keypoints))
 
     def _proxies(self, items: Sequence[EvalItem]) -> Tensor:
         rgb = self._stack([item.image for item in items]).permute(0, 3, 1, 2).float() / 255

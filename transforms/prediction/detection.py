@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from hierprob3d.model.body.skeleton import NUM_KEYPOINTS
 from hierprob3d.model.people.keypoint_estimators import PersonKeypoints
 from hierprob3d.model.people.person_detectors import Detections, centre_person, whole_picture
 from hierprob3d.transforms.batch.batches import Batch
@@ -17,6 +18,8 @@ from hierprob3d.transforms.inputs.items import Frame
 DETECT = "detect"
 KEYPOINTS = "keypoints"
 LANDMARKS = "landmarks"
+ROUGH_KEYPOINTS = "rough_keypoints"
+"""Poses of the person detector, (P, 17, 3) as keypoints are; not numbers where it gives none."""
 WHOLE_PICTURE = "whole_picture"
 
 
@@ -77,7 +80,8 @@ def _gather(
     """One batch of people from the detections and keypoints of several frames."""
     people = People()
     columns: dict[str, list[np.ndarray]] = {
-        "frame": [], "bbox": [], "bbox_score": [], WHOLE_PICTURE: [], KEYPOINTS: []
+        "frame": [], "bbox": [], "bbox_score": [], WHOLE_PICTURE: [], KEYPOINTS: [],
+        ROUGH_KEYPOINTS: [],
     }  # fmt: skip
     for place, boxes, estimate in found:
         keeps = keep_all or boxes.instead_of_nobody
@@ -92,11 +96,18 @@ def _gather(
         columns[KEYPOINTS].append(estimate.keypoints[kept])
         if estimate.landmarks is not None:
             columns.setdefault(LANDMARKS, []).append(estimate.landmarks[kept])
+        columns[ROUGH_KEYPOINTS].append(_rough_keypoints(boxes)[kept])
     if found:
         people.columns = {
             name: torch.from_numpy(np.concatenate(parts)) for name, parts in columns.items()
         }
     return people
+
+
+def _rough_keypoints(boxes: Detections) -> np.ndarray:
+    if boxes.keypoints is not None:
+        return boxes.keypoints
+    return np.full((len(boxes), NUM_KEYPOINTS, 3), np.nan, dtype=np.float32)
 
 
 def _unzip(

@@ -11,7 +11,8 @@ from torch import Tensor
 from hierprob3d.model.body.skeleton import MEASUREMENT_NAMES
 from hierprob3d.model.estimate.body_samples import BodyParameters, PersonParameters, mode_of
 from hierprob3d.model.estimate.uncertainty import fit_to_keypoints
-from hierprob3d.model.network.distribution_net import DistributionNet
+from hierprob3d.model.network.distribution_net import DistributionNet, NetOutput
+from hierprob3d.model.network.lift_net import LiftNet
 from hierprob3d.model.picture.cameras import full_frame_translation, half_turn_x, project_body
 from hierprob3d.model.rotation.matrix_fisher import MatrixFisher
 from hierprob3d.transforms.batch.isolation import Columns, People
@@ -20,6 +21,7 @@ from hierprob3d.transforms.inputs.items import Frame
 from hierprob3d.transforms.tables.schema import std_name
 
 from .full_frame import IMAGE_SIZE, full_frame_columns, view_columns
+from .lift_inputs import lift_input
 from .proxies import PROXY
 
 DISTRIBUTION = "distribution"
@@ -28,16 +30,25 @@ MAY_BE_NAN = ("reprojection_px",)
 """A person without a visible keypoint has no reprojection error."""
 
 
-def predict_distributions(people: People, net: DistributionNet, batch_size: int) -> Columns:
+def predict_distributions(
+    people: People, net: DistributionNet | LiftNet, batch_size: int
+) -> Columns:
     """Columns of the network's output, and each joint's angular spread in degrees."""
-    proxies = people.columns[PROXY].split(batch_size)
-    outputs = [net(part.contiguous(memory_format=torch.channels_last)) for part in proxies]
+    outputs = _outputs(people, net, batch_size)
     names = ["pose_F", "pose_mode", "shape_mean", "shape_std", "global_rotmat", "camera"]
     if net.config.global_spread:
         names.append("global_F")
     columns = {name: torch.cat([getattr(out, name) for out in outputs]) for name in names}
     spread = MatrixFisher(columns["pose_F"]).angular_spread_deg()
     return columns | {"pose_spread_deg": spread.float()}
+
+
+def _outputs(people: People, net: DistributionNet | LiftNet, batch_size: int) -> list[NetOutput]:
+    """What the network says of the people, batch by batch."""
+    if isinstance(net, LiftNet):
+        return [net(lift_input(people))]
+    proxies = people.columns[PROXY].split(batch_size)
+    return [net(part.contiguous(memory_format=torch.channels_last)) for part in proxies]
 
 
 def place_modes(

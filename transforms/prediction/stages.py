@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import torch
 
 from hierprob3d.configs.prediction import PredictConfig
+from hierprob3d.model.network.lift_net import LiftNet
 from hierprob3d.transforms.batch.batches import Batch
 from hierprob3d.transforms.batch.isolation import call_each, successes
 from hierprob3d.transforms.batch.models import BodyModels, Models
 
-from . import distributions, refined_bodies, sampled_bodies
+from . import distributions, lift_inputs, refined_bodies, sampled_bodies
 from .detection import detect_people, find_keypoints
 from .drawn_pictures import COLOURED, NUM_DRAWN_SAMPLES, DrawnPicture, draw_frame
 from .proxies import EDGES, PROXY, edges_of, make_proxies
@@ -52,6 +53,12 @@ def _find_keypoints(batch: Batch, models: Models, config: PredictConfig) -> None
 
 
 def _make_proxies(batch: Batch, models: Models, config: PredictConfig) -> None:
+    if isinstance(models.net, LiftNet):
+        batch.add(
+            PROXY, lambda some: lift_inputs.lift_columns(some, models), lift_inputs.MAY_BE_NAN
+        )
+        if "figure" not in config.run.visualise:  # which shows what other weights would see
+            return
     images = batch.images
     batch.add(PROXY, lambda some: make_proxies(some, images, models))
 

@@ -1,0 +1,157 @@
+"""Errors of the real detectors, moved from rendered people onto views of others.
+
+A view gets the errors that the detectors made on one of the rendered people who look most alike in
+2D: hard poses get the errors that hard poses have, and the errors of both detectors stay together.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from hierprob3d.model.body.keypoint_body import KeypointBody
+from hierprob3d.model.body.skeleton import COCO_FLIP, COCO_LANDMARKS
+from hierprob3d.model.network.lift_input import LiftInput
+from hierprob3d.model.picture.cameras import half_turn_x
+from hierprob3d.model.rotation.rotations import rotvec_to_rotmat
+from hierprob3d.training.random.draws import Draws
+
+from .detected_people import DetectedPeople, true_joints2d
+from .lift_batch import LiftBatch
+from .modelled_errors import KEYPOINT_OF_LANDMARK
+from .views import Views
+
+DEPTH_SLOPE = 1.83
+"""BlazePose's z over true depth in px, fitted on rendered people."""
+
+_HIDDEN_COUNTS, _OUTSIDE_COUNTS = 0.6, 0.8
+"""What a keypoint hidden, or outside, in one of two people adds to their distance."""
+_MOST_ALIKE = 6
+_LANDMARK_JITTER_PX = 1.2
+_HIPS = [11, 12]
+
+
+class RealErrors:
+    """The errors of detected people, for others and for themselves.
+
+    Args:
+        people: whom the detectors found.
+        body: the body of their truth.
+    """
+
+    def __init__(self, people: DetectedPeople, body: KeypointBody) -> None:
+        self.people = people
+        self.joints2d = true_joints2d(people, body)
+        self._depths = _depths(people, body)
+        plain = self._errors(people, self._depths)
+        image = self._errors(*_mirror_images(people, self._depths))
+        names = plain.keys()
+        self._bank = {name: torch.cat([plain[name], image[name]]) for name in names}
+        self._squared = self._bank["key"].square().sum(1)
+
+    def moved(self, views: Views, draws: Draws) -> LiftInput:
+        """What the detectors would say of the views."""
+        key, size = _key(views.keypoints, views.hidden, views.outside)
+        distance = self._squared - 2 * key @ self._bank["key"].T
+        alike = distance.topk(_MOST_ALIKE, 1, largest=False).indices
+        donor = alike.gather(1, draws.below(_MOST_ALIKE, len(views), 1))[:, 0]
+        error = {name: values[donor] for name, values in self._bank.items()}
+        is_rough = draws.chance(0.5, len(views))[:, None, None]
+        mine = torch.where(is_rough, error["rough"], error["thunder"])
+        keypoints = torch.cat([views.keypoints + mine[..., :2] * size, mine[..., 2:]], dim=-1)
+        owner = list(KEYPOINT_OF_LANDMARK)
+        places = views.landmarks + error["landmarks"][:, owner] * size
+        places = places + draws.normal(_LANDMARK_JITTER_PX, *places.shape)
+        places[:, list(COCO_LANDMARKS)] = views.keypoints + error["landmarks"] * size
+        depth = DEPTH_SLOPE * views.depth + error["depth"][:, owner] * size[..., 0]
+        landmarks = torch.cat([places, depth[..., None], error["confidence"]], dim=-1)
+        return LiftInput(keypoints, landmarks)
+
+    def themselves(self, draws: Draws, num: int) -> LiftBatch:
+        """`num` of the detected people, turned, scaled and shifted a little in the picture."""
+        index = draws.below(len(self.people), num)
+        people = self.people[index]
+        is_rough = draws.chance(0.5, num)[:, None, None]
+        move = _Move(draws, num)
+        found = torch.where(is_rough, people.rough, people.thunder)
+        keypoints = torch.cat([move.jittered(found[..., :2]), found[..., 2:]], dim=-1)
+        depth = people.landmarks[..., 2:3] * move.scale
+        rest = people.landmarks[..., 3:]
+        landmarks = torch.cat([move.jittered(people.landmarks[..., :2]), depth, rest], dim=-1)
+        rotmats = people.rotmats
+        rotmats[:, 0] = move.turn @ rotmats[:, 0]
+        joints2d = move(self.joints2d[index])
+        return LiftBatch(LiftInput(keypoints, landmarks), joints2d, rotmats, people.betas)
+
+    def _errors(self, people: DetectedPeople, depths: Tensor) -> dict[str, Tensor]:
+        """Errors in sizes of the person, by detector, and the key that people are compared by."""
+        key, size = _key(people.joints2d, people.hidden, people.outside)
+        of_coco = people.landmarks[:, list(COCO_LANDMARKS)]
+
+        def relative(found: Tensor) -> Tensor:
+            places = (found[..., :2] - people.joints2d) / size
+            return torch.cat([places, found[..., 2:]], dim=-1)
+
+        return {
+            "key": key,
+            "rough": relative(people.rough),
+            "thunder": relative(people.thunder),
+            "landmarks": relative(of_coco)[..., :2],
+            "depth": (of_coco[..., 2] - DEPTH_SLOPE * depths) / size[..., 0],
+            "confidence": people.landmarks[..., 3:],
+        }
+
+
+class _Move:
+    """A small turn, change of size and shift of each of some pictures about their middle."""
+
+    def __init__(self, draws: Draws, num: int) -> None:
+        self._draws = draws
+        angle = draws.normal(0.12, num)
+        rotvec = angle.new_zeros(num, 3)
+        rotvec[:, 2] = angle
+        self.turn = rotvec_to_rotmat(rotvec)
+        """(B, 3, 3) of the body; the picture's y points down, and turns the other way."""
+        self.scale = draws.uniform(0.88, 1.12, num)[:, None, None]
+        self._shift = draws.normal(5.0, num, 1, 2)
+
+    def __call__(self, points: Tensor) -> Tensor:
+        middle = 128.0
+        turned = (points - middle) @ self.turn[:, :2, :2]  # its transpose, of row vectors
+        return turned * self.scale + middle + self._shift
+
+    def jittered(self, points: Tensor) -> Tensor:
+        """Moved points that err by a little more."""
+        return self(points) + self._draws.normal(0.7, *points.shape)
+
+
+def _key(keypoints: Tensor, hidden: Tensor, outside: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, 68) what people are compared by, and their sizes (B, 1, 1) px."""
+    centred = keypoints - keypoints.mean(1, keepdim=True)
+    size = centred.square().sum(-1).mean(1).sqrt().clamp_min(4.0)[:, None, None]
+    marks = [_HIDDEN_COUNTS * hidden.float(), _OUTSIDE_COUNTS * outside.float()]
+    return torch.cat([(centred / size).flatten(1), *marks], dim=1), size
+
+
+def _depths(people: DetectedPeople, body: KeypointBody) -> Tensor:
+    """(N, 17) px of the true keypoints behind the middle of the hips."""
+    points = half_turn_x(body.pose(people.betas, people.rotmats).points)
+    flat = points[..., :2] - points[..., :2].mean(1, keepdim=True)
+    seen = people.joints2d - people.joints2d.mean(1, keepdim=True)
+    scale = (flat * seen).sum((1, 2)) / flat.square().sum((1, 2))
+    depth = points[..., 2] - points[:, _HIPS, 2].mean(1, keepdim=True)
+    return depth * scale[:, None]
+
+
+def _mirror_images(people: DetectedPeople, depths: Tensor) -> tuple[DetectedPeople, Tensor]:
+    """The same people in the mirror, as far as errors need them."""
+    flip = list(COCO_FLIP)
+    true = LiftInput.of_keypoints(people.joints2d).mirrored().keypoints
+    rough = LiftInput(people.rough, people.landmarks).mirrored()
+    thunder = LiftInput.of_keypoints(people.thunder).mirrored().keypoints
+    image = DetectedPeople(
+        joints2d=true, outside=people.outside[:, flip], hidden=people.hidden[:, flip],
+        rotvecs=people.rotvecs, betas=people.betas,
+        rough=rough.keypoints, thunder=thunder, landmarks=rough.landmarks,
+    )  # fmt: skip
+    return image, depths[:, flip]

@@ -1,0 +1,76 @@
+"""One factor of concentration for each group of joints, fitted to held-back people."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from hierprob3d.model.body.skeleton import SMPL_JOINT_NAMES
+from hierprob3d.model.estimate.distribution_metrics import density_rank
+from hierprob3d.model.network.lift_net import LiftNet
+from hierprob3d.model.rotation.matrix_fisher import MatrixFisher
+from hierprob3d.model.rotation.random_streams import RandomStreams, person_keys
+from hierprob3d.training.assessment.assessment import JOINT_GROUPS
+
+from .lift_batch import LiftBatch
+
+REGION = 0.8
+"""Share of the predicted distribution that the fitted region holds."""
+
+_GROUPS = [
+    [SMPL_JOINT_NAMES.index(name) for name in names]
+    for names in (("pelvis",), *JOINT_GROUPS.values())
+]
+_NUM_DRAWS = 99
+_NUM_HALVINGS = 6
+_LOWEST, _HIGHEST = 0.2, 5.0
+_PEOPLE_AT_ONCE = 128
+
+
+@torch.no_grad()
+def fit_temperatures(net: LiftNet, batch: LiftBatch, seed: int) -> Tensor:
+    """Sets the network's temperatures so that its regions hold the truths that they claim.
+
+    Each group's is found by halving the logarithm's range; groups do not touch each other.
+
+    Args:
+        net: a lift whose spread is learnt.
+        batch: held-back people.
+        seed: of the draws that truths are ranked among.
+
+    Returns:
+        (24,) shares of truths inside the regions with the temperatures found.
+    """
+    net.temperatures.fill_(1.0)
+    output = net(batch.seen)
+    assert output.global_F is not None
+    F = torch.cat([output.global_F[:, None], output.pose_F], dim=1)
+    low = torch.full((len(SMPL_JOINT_NAMES),), _LOWEST).log()
+    high = torch.full((len(SMPL_JOINT_NAMES),), _HIGHEST).log()
+    for _ in range(_NUM_HALVINGS):
+        middle = (low + high) / 2
+        held = _group_means(_shares_inside(F * middle.exp()[:, None, None], batch.rotmats, seed))
+        too_wide = held > REGION
+        low, high = torch.where(too_wide, middle, low), torch.where(too_wide, high, middle)
+    net.temperatures.copy_(((low + high) / 2).exp())
+    return _shares_inside(F * net.temperatures[:, None, None], batch.rotmats, seed)
+
+
+def _shares_inside(F: Tensor, true_rotmats: Tensor, seed: int) -> Tensor:
+    """(24,) shares of B truths (B, 24, 3, 3) inside the regions of (B, 24, 3, 3) parameters."""
+    keys = person_keys(seed, [str(i) for i in range(len(F))], [0] * len(F))
+    inside = []
+    for people in torch.arange(len(F)).split(_PEOPLE_AT_ONCE):
+        streams = RandomStreams(keys[people])
+        draws = MatrixFisher(F[people]).sample((_NUM_DRAWS,), generator=streams).transpose(0, 1)
+        rank = density_rank(F[people], true_rotmats[people], draws)
+        inside.append((rank + 0.5) / (_NUM_DRAWS + 1) <= REGION)
+    return torch.cat(inside).float().mean(0)
+
+
+def _group_means(by_joint: Tensor) -> Tensor:
+    """(24,) the mean of its group for each joint."""
+    means = by_joint.clone()
+    for group in _GROUPS:
+        means[group] = by_joint[group].mean()
+    return means
