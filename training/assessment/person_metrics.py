@@ -34,8 +34,9 @@ from hierprob3d.model.estimate.metrics import BodyPoints, body_errors, joints2d_
 from hierprob3d.model.estimate.refinement import refine_bodies
 from hierprob3d.model.estimate.uncertainty import sample_spread
 from hierprob3d.model.network.checkpoints import BodyNet
-from hierprob3d.model.network.distribution_net import DistributionNet, NetOutput
+from hierprob3d.model.network.distribution_net import NetOutput
 from hierprob3d.model.network.lift_input import GIVEN_CONFIDENCE, LiftInput
+from hierprob3d.model.network.lift_net import LiftNet
 from hierprob3d.model.picture.cameras import pixels_to_normalised, project_to_crop
 from hierprob3d.model.picture.proxy import PROXY_SIZE
 from hierprob3d.model.rotation.random_streams import RandomStreams, person_keys
@@ -115,7 +116,7 @@ class PersonMetrics:
         Raises:
             ValueError: the stored pictures are coarser than the encoder's input.
         """
-        if isinstance(net, DistributionNet) and stride % people.stride:
+        if not isinstance(net, LiftNet) and stride % people.stride:
             raise ValueError(
                 f"the pictures are stored averaged over {people.stride} pixels, but the network "
                 f"sees {stride}: render them anew with data.stored_stride={stride}"
@@ -132,11 +133,11 @@ class PersonMetrics:
             some = slice(start, start + self.people_at_once)
             batch = people[some].to(self.device)
             given = joints2d[some].to(self.device), kept[some].to(self.device)
-            if isinstance(net, DistributionNet):
+            if isinstance(net, LiftNet):
+                output = net(seen[some].to(self.device))
+            else:
                 proxy = network_input(batch, *given, stride, torch.float32)
                 output = net.decode(net.features(proxy))
-            else:
-                output = net(seen[some].to(self.device))
             streams = RandomStreams(keys[some], self.device)
             columns = self.of_output(output, batch, streams, given)
             parts.append({name: values.cpu() for name, values in columns.items()})

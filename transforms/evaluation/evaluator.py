@@ -46,8 +46,9 @@ from hierprob3d.model.estimate.metrics import (
 from hierprob3d.model.estimate.refinement import refine_bodies
 from hierprob3d.model.estimate.uncertainty import sample_spread
 from hierprob3d.model.network.checkpoints import BodyNet
-from hierprob3d.model.network.distribution_net import DistributionNet, NetOutput
+from hierprob3d.model.network.distribution_net import NetOutput
 from hierprob3d.model.network.lift_input import GIVEN_CONFIDENCE, LiftInput
+from hierprob3d.model.network.lift_net import LiftNet
 from hierprob3d.model.picture.cameras import (
     half_turn_x,
     pixels_to_normalised,
@@ -139,7 +140,7 @@ class Evaluator:
 
     def _answer(self, items: Sequence[EvalItem]) -> NetOutput:
         """What the network says of the items' people."""
-        if isinstance(self.net, DistributionNet):
+        if not isinstance(self.net, LiftNet):
             return self.net(self._proxies(items))
         joints2d = self._stack([item.joints2d for item in items]).float()
         drawn = self._stack([item.drawn for item in items]).float()
