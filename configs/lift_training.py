@@ -52,9 +52,9 @@ class LiftTrainConfig:
     """Of each batch: views with the errors that detectors made on people who look alike."""
     detected_share: float = 0.12
     """Of each batch: the detected people themselves."""
-    no_keypoints: float = 0.2
+    no_keypoints: float = 0.1
     """Share of people of whom only landmarks are given."""
-    no_landmarks: float = 0.2
+    no_landmarks: float = 0.3
     """Share of people of whom only keypoints are given."""
     width: int = 1024
     """As `LiftConfig.width`."""
@@ -71,7 +71,7 @@ class LiftTrainConfig:
         )
     )  # fmt: skip
     """How they are learnt."""
-    spread_steps: int = 1_500
+    spread_steps: int = 600
     """Steps in which, after that, how sure they are is learnt; nothing else changes."""
     spread_optimiser: OptimiserConfig = field(
         default_factory=lambda: OptimiserConfig(
