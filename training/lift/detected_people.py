@@ -15,6 +15,7 @@ from hierprob3d.model.body.keypoint_body import KeypointBody
 from hierprob3d.model.body.skeleton import NUM_KEYPOINTS, NUM_LANDMARKS
 from hierprob3d.model.files.npz_files import read_arrays
 from hierprob3d.model.files.weight_files import whole_files
+from hierprob3d.model.people.blazepose_keypoints import BlazePoseKeypoints
 from hierprob3d.model.people.keypoint_estimators import KeypointEstimator, MoveNetKeypoints
 from hierprob3d.model.people.person_detectors import Detections, MoveNetDetector
 from hierprob3d.model.picture.cameras import half_turn_x
@@ -76,8 +77,6 @@ def detect_people(
         seed: of the pictures.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    from hierprob3d.model.people.blazepose_keypoints import BlazePoseKeypoints
-
     finders = None
     for shard, start in enumerate(range(0, num, SHARD_SIZE)):
         path = folder / f"detected_{shard:05d}.npz"

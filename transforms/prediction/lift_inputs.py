@@ -12,9 +12,7 @@ from hierprob3d.model.picture.proxy import PROXY_SIZE, person_frames
 from hierprob3d.transforms.batch.isolation import Columns, People
 from hierprob3d.transforms.batch.models import Models
 
-from .detection import KEYPOINTS, ROUGH_KEYPOINTS
-
-LANDMARKS = "landmarks"
+from .detection import KEYPOINTS, LANDMARKS, ROUGH_KEYPOINTS
 
 LIFT_KEYPOINTS = "lift_keypoints"
 LIFT_LANDMARKS = "lift_landmarks"
