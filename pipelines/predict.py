@@ -5,7 +5,6 @@ Results are Parquet tables below --output. The same command again does only what
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -30,7 +29,13 @@ from hierprob3d.pipelines.run.job import Job
 from hierprob3d.pipelines.run.run import Run, Work
 from hierprob3d.pipelines.run.summary import NUM_SHOWN_ITEMS, dry_run_text, summary_text
 from hierprob3d.pipelines.run.worker_plan import WorkerPlan, plan_workers
-from hierprob3d.transforms.batch.models import Models, load_models, model_hashes
+from hierprob3d.transforms.batch.models import (
+    Models,
+    body_identity,
+    load_models,
+    load_models_of,
+    model_hashes,
+)
 from hierprob3d.transforms.inputs.listing import Listing, list_inputs
 from hierprob3d.transforms.inputs.planning import Planner, PlanRules
 from hierprob3d.transforms.prediction.publishing import RunContext
@@ -116,6 +121,8 @@ class Prediction(Job):
         self.listing = list_inputs(source.inputs, self.output, source.check_sources)
         with said_if_slow("loading models ..."):
             load_models(self.config.models)
+            for gender in sorted(self.listing.genders()):  # a list may ask for what is not there
+                load_models_of(self.config.models, gender)
 
     def plan(self, run: Run, num_parts: int | None = None) -> Plan:
         """Plans the new items, and checks that their rows may join the earlier ones."""
@@ -240,7 +247,7 @@ def _planner(
         limit=source.limit,
     )
     done = store.finished_ids().without(redo)
-    return Planner(listing.uris, done, rules, listing.versions, listing.skipped)
+    return Planner(listing.uris, done, rules, listing.versions, listing.given, listing.skipped)
 
 
 def _nothing_to_do(config: PredictConfig, listing: Listing, finished: FinishedInputs) -> int:
@@ -265,16 +272,12 @@ def _nothing_to_do(config: PredictConfig, listing: Listing, finished: FinishedIn
 
 
 def _context(config: PredictConfig, models: Models, run_id: str, workers: WorkerPlan) -> RunContext:
-    body = models.body
     return RunContext(
         run_id=run_id,
         config=config,
         layout=layout_of(config, models),
         body_metadata=file_metadata(
-            family=body.family,
-            gender=body.gender,
-            body_sha256=body.sha256,
-            body_model="open" if config.models.body_model == "open" else os.path.abspath(body.path),
+            body_identity(config.models, models.body),
             num_samples=config.sampling.num_samples,
             paper_rule=config.sampling.paper_rule,
         ),

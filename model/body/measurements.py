@@ -44,9 +44,17 @@ class BodyMeasurer:
             (B, 4) metres, in the order of MEASUREMENT_NAMES.
         """
         shaped = self.body.shape(betas)
-        heights = shaped.vertices[..., 1].amax(-1) - shaped.vertices[..., 1].amin(-1)
+        heights = _height(shaped.vertices)
         girths = slice_girths(shaped.vertices, self.edges, _slice_heights(shaped.joints))
         return torch.cat([heights[:, None], girths], dim=-1)
+
+    def height_and_slope(self, betas: Tensor) -> tuple[Tensor, Tensor]:
+        """Heights (B,) of shapes (B, 10), m, and their derivatives by the betas (B, 10)."""
+        with torch.inference_mode(False), torch.enable_grad():
+            betas = betas.detach().clone().requires_grad_()
+            heights = _height(self.body.shape(betas).vertices)
+            (slope,) = torch.autograd.grad(heights.sum(), betas)
+        return heights.detach(), slope
 
     def measure_distribution(self, shape_mean: Tensor, shape_std: Tensor) -> tuple[Tensor, Tensor]:
         """Measurements of the mean shape, and their standard deviations.
@@ -103,6 +111,11 @@ def slice_girths(vertices: Tensor, edges: Tensor, heights: Tensor) -> Tensor:
     empty = reach.new_full((heights.numel(), _NUM_DIRECTIONS), torch.nan)
     furthest = empty.scatter_reduce(0, row, reach, "amax", include_self=False)
     return 2 * math.pi * furthest.mean(-1).view(-1, num_cuts)
+
+
+def _height(vertices: Tensor) -> Tensor:
+    """From the lowest to the highest vertex (..., V, 3), m."""
+    return vertices[..., 1].amax(-1) - vertices[..., 1].amin(-1)
 
 
 def _slice_heights(joints: Tensor) -> Tensor:

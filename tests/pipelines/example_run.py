@@ -46,7 +46,7 @@ def person_row(item: Item, index: int, body: Body, **changes: Any) -> dict[str, 
     row: dict[str, Any] = {
         "item_id": item.item_id, "uri": item.uri, "frame_index": item.frame_index,
         "time_s": item.time_s, "person_index": index,
-        "bbox": [100.0, 40.0, 400.0, 500.0], "bbox_score": 0.9,
+        "bbox": [100.0, 40.0, 400.0, 500.0], "bbox_score": 0.9, "given": None,
         "whole_picture": False,
         "landmarks": 165 * [0.5], "crop": [220.0, 260.0, 480.0], "camera": [0.8, 0.05, 0.1],
         "pose_F": ((20 + 20 * index) * pose).flatten(), "pose_mode": pose.flatten(),
@@ -92,7 +92,8 @@ def people_table(rows: list[dict[str, Any]], body: Body) -> pa.Table:
         num_vertices=body.num_vertices, num_samples=NUM_SAMPLES, save=frozenset({"vertex_spread"})
     )
     metadata = file_metadata(
-        family=body.family, gender=body.gender, body_sha256=body.sha256, body_model="open",
+        {"body_family": body.family, "body_gender": body.gender, "body_sha256": body.sha256,
+         "body_model": "open"},
         num_samples=NUM_SAMPLES,
     )  # fmt: skip
     columns = {name: [row[name] for row in rows] for name in people_schema(layout).names}

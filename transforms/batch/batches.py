@@ -48,6 +48,12 @@ class Batch:
     is_last: bool = True
     """Whether the shard ends with it."""
 
+    gender: str | None = None
+    """Whose body model its people have; None: that of the run."""
+
+    body_metadata: dict[str, str] = field(default_factory=dict)
+    """What its people's part says of that body model, where it is not the run's."""
+
     @property
     def decoded(self) -> list[Frame]:
         """Frames with a picture; the people's column `frame` counts among these."""

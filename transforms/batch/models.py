@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -94,6 +95,29 @@ def load_models(config: ModelsConfig) -> Models:
     """
     with _LOADING, torch.inference_mode(False):  # those after the first caller may want gradients
         return _load_models(config)
+
+
+def load_models_of(config: ModelsConfig, gender: str | None) -> Models:
+    """As `load_models`, with the body model of that gender; the networks are the same objects.
+
+    Raises:
+        FileNotFoundError, ValueError: --body-model has none of that gender.
+    """
+    models = load_models(config)
+    if gender in (None, models.body.gender):
+        return models
+    with _LOADING, torch.inference_mode(False):
+        return _with_body(config, str(gender))
+
+
+def body_identity(config: ModelsConfig, body: Body) -> dict[str, str]:
+    """What the metadata of a people part say of the body model."""
+    return {
+        "body_family": body.family,
+        "body_gender": body.gender,
+        "body_sha256": body.sha256,
+        "body_model": "open" if config.body_model == "open" else os.path.abspath(body.path),
+    }
 
 
 def use_threads(num_threads: int) -> None:
@@ -204,6 +228,13 @@ def _load_models(config: ModelsConfig) -> Models:
         threshold=keypoints.visibility_threshold if threshold is None else threshold,
         proxy=proxy,
     )
+
+
+@cache
+def _with_body(config: ModelsConfig, gender: str) -> Models:
+    models = _load_models(config)
+    body = load_body(config.body_model, gender).to(models.device).eval()
+    return replace(models, body=body, measurer=BodyMeasurer(body))
 
 
 def _detector(

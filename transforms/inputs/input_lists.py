@@ -1,10 +1,12 @@
-"""Names that a list of inputs holds: .txt, .csv or .parquet, by their bytes."""
+"""What a list of inputs holds: names, and perhaps what is known of the people in each."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
@@ -15,51 +17,88 @@ from hierprob3d.transforms.store.parquet_files import (
     read_columns,
 )
 
+from .given_people import GIVEN_COLUMNS, GivenPerson, given_person
+
 LIST_SUFFIXES = (".txt", ".csv", ".parquet")
 URI_COLUMN = "uri"
 
 
-def names_in_list(data: bytes, kind: str, uri: str) -> list[str]:
-    """The names of a list as they are written there, empty ones left out.
+@dataclass(frozen=True)
+class ListedInput:
+    """A row of a list."""
+
+    name: str
+    """As it is written there."""
+
+    person: GivenPerson | None = None
+    """What the row says besides."""
+
+
+def inputs_in_list(data: bytes, kind: str, uri: str) -> Iterator[ListedInput]:
+    """The rows of a list, those without a name left out.
 
     Args:
-        data: The list file: .txt has one name a line, .csv and .parquet a column `uri`.
+        data: The list file: .txt has one name a line, .csv and .parquet a column `uri`, and perhaps
+            some of GIVEN_COLUMNS.
         kind: Member of LIST_SUFFIXES.
         uri: Of the list, for messages.
 
     Raises:
-        ValueError: Damaged, not UTF-8 text, or without a text column `uri`.
+        ValueError: Damaged, not UTF-8 text, without a text column `uri`, or a value that cannot be
+            used.
     """
-    return {".txt": _lines, ".csv": _csv_column, ".parquet": _parquet_column}[kind](data, uri)
+    return {".txt": _lines, ".csv": _csv_rows, ".parquet": _parquet_rows}[kind](data, uri)
 
 
-def _lines(data: bytes, uri: str) -> list[str]:
-    lines = [line.strip(" \t\r") for line in _text(data, uri).split("\n")]
-    return [line for line in lines if line and not line.startswith("#")]
+def _lines(data: bytes, uri: str) -> Iterator[ListedInput]:
+    for line in _text(data, uri).split("\n"):
+        name = line.strip(" \t\r")
+        if name and not name.startswith("#"):
+            yield ListedInput(name)
 
 
-def _csv_column(data: bytes, uri: str) -> list[str]:
+def _csv_rows(data: bytes, uri: str) -> Iterator[ListedInput]:
     rows = csv.reader(io.StringIO(_text(data, uri), newline=""))
     try:
         header = [cell.strip() for cell in next(rows, [])]
         _require_column(header, uri)
-        place = header.index(URI_COLUMN)
-        cells = [row[place].strip() for row in rows if len(row) > place]
+        wanted = [name for name in (URI_COLUMN, *GIVEN_COLUMNS) if name in header]
+        places = [header.index(name) for name in wanted]
+        for row in rows:
+            cells = [row[place].strip() if place < len(row) else "" for place in places]
+            if cells[0]:
+                yield _listed(cells, wanted, f"line {rows.line_num} of the list {uri}")
     except csv.Error as error:
         raise ValueError(f"line {rows.line_num} of the list {uri} is no CSV: {error}") from error
-    return [cell for cell in cells if cell]
 
 
-def _parquet_column(data: bytes, uri: str) -> list[str]:
+def _parquet_rows(data: bytes, uri: str) -> Iterator[ListedInput]:
     try:
         with open_parquet(file_of(data)) as file:
-            _require_column(file.schema_arrow.names, uri)
-            column = read_columns(file, [URI_COLUMN]).column(URI_COLUMN)
+            names = file.schema_arrow.names
+            _require_column(names, uri)
+            wanted = [name for name in (URI_COLUMN, *GIVEN_COLUMNS) if name in names]
+            table = read_columns(file, wanted).select(wanted)
     except DamagedParquet as error:
         raise ValueError(f"the list {uri} is not a whole Parquet file: {error}") from error
-    if not _is_text(column.type):
-        raise ValueError(f"the column '{URI_COLUMN}' of the list {uri} is {column.type}, not text")
-    return [name for name in column.to_pylist() if name]
+    kind = table.schema.field(URI_COLUMN).type
+    if not _is_text(kind):
+        raise ValueError(f"the column '{URI_COLUMN}' of the list {uri} is {kind}, not text")
+    columns = [column.to_pylist() for column in table.columns]
+    for number, row in enumerate(zip(*columns, strict=True)):
+        if row[0]:
+            yield _listed(row, wanted, f"row {number} of the list {uri}")
+
+
+def _listed(values: Sequence[Any], columns: Sequence[str], where: str) -> ListedInput:
+    """A row with its name first."""
+    name: str = values[0]
+    if len(values) == 1:
+        return ListedInput(name)
+    try:
+        return ListedInput(name, given_person(dict(zip(columns, values, strict=True))))
+    except ValueError as error:
+        raise ValueError(f"{where} ({name}): {error}") from error
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .given_people import given_people
 from .uris import archive_of, printable
 
 
@@ -27,6 +28,8 @@ class Item:
     """Which attempt this is; earlier ones took the worker down."""
     refusal: str | None = None
     """Why it is not to be tried again."""
+    given: str | None = None
+    """What a list says of its people, see `given_people`; None where nothing is."""
 
     def check_refusal(self) -> None:
         """Raise RefusedItem if the item is not to be tried."""
@@ -101,6 +104,12 @@ class Shard:
         if self.details.get("by_time") is None:
             return None
         return VideoRange(**{f.name: self.details[f.name] for f in fields(VideoRange)})
+
+    @property
+    def gender(self) -> str | None:
+        """Whose body model the items' people have, where a list says so: all have the same."""
+        people = given_people(self.items[0].given)
+        return people[0].gender if people else None
 
     @property
     def container(self) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import os
 import stat
 from collections import Counter
@@ -20,8 +21,9 @@ from .folder_search import (
     version_of_info,
     version_of_stat,
 )
-from .input_lists import LIST_SUFFIXES, names_in_list
-from .media_kinds import HEIC_SUFFIXES, read_suffixes
+from .given_people import GivenPerson, given_people, given_text
+from .input_lists import LIST_SUFFIXES, ListedInput, inputs_in_list
+from .media_kinds import HEIC_SUFFIXES, VIDEO_SUFFIXES, read_suffixes
 from .picture_formats import HEIC_MEND
 from .tar_archives import TAR_SUFFIX
 from .uris import (
@@ -59,6 +61,9 @@ class Listing:
     """By URI, a text that changes when the file does: a checksum, or size and time. URIs that
     lists name have none, unless they are local or `check_sources` was set."""
 
+    given: dict[str, str] = field(default_factory=dict)
+    """By URI, what lists say of the people there, see `given_people`."""
+
     skipped: Counter[str] = field(default_factory=Counter)
     """What folders and globs hold that is not read, by extension or by name: no pictures or
     videos, folders that may not be read, thumbnails of storage boxes."""
@@ -67,6 +72,11 @@ class Listing:
     def num_skipped(self) -> int:
         """All that is not read."""
         return self.skipped.total()
+
+    def genders(self) -> set[str]:
+        """Genders that lists give to people."""
+        people = (person for text in set(self.given.values()) for person in given_people(text))
+        return {person.gender for person in people if person.gender is not None}
 
     def names(self) -> set[str]:
         """The URIs as the tables write them, see `printable`."""
@@ -87,8 +97,8 @@ def list_inputs(
 
     Args:
         inputs: Files (any extension), folders (searched whole, hidden files left out), globs, and
-            lists: .txt with one path a line, .csv and .parquet with a column `uri`. Relative
-            paths of a list count from the list's folder.
+            lists: .txt with one path a line, .csv and .parquet with a column `uri`, and perhaps
+            columns of `given_people`. Relative paths of a list count from the list's folder.
         leave_out: Output folder; what runs wrote there, reached by whatever way through folders and
             globs, is no input.
         check_sources: Ask for the version of remote files that lists name: one request each.
@@ -103,7 +113,8 @@ def list_inputs(
     if check_sources:
         unknown = [uri for uri in found if uri not in search.versions and is_remote(uri)]
         search.versions |= _requested_versions(unknown)
-    return Listing(list(found), search.versions, search.skipped)
+    given = search.given_texts()
+    return Listing(list(found), search.versions, given, search.skipped)
 
 
 class _Search:
@@ -116,7 +127,9 @@ class _Search:
     def __init__(self, output: str | None) -> None:
         self.skipped: Counter[str] = Counter()
         self.versions: dict[str, str] = {}
+        self._given: dict[str, list[GivenPerson]] = {}
         self._kinds = read_suffixes() | {TAR_SUFFIX}
+        self._containers = frozenset(VIDEO_SUFFIXES) | {TAR_SUFFIX}
         self._real_folders: dict[str, str] = {}
         root = "" if output is None else absolute(output).rstrip("/")
         names = () if output is None else RESULT_FOLDERS
@@ -140,9 +153,33 @@ class _Search:
     def _of_list(self, uri: str) -> Iterator[str]:
         """Absolute URIs that a list file names; local folders among them are searched."""
         with open_uri(uri) as file:
-            names = names_in_list(file.read(), suffix(uri), uri)
-        for name in names:
-            yield from self._of_line(uri, name)
+            listed = inputs_in_list(file.read(), suffix(uri), uri)
+        for line in listed:
+            found = self._of_line(uri, line.name)
+            yield from found if line.person is None else self._giving(found, line, uri)
+
+    def _giving(self, found: Iterable[str], line: ListedInput, uri: str) -> Iterator[str]:
+        """The URIs of a line that says something of their people, which is kept."""
+        assert line.person is not None
+        for name in found:
+            if line.person.is_placed and suffix(name) in self._containers:
+                raise ValueError(
+                    f"the list {uri} gives bbox or keypoints of {line.name}, which is no picture"
+                )
+            self._given.setdefault(name, []).append(line.person)
+            yield name
+
+    def given_texts(self) -> dict[str, str]:
+        """What lists say of people, by URI; also noted in the versions, as rows depend on it."""
+        texts = {}
+        for uri, people in self._given.items():
+            try:
+                texts[uri] = given_text(people)
+            except ValueError as error:
+                raise ValueError(f"lists say of {uri}: {error}") from error
+            digest = hashlib.sha1(texts[uri].encode(), usedforsecurity=False).hexdigest()[:12]
+            self.versions[uri] = f"{self.versions.get(uri, '')}+{digest}"
+        return texts
 
     def _of_line(self, uri: str, name: str) -> Iterable[str]:
         """What one line of a list names. What cannot be opened becomes an error row of its own."""

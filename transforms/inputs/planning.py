@@ -11,6 +11,7 @@ from functools import cached_property
 from itertools import count
 from typing import TypeVar
 
+from .given_people import given_people
 from .items import Item, Shard, frame_item, picture_item
 from .media_kinds import VIDEO_SUFFIXES, read_suffixes, videos_among
 from .tar_archives import TarIndex, index_tar, is_tar
@@ -57,6 +58,7 @@ class Planner:
         done: Ids of items that need not be done.
         rules: See there.
         versions: Source version by URI, where it is known.
+        given: What lists say of the people there, by URI.
         skipped: Counts members of archives that are not read, by kind.
     """
 
@@ -64,6 +66,7 @@ class Planner:
     done: Container[str]
     rules: PlanRules
     versions: Mapping[str, str] = field(default_factory=dict)
+    given: Mapping[str, str] = field(default_factory=dict)
     skipped: Counter[str] = field(default_factory=Counter)
 
     num_done: int = 0
@@ -92,7 +95,7 @@ class Planner:
         """Items of each shard with its details."""
         pictures = self._new_pictures()
         size = self.rules.shard_size or self._default_size(self._count_new_pictures())
-        for members in _groups_of(pictures, size):
+        for members in _groups_of(pictures, size, _gender):
             yield members, {}
         videos = [uri for uri in self.uris if uri in self._videos]
         for uri, archive in self._indexed(filter(is_tar, self.uris), self._index_tar):
@@ -110,7 +113,7 @@ class Planner:
 
     def _new_pictures(self) -> Iterator[Item]:
         for uri in self._pictures():
-            new = self._take([picture_item(uri, self._version(uri))])
+            new = self._take([self._picture(uri)])
             self.num_pictures += len(new)
             yield from new
 
@@ -131,6 +134,12 @@ class Planner:
         """Of a file, or of the archive that it is a member of."""
         return self.versions.get(uri) or self.versions.get(archive_of(uri) or "")
 
+    def _picture(self, uri: str) -> Item:
+        return replace(picture_item(uri, self._version(uri)), given=self._given_of(uri))
+
+    def _given_of(self, uri: str) -> str | None:
+        return self.given.get(uri) or self.given.get(archive_of(uri) or "")
+
     def _index_tar(self, uri: str) -> TarIndex:
         return index_tar(uri, read_suffixes())
 
@@ -142,7 +151,7 @@ class Planner:
         pictures = [(member_uri(uri, name), place) for name, place in index.members
                     if not _is_video(name)]  # fmt: skip
         places = dict(pair for pair in pictures if pair[0] not in self._named_members)
-        new = self._take([picture_item(name, self._version(name)) for name in places])
+        new = self._take([self._picture(name) for name in places])
         self.num_pictures += len(new)
         size = self.rules.shard_size or self._default_size(self.num_items)
         for members in _groups_of(iter(new), size):
@@ -179,7 +188,8 @@ class Planner:
                 yield items, {}
             return
         frames = select_frames(index, self.rules.frame_step, self.rules.fps)
-        new = self._take([frame_item(uri, i, index.times_s[i], version) for i in frames])
+        items = [frame_item(uri, i, index.times_s[i], version) for i in frames]
+        new = self._take([replace(item, given=self._given_of(uri)) for item in items])
         self.num_frames += len(new)
         self.num_videos += bool(new)
         by_frame = {item.frame_index: item for item in new}
@@ -211,13 +221,20 @@ def default_shard_size(num_items: int, num_workers: int) -> int:
     return max(1, min(MAX_SHARD_SIZE, math.ceil(num_items / (_SHARDS_PER_WORKER * num_workers))))
 
 
-def _groups_of(values: Iterator[T], size: int) -> Iterator[list[T]]:
-    """The values in runs of `size`."""
-    group: list[T] = []
+def _gender(item: Item) -> str | None:
+    """What shards have in common: the body model of their items' people."""
+    people = given_people(item.given)
+    return people[0].gender if people else None
+
+
+def _groups_of(
+    values: Iterator[T], size: int, key: Callable[[T], object] = lambda value: None
+) -> Iterator[list[T]]:
+    """The values in runs of `size`, those of different keys apart."""
+    groups: dict[object, list[T]] = {}
     for value in values:
+        group = groups.setdefault(key(value), [])
         group.append(value)
         if len(group) == size:
-            yield group
-            group = []
-    if group:
-        yield group
+            yield groups.pop(key(value))
+    yield from groups.values()

@@ -46,7 +46,7 @@ class FrameReader:
         frames = _Timed(self.frames(shard))
         num_left, number = len(shard.items), 0
         while num_left:
-            batch = Batch([], shard=shard.name, number=number)
+            batch = Batch([], shard=shard.name, number=number, gender=shard.gender)
             while num_left and len(batch.frames) < max_frames and _megapixels(batch) < _MEGAPIXELS:
                 batch.frames.append(next(frames))
                 num_left -= 1

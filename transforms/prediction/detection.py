@@ -11,9 +11,18 @@ from hierprob3d.model.body.skeleton import NUM_KEYPOINTS
 from hierprob3d.model.people.keypoint_estimators import PersonKeypoints
 from hierprob3d.model.people.person_detectors import Detections, centre_person, whole_picture
 from hierprob3d.transforms.batch.batches import Batch
-from hierprob3d.transforms.batch.isolation import People, call_isolated, successes
+from hierprob3d.transforms.batch.isolation import People, call_each, call_isolated, successes
 from hierprob3d.transforms.batch.models import Models
 from hierprob3d.transforms.inputs.items import Frame
+
+from .given_places import (
+    are_placed,
+    given_detections,
+    given_keypoints,
+    kept_people,
+    landmarks_of,
+    with_given,
+)
 
 DETECT = "detect"
 KEYPOINTS = "keypoints"
@@ -26,21 +35,30 @@ WHOLE_PICTURE = "whole_picture"
 def detect_people(batch: Batch, models: Models, centre_only: bool) -> None:
     """Boxes by place of the frame in the batch; frames whose detection failed are left out.
 
+    Where a list gives boxes or keypoints, those are the people, and nobody is looked for.
+
     Args:
         batch: Its decoded frames are looked at.
         models: Their detector; without one every picture holds one person who fills it.
         centre_only: Keep only the person nearest to the middle, or where nobody is found the
             whole picture.
     """
-    images = batch.images
+    frames, images = batch.decoded, batch.images
     detect = _whole_pictures if models.detector is None else models.detector.detect_batch
-    found = call_isolated(detect, images)
-    batch.detections = successes(DETECT, [f.item for f in batch.decoded], found, batch.failures)
+    placed = [place for place, frame in enumerate(frames) if are_placed(frame.item)]
+    asked = [place for place in range(len(frames)) if place not in placed]
+    found = call_isolated(detect, [images[place] for place in asked])
+    detected = successes(DETECT, [frames[p].item for p in asked], found, batch.failures)
+    given = call_each(given_detections, [frames[place] for place in placed])
+    taken = successes(DETECT, [frames[p].item for p in placed], given, batch.failures)
+    boxes = {asked[i]: people for i, people in detected.items()}
     if centre_only:
-        batch.detections = {
+        boxes = {
             place: centre_person(people, images[place].shape[1], images[place].shape[0])
-            for place, people in batch.detections.items()
+            for place, people in boxes.items()
         }
+    boxes |= {placed[i]: people for i, people in taken.items()}
+    batch.detections = dict(sorted(boxes.items()))
 
 
 def find_keypoints(batch: Batch, models: Models) -> None:
@@ -50,22 +68,27 @@ def find_keypoints(batch: Batch, models: Models) -> None:
     `landmarks`; otherwise there is none.
 
     A detection in which the keypoint network sees no person is dropped, except where it is no
-    detection: pictures given as cropped, or taken whole because nobody was found.
+    detection: pictures given as cropped, or taken whole because nobody was found, or boxes that a
+    list gives. Keypoints that a list gives are taken as they are.
     """
     frames, images = batch.decoded, batch.images
     places = [place for place, people in batch.detections.items() if len(people)]
-    pairs = [(images[place], batch.detections[place]) for place in places]
+    given = {p: given_keypoints(frames[p].item, len(batch.detections[p])) for p in places}
+    asked = [place for place in places if np.isnan(given[place]).any()]
+    pairs = [(images[place], batch.detections[place]) for place in asked]
     found = call_isolated(lambda some: models.keypoints.estimate_batch(*_unzip(some)), pairs)
-    of_places = [frames[place].item for place in places]
+    of_places = [frames[place].item for place in asked]
     estimates = successes(KEYPOINTS, of_places, found, batch.failures)
+    known: dict[int, PersonKeypoints | None] = {p: None for p in places if p not in asked}
+    known |= {asked[i]: estimate for i, estimate in estimates.items()}
     batch.people = _gather(
         frames,
-        [(places[i], batch.detections[places[i]], estimate) for i, estimate in estimates.items()],
+        [(p, batch.detections[p], with_given(known[p], given[p])) for p in sorted(known)],
         keep_all=models.detector is None,
     )
     columns = batch.people.columns
     found_points = {name: columns.pop(name) for name in (KEYPOINTS, LANDMARKS) if name in columns}
-    batch.add(KEYPOINTS, lambda _: found_points)
+    batch.add(KEYPOINTS, lambda _: found_points, may_be_nan=(LANDMARKS,))
 
 
 def _whole_pictures(images: Sequence[np.ndarray]) -> list[Detections]:
@@ -84,8 +107,7 @@ def _gather(
         ROUGH_KEYPOINTS: [],
     }  # fmt: skip
     for place, boxes, estimate in found:
-        keeps = keep_all or boxes.instead_of_nobody
-        kept = np.ones(len(boxes), bool) if keeps else estimate.kept
+        kept = kept_people(boxes, estimate, keep_all)
         count = int(kept.sum())
         people.items += [frames[place].item] * count
         people.person_indices += range(count)
@@ -94,8 +116,8 @@ def _gather(
         columns["bbox_score"].append(boxes.scores[kept])
         columns[WHOLE_PICTURE].append(np.full(count, boxes.instead_of_nobody))
         columns[KEYPOINTS].append(estimate.keypoints[kept])
-        if estimate.landmarks is not None:
-            columns.setdefault(LANDMARKS, []).append(estimate.landmarks[kept])
+        if any(other.landmarks is not None for _, _, other in found):
+            columns.setdefault(LANDMARKS, []).append(landmarks_of(estimate)[kept])
         columns[ROUGH_KEYPOINTS].append(_rough_keypoints(boxes)[kept])
     if found:
         people.columns = {

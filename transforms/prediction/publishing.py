@@ -62,17 +62,18 @@ class ShardTables:
     def __init__(self, store: OutputFolder, context: RunContext) -> None:
         self._store = store
         self._context = context
-        self._schema = people_schema(context.layout, context.body_metadata)
+        self._metadata = dict(context.body_metadata)
         self._parts: dict[str, list[pa.Table]] = {table: [] for table in TABLES}
         self._seconds: Counter[str] = Counter()
         self.first_batch: int | None = None
 
     def add(self, batch: Batch) -> None:
         """Writes the batch's pictures and keeps its rows."""
+        self._metadata |= batch.body_metadata
         run_id, seed = self._context.run_id, self._context.config.sampling.seed
         failures = [*batch.failures, *self._publish_pictures(batch)]
         rows = {
-            "people": people_table(batch.people, self._schema, seed, run_id),
+            "people": people_table(batch.people, self._people_schema(), seed, run_id),
             "errors": errors_table(failures, errors_schema(), run_id),
             "frames": frames_table(
                 batch.frames, batch.people, batch.failures, batch.clock.total,
@@ -89,9 +90,14 @@ class ShardTables:
         """All rows of the shard, by table."""
         timing = {STAGE_SECONDS: json.dumps(self._seconds)}
         schemas = {
-            "people": self._schema, "errors": errors_schema(), "frames": frames_schema(timing)
-        }  # fmt: skip
+            "people": self._people_schema(),
+            "errors": errors_schema(),
+            "frames": frames_schema(timing),
+        }
         return {name: concatenate(self._parts[name], schemas[name]) for name in TABLES}
+
+    def _people_schema(self) -> pa.Schema:
+        return people_schema(self._context.layout, self._metadata)
 
     def _publish_pictures(self, batch: Batch) -> list[Failure]:
         found = map(self._publish_picture, batch.pictures)

@@ -14,11 +14,17 @@ from hierprob3d.configs.prediction import PredictConfig
 from hierprob3d.model.network.lift_net import LiftNet
 from hierprob3d.transforms.batch.batches import Batch
 from hierprob3d.transforms.batch.isolation import call_each, successes
-from hierprob3d.transforms.batch.models import BodyModels, Models
+from hierprob3d.transforms.batch.models import (
+    BodyModels,
+    Models,
+    body_identity,
+    load_models_of,
+)
 
 from . import distributions, lift_inputs, refined_bodies, sampled_bodies
 from .detection import detect_people, find_keypoints
 from .drawn_pictures import COLOURED, NUM_DRAWN_SAMPLES, DrawnPicture, draw_frame
+from .given_heights import with_given_heights
 from .proxies import EDGES, PROXY, edges_of, make_proxies
 
 
@@ -39,6 +45,8 @@ class Stage:
     @torch.inference_mode()
     def run(self, batch: Batch, models: Models, config: PredictConfig) -> None:
         """Adds to the batch; its time counts for the stage."""
+        if batch.gender is not None:
+            models = load_models_of(config.models, batch.gender)
         with batch.clock.stage(self.name, models.device):
             self.function(batch, models, config)
 
@@ -67,7 +75,9 @@ def _predict(batch: Batch, models: Models, config: PredictConfig) -> None:
     size = config.run.batch_size
     batch.add(
         distributions.DISTRIBUTION,
-        lambda some: distributions.predict_distributions(some, models.net, size),
+        lambda some: with_given_heights(
+            some, distributions.predict_distributions(some, models.net, size), models.measurer
+        ),
     )
     proxy = batch.people.columns.pop(PROXY, None)  # 4.7 MB per person, not needed any more
     if proxy is not None and "figure" in config.run.visualise:
@@ -75,6 +85,8 @@ def _predict(batch: Batch, models: Models, config: PredictConfig) -> None:
 
 
 def _place(batch: Batch, models: Models, config: PredictConfig) -> None:
+    if batch.gender is not None:
+        batch.body_metadata = body_identity(config.models, models.body)
     frames, focal_px = batch.decoded, config.source.focal_length
     batch.add(
         distributions.BODY,

@@ -33,6 +33,7 @@ _ITEM_FIELDS = (
     pa.field("source_version", pa.string()),
     pa.field("attempts", pa.int32()),
     pa.field("refusal", pa.string()),
+    pa.field("given", pa.string()),
 )
 
 SOURCE_DETAILS = pa.schema([("start_pts", pa.int64()), ("end_pts", pa.int64()),
@@ -115,6 +116,7 @@ class PlanWriter:
             self._rows["source_version"].append(item.source_version)
             self._rows["attempts"].append(item.attempts)
             self._rows["refusal"].append(item.refusal)
+            self._rows["given"].append(item.given)
         count = len(self._rows["shard"]) - before
         for name in self._details:
             self._rows[name] += [(details or {}).get(name)] * count
@@ -184,6 +186,7 @@ def read_shard(store: OutputFolder, ref: ShardRef) -> Shard:
         columns["source_version"],
         columns["attempts"],
         columns["refusal"],
+        columns["given"],
     )
     known = {field.name for field in _ITEM_FIELDS}
     details = {name: values[0] for name, values in columns.items() if name not in known}

@@ -11,6 +11,7 @@ import pyarrow as pa
 from torch import Tensor
 
 from hierprob3d.transforms.batch.isolation import Failure, People
+from hierprob3d.transforms.inputs.given_people import given_to
 from hierprob3d.transforms.inputs.items import Frame, Item
 
 from .null_columns import no_values
@@ -77,6 +78,7 @@ def people_table(people: People, schema: pa.Schema, seed: int, run_id: str) -> p
         **people.columns,
         **item_columns(people.items),
         "person_index": people.person_indices,
+        "given": given_names(people.items, people.person_indices),
         "seed": [seed] * count,
         "run_id": [run_id] * count,
     }
@@ -125,6 +127,12 @@ def errors_table(failures: Sequence[Failure], schema: pa.Schema, run_id: str) ->
         "run_id": [run_id] * len(failures),
     }
     return table_of(columns, schema)
+
+
+def given_names(items: Sequence[Item], person_indices: Sequence[int]) -> list[str | None]:
+    """What lists gave of each person, as the column `given` says it."""
+    people = (given_to(i.given, index) for i, index in zip(items, person_indices, strict=True))
+    return [None if person is None else ",".join(person.names) for person in people]
 
 
 def item_columns(items: Sequence[Item]) -> dict[str, list]:

@@ -10,6 +10,7 @@ were drawn. All types are ones that Spark, DuckDB, polars and pandas read: no fl
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
@@ -111,11 +112,21 @@ LANDMARKS = Column(
 OPTIONAL_COLUMNS = (LANDMARKS.name,)
 """Columns of the people table that are null where no stage made them."""
 
+GIVEN = Column(
+    "given", pa.string(),
+    "what the list of inputs gave in place of what is detected or assumed: names of its columns, "
+    "comma between; null if nothing, and in rows of earlier versions",
+)  # fmt: skip
+
 _PERSON = (
     Column("person_index", pa.int32(), "person of the picture from 0, best box first"),
     Column("bbox", floats(4), "box of the person", "px", "x0 y0 x1 y1"),
-    Column("bbox_score", pa.float32(), "confidence of the person detector, 0 to 1"),
+    Column(
+        "bbox_score", pa.float32(),
+        "confidence of the person detector, 0 to 1; null where the box was given",
+    ),
     WHOLE_PICTURE,
+    GIVEN,
     Column(
         "keypoints", floats(NUM_KEYPOINTS * 3), "COCO keypoints found in the full picture",
         "px, px, confidence", "17 keypoints x (x, y, confidence)",
@@ -403,21 +414,13 @@ def _schema(columns: tuple[Column, ...], metadata: dict[str, str] | None) -> pa.
 
 
 def file_metadata(
-    *,
-    family: str,
-    gender: str,
-    body_sha256: str,
-    body_model: str,
-    num_samples: int,
-    paper_rule: bool = False,
+    body: Mapping[str, str], *, num_samples: int, paper_rule: bool = False
 ) -> dict[str, str]:
     """File metadata of a people part: all that makes bodies and samples of its rows again.
 
     Args:
-        family: Of the body model, openbody or smpl.
-        gender: Of the body model.
-        body_sha256: Of the body model's arrays.
-        body_model: Where it lay: `open` or a path.
+        body: Which body model that was: body_family, body_gender, body_sha256 and body_model, where
+            it lay.
         num_samples: Samples per person.
         paper_rule: Whether samples were posed by the paper's rule.
     """
@@ -426,10 +429,7 @@ def file_metadata(
         "body_joint_names": json.dumps(BODY_JOINT_NAMES),
         "keypoint_names": json.dumps(COCO_KEYPOINT_NAMES),
         "landmark_names": json.dumps(LANDMARK_NAMES),
-        "body_family": family,
-        "body_gender": gender,
-        "body_sha256": body_sha256,
-        "body_model": body_model,
+        **body,
         "num_samples": str(num_samples),
         "paper_rule": json.dumps(paper_rule),
     }

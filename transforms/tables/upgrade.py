@@ -2,8 +2,8 @@
 
 Schema 1, until November 2026, had the spread of the vertices in float16 and always, a `track_id`
 that was always null, and neither `joint_spread_m`, `source_version`, `warning`, `traceback` nor
-`attempts`. The first tables of schema 2 lack `whole_picture`, `landmarks`, `translation` and what
-says how much of a person is in view.
+`attempts`. The first tables of schema 2 lack `whole_picture`, `given`, `landmarks`, `translation`
+and what says how much of a person is in view.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import pyarrow as pa
 from .null_columns import no_values
 from .schema import (
     ATTEMPTS,
+    GIVEN,
     IN_VIEW,
     JOINT_SPREAD,
     LANDMARKS,
@@ -37,7 +38,7 @@ _ADDED_AFTER = {"seconds": (SOURCE_VERSION, WARNING), "message": (TRACEBACK, ATT
 
 _LATER_BEFORE = {"pose_F": (LANDMARKS,)}
 _LATER_AFTER = {
-    "bbox_score": (WHOLE_PICTURE,),
+    "bbox_score": (WHOLE_PICTURE, GIVEN),
     "reprojection_px": (TRANSLATION, *IN_VIEW),
     refined_name("reprojection_px"): tuple(
         column for column in refined_columns() if column.name == refined_name(TRANSLATION.name)

@@ -62,7 +62,7 @@ def write(place: str, data: bytes, name: str = "a.tar") -> str:
 
 def shards_of(uri: str, **rules: object) -> tuple[list[Shard], Planner]:
     listing = list_inputs([uri])
-    planner = Planner(listing.uris, (), PlanRules(**rules), listing.versions, listing.skipped)  # type: ignore[arg-type]
+    planner = Planner(listing.uris, (), PlanRules(**rules), listing.versions, {}, listing.skipped)  # type: ignore[arg-type]
     return list(planner.shards()), planner
 
 
