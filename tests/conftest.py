@@ -15,6 +15,9 @@ from types import ModuleType
 import pytest
 import torch
 
+import tests.shape_checks  # noqa: F401  what checks hierprob3d.model, hence before it
+
+# isort: split
 from hierprob3d.model.body.mesh_body import Body, load_body
 
 REPOSITORY = Path(__file__).resolve().parents[1]

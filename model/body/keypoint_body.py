@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from .mesh_body import COCO_BODY_JOINTS, SMPL_FACE_VERTICES, Body, joint_transforms
@@ -36,11 +37,11 @@ class PosedKeypoints:
         joints: (P, 24, 3) metres.
     """
 
-    points: Tensor
-    shares: Tensor
-    rotmats: Tensor
-    turns: Tensor
-    joints: Tensor
+    points: Float[Tensor, "P 17 3"]
+    shares: Float[Tensor, "P 17 24 3"]
+    rotmats: Float[Tensor, "P 24 3 3"]
+    turns: Float[Tensor, "P 24 3 3"]
+    joints: Float[Tensor, "P 24 3"]
 
 
 class KeypointBody:
@@ -75,7 +76,9 @@ class KeypointBody:
         self._by_pose_of_joints = by_pose.permute(2, 3, 0, 1).flatten(2).flatten(0, 1)
         self._moved = _moved_with(self._rest)
 
-    def pose(self, betas: Tensor, rotmats: Tensor) -> PosedKeypoints:
+    def pose(
+        self, betas: Float[Tensor, "P 10"], rotmats: Float[Tensor, "P 24 3 3"]
+    ) -> PosedKeypoints:
         """Keypoints of posed people.
 
         Args:
@@ -93,7 +96,7 @@ class KeypointBody:
         shares = shares + self._masses[..., None] * translations[:, None]
         return PosedKeypoints(shares.sum(2), shares, rotmats, turns, joints)
 
-    def derivatives(self, posed: PosedKeypoints) -> Tensor:
+    def derivatives(self, posed: PosedKeypoints) -> Float[Tensor, "P 17 82 3"]:
         """(P, 17, 72 + 10, 3) metres per radian and per beta.
 
         Joint i turns by its vector w as R_i exp(w), the pelvis first; then come the betas.
@@ -128,7 +131,7 @@ class KeypointBody:
         return moved + torch.einsum("ki,pbix->pkbx", self._masses, translations)
 
 
-def turn_derivatives(rotmats: Tensor) -> Tensor:
+def turn_derivatives(rotmats: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3 3 3"]:
     """(..., 3, 3, 3) derivatives of R exp(w) by the three components of w, at w = 0."""
     x, y, z = rotmats.unbind(-1)
     zero = torch.zeros_like(x)

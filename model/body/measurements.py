@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 
 import torch
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from .mesh_body import Body
@@ -34,7 +35,7 @@ class BodyMeasurer:
         self.body = body
         self.edges = _torso_edges(body)
 
-    def measure(self, betas: Tensor) -> Tensor:
+    def measure(self, betas: Float[Tensor, "B 10"]) -> Float[Tensor, "B 4"]:
         """Measurements of shapes, differentiable in the betas.
 
         Args:
@@ -56,7 +57,9 @@ class BodyMeasurer:
             (slope,) = torch.autograd.grad(heights.sum(), betas)
         return heights.detach(), slope
 
-    def measure_distribution(self, shape_mean: Tensor, shape_std: Tensor) -> tuple[Tensor, Tensor]:
+    def measure_distribution(
+        self, shape_mean: Float[Tensor, "B 10"], shape_std: Float[Tensor, "B 10"]
+    ) -> tuple[Float[Tensor, "B 4"], Float[Tensor, "B 4"]]:
         """Measurements of the mean shape, and their standard deviations.
 
         The deviation is that of the measurement linearised at the mean: the root of the sum over
@@ -84,7 +87,9 @@ class BodyMeasurer:
         return values.detach(), variances.sqrt()
 
 
-def slice_girths(vertices: Tensor, edges: Tensor, heights: Tensor) -> Tensor:
+def slice_girths(
+    vertices: Float[Tensor, "B V 3"], edges: Int64[Tensor, "E 2"], heights: Float[Tensor, "B H"]
+) -> Float[Tensor, "B H"]:
     """Perimeters of the convex hulls of horizontal slices through a mesh.
 
     Cauchy's formula: the perimeter is the integral over all directions of how far the slice

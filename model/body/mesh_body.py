@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from .body_file import H36M_REGRESSOR, BodyData, read_body
@@ -49,10 +50,10 @@ _SPARSE_DENSITY = 0.1
 class ShapedBody:
     """The bodies of B people in T-pose: all that depends on shape alone."""
 
-    vertices: Tensor
-    """(B, V, 3) metres."""
-    joints: Tensor
-    """(B, 24, 3) metres."""
+    vertices: Float[Tensor, "B V 3"]
+    """Metres."""
+    joints: Float[Tensor, "B 24 3"]
+    """Metres."""
 
 
 def load_body(path: str | os.PathLike[str] = "open", gender: str = "neutral") -> Body:
@@ -127,8 +128,11 @@ class Body(nn.Module):
         return self.v_template.shape[0]
 
     def forward(
-        self, betas: Tensor, pose_rotmats: Tensor, global_rotmat: Tensor
-    ) -> tuple[Tensor, Tensor]:
+        self,
+        betas: Float[Tensor, "B 10"],
+        pose_rotmats: Float[Tensor, "B 23 3 3"],
+        global_rotmat: Float[Tensor, "B 3 3"],
+    ) -> tuple[Float[Tensor, "B V 3"], Float[Tensor, "B 24 3"]]:
         """Posed vertices and joints, one pose per person.
 
         Args:
@@ -142,7 +146,7 @@ class Body(nn.Module):
         vertices, joints = self.pose(self.shape(betas), pose_rotmats[:, None], global_rotmat)
         return vertices[:, 0], joints[:, 0]
 
-    def shape(self, betas: Tensor) -> ShapedBody:
+    def shape(self, betas: Float[Tensor, "B 10"]) -> ShapedBody:
         """Bodies in T-pose.
 
         Args:
@@ -154,13 +158,16 @@ class Body(nn.Module):
         vertices = self.v_template + (betas @ self.shapedirs).unflatten(-1, (-1, 3))
         return ShapedBody(vertices, self.rest_joints(betas))
 
-    def rest_joints(self, betas: Tensor) -> Tensor:
+    def rest_joints(self, betas: Float[Tensor, "B 10"]) -> Float[Tensor, "B 24 3"]:
         """Joints (B, 24, 3) in T-pose of shapes (B, 10), metres; no mesh is made."""
         return self.joint_template + (betas @ self.joint_shapedirs).unflatten(-1, (-1, 3))
 
     def pose(
-        self, shaped: ShapedBody, pose_rotmats: Tensor, global_rotmat: Tensor
-    ) -> tuple[Tensor, Tensor]:
+        self,
+        shaped: ShapedBody,
+        pose_rotmats: Float[Tensor, "B N 23 3 3"],
+        global_rotmat: Float[Tensor, "B 3 3"],
+    ) -> tuple[Float[Tensor, "B N V 3"], Float[Tensor, "B N 24 3"]]:
         """N poses of each shaped body.
 
         Args:
@@ -181,7 +188,9 @@ class Body(nn.Module):
         vertices = torch.cat([_skin(part, part_rows @ self.weights) for part, part_rows in blocks])
         return vertices.unflatten(0, pose_rotmats.shape[:2]), joints
 
-    def coco_joints(self, vertices: Tensor, joints: Tensor) -> Tensor:
+    def coco_joints(
+        self, vertices: Float[Tensor, "*batch V 3"], joints: Float[Tensor, "*batch 24 3"]
+    ) -> Float[Tensor, "*batch 17 3"]:
         """COCO's 17 keypoints of posed bodies.
 
         Of SMPL, twelve joints and five vertices of the face, as in the paper's code; of OpenBody,
@@ -199,7 +208,7 @@ class Body(nn.Module):
         face = vertices[..., list(SMPL_FACE_VERTICES), :]
         return torch.cat([face, joints[..., list(COCO_BODY_JOINTS), :]], dim=-2)
 
-    def h36m_joints(self, vertices: Tensor) -> Tensor:
+    def h36m_joints(self, vertices: Float[Tensor, "*batch V 3"]) -> Float[Tensor, "*batch 17 3"]:
         """The 17 joints of Human3.6M of posed bodies, in the order of H36M_JOINT_NAMES.
 
         Args:
@@ -218,7 +227,7 @@ class Body(nn.Module):
             )
         return self.h36m_regressor @ vertices
 
-    def h36m_joints14(self, vertices: Tensor) -> Tensor:
+    def h36m_joints14(self, vertices: Float[Tensor, "*batch V 3"]) -> Float[Tensor, "*batch 14 3"]:
         """The 14 evaluation joints (..., 14, 3) of posed vertices (..., V, 3); see `H36M_TO_14`."""
         return self.h36m_joints(vertices)[..., list(H36M_TO_14), :]
 
@@ -240,8 +249,10 @@ class Body(nn.Module):
 
 
 def joint_transforms(
-    rest_joints: Tensor, pose_rotmats: Tensor, global_rotmat: Tensor
-) -> tuple[Tensor, Tensor]:
+    rest_joints: Float[Tensor, "B 24 3"],
+    pose_rotmats: Float[Tensor, "B N 23 3 3"],
+    global_rotmat: Float[Tensor, "B 3 3"],
+) -> tuple[Float[Tensor, "B N 24 3 3"], Float[Tensor, "B N 24 3"]]:
     """Rotation and place of every joint in the body frame, from the root to the leaves.
 
     Args:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 ALIGNMENTS = ("none", "scale", "similarity")
@@ -82,7 +83,11 @@ def body_errors(
     return errors
 
 
-def point_errors(source: Tensor, target: Tensor, alignments: Sequence[str]) -> Tensor:
+def point_errors(
+    source: Float[Tensor, "*#batch P 3"],
+    target: Float[Tensor, "*#batch P 3"],
+    alignments: Sequence[str],
+) -> Float[Tensor, "*batch A P"]:
     """(..., A, P) distances of (..., P, 3) points to their targets under each of A alignments.
 
     Every alignment is an affine map of the centred source, so that one matrix product applies them
@@ -100,7 +105,9 @@ def point_errors(source: Tensor, target: Tensor, alignments: Sequence[str]) -> T
     return difference.square_().sum(-2).sqrt_()
 
 
-def alignment_map(source: Tensor, target: Tensor, alignment: str) -> Tensor:
+def alignment_map(
+    source: Float[Tensor, "*#batch P 3"], target: Float[Tensor, "*#batch P 3"], alignment: str
+) -> Float[Tensor, "*batch 3 3"]:
     """(..., 3, 3) matrix that brings (..., P, 3) points, both about their mean, onto the target.
 
     Of "similarity" the one that leaves the least sum of squared distances, mirroring excluded
@@ -136,19 +143,21 @@ def _sum_of_squares(points: Tensor) -> Tensor:
     return torch.linalg.vector_norm(points, dim=(-2, -1), keepdim=True).square()
 
 
-def best_of(errors: Tensor, num_hypotheses: int) -> Tensor:
+def best_of(errors: Float[Tensor, "B N"], num_hypotheses: int) -> Float[Tensor, " B"]:
     """(B,) least of the first `num_hypotheses` columns of (B, N) errors."""
     if not 1 <= num_hypotheses <= errors.shape[-1]:
         raise ValueError(f"best of {num_hypotheses} asked of {errors.shape[-1]} hypotheses")
     return errors[..., :num_hypotheses].amin(-1)
 
 
-def joints2d_errors(prediction: Tensor, target: Tensor) -> Tensor:
+def joints2d_errors(
+    prediction: Float[Tensor, "B N K 2"], target: Float[Tensor, "B K 2"]
+) -> Float[Tensor, "B N K"]:
     """(B, N, K) pixel distances of (B, N, K, 2) keypoints to the (B, K, 2) given ones."""
     return torch.linalg.vector_norm(prediction - target[:, None], dim=-1)
 
 
-def silhouette_counts(prediction: Tensor, target: Tensor) -> Tensor:
+def silhouette_counts(prediction: Bool[Tensor, "B N H W"], target: Bool[Tensor, "B _ _"]) -> Tensor:
     """(B, N, 4) true and false positive, true and false negative pixels of N masks a person.
 
     Args:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 
-def sample_spread(points: Tensor) -> Tensor:
+def sample_spread(points: Float[Tensor, "B N K 3"]) -> Float[Tensor, "B K"]:
     """(B, K) mean distance of (B, N, K, 3) sampled points to their mean over the N samples.
 
     Of vertices it is the paper's per-vertex uncertainty. Whether the samples include shape is the
@@ -18,8 +19,11 @@ def sample_spread(points: Tensor) -> Tensor:
 
 
 def fit_to_keypoints(
-    samples: Tensor, keypoints: Tensor, visible: Tensor, rule: Literal["worst", "mean"] = "worst"
-) -> Tensor:
+    samples: Float[Tensor, "B N K 2"],
+    keypoints: Float[Tensor, "B K 2"],
+    visible: Bool[Tensor, "B K"],
+    rule: Literal["worst", "mean"] = "worst",
+) -> Float[Tensor, "B N"]:
     """Distance in pixels of each projected sample from the visible keypoints.
 
     Args:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -92,7 +93,7 @@ class PoseHead(nn.ModuleList):
         self.sign_rule = sign_rule
         self._frozen: _TreeWeights | None = None
 
-    def forward(self, embed: Tensor) -> PoseDistribution:
+    def forward(self, embed: Float[Tensor, "B E"]) -> PoseDistribution:
         """Distributions of the 23 body joints.
 
         Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -47,6 +47,7 @@ class PersonKeypoints:
     landmarks: np.ndarray | None = None
 
 
+@runtime_checkable
 class KeypointEstimator(Protocol):
     """What the pipeline needs of a keypoint estimator."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -66,6 +66,7 @@ class Detections:
         )
 
 
+@runtime_checkable
 class PersonDetector(Protocol):
     """What the pipeline needs of a detector."""
 

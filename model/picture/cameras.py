@@ -31,10 +31,11 @@ or farther moves away from the middle, or towards it, by its share z / Tz.
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 
-def half_turn_x(points: Tensor) -> Tensor:
+def half_turn_x(points: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
     """Points turned by pi about x, exactly: (x, -y, -z).
 
     Args:
@@ -46,7 +47,9 @@ def half_turn_x(points: Tensor) -> Tensor:
     return points * points.new_tensor([1.0, -1.0, -1.0])
 
 
-def project_weak_perspective(points: Tensor, camera: Tensor) -> Tensor:
+def project_weak_perspective(
+    points: Float[Tensor, "*#batch N 3"], camera: Float[Tensor, "*#batch 3"]
+) -> Float[Tensor, "*batch N 2"]:
     """Normalised image points s (x + tx), s (y + ty); -1..1 spans the crop, y down.
 
     Args:
@@ -60,7 +63,9 @@ def project_weak_perspective(points: Tensor, camera: Tensor) -> Tensor:
     return camera[..., :1] * (points[..., :2] + camera[..., 1:])
 
 
-def normalised_to_pixels(points: Tensor, size: float) -> Tensor:
+def normalised_to_pixels(
+    points: Float[Tensor, "*batch 2"], size: float
+) -> Float[Tensor, "*batch 2"]:
     """Pixels of a square picture: -1 becomes 0 and 1 becomes `size`.
 
     Args:
@@ -73,7 +78,9 @@ def normalised_to_pixels(points: Tensor, size: float) -> Tensor:
     return (points + 1) * (size / 2)
 
 
-def pixels_to_normalised(points: Tensor, size: float) -> Tensor:
+def pixels_to_normalised(
+    points: Float[Tensor, "*batch 2"], size: float
+) -> Float[Tensor, "*batch 2"]:
     """Inverse of `normalised_to_pixels`.
 
     Args:
@@ -86,7 +93,9 @@ def pixels_to_normalised(points: Tensor, size: float) -> Tensor:
     return points * (2 / size) - 1
 
 
-def project_to_crop(points: Tensor, camera: Tensor, size: float = 256) -> Tensor:
+def project_to_crop(
+    points: Float[Tensor, "*#batch N 3"], camera: Float[Tensor, "*#batch 3"], size: float = 256
+) -> Float[Tensor, "*batch N 2"]:
     """Pixels of the crop of points in the *body frame*.
 
     Args:
@@ -100,7 +109,11 @@ def project_to_crop(points: Tensor, camera: Tensor, size: float = 256) -> Tensor
     return normalised_to_pixels(project_weak_perspective(half_turn_x(points), camera), size)
 
 
-def project_body(points: Tensor, camera: Tensor, crop: Tensor) -> Tensor:
+def project_body(
+    points: Float[Tensor, "*#batch N 3"],
+    camera: Float[Tensor, "*#batch 3"],
+    crop: Float[Tensor, "*#batch 3"],
+) -> Float[Tensor, "*batch N 2"]:
     """Full-image pixels of points in the *body frame*: the full-frame formula of this module.
 
     Args:
@@ -142,8 +155,11 @@ def full_frame_translation(
 
 
 def project_perspective(
-    points: Tensor, camera_matrix: Tensor, translation: Tensor, rotation: Tensor | None = None
-) -> Tensor:
+    points: Float[Tensor, "*#batch N 3"],
+    camera_matrix: Float[Tensor, "*#batch 3 3"],
+    translation: Float[Tensor, "*#batch 3"],
+    rotation: Float[Tensor, "*#batch 3 3"] | None = None,
+) -> Float[Tensor, "*batch N 2"]:
     """Pixels of points seen by a pinhole camera: K (R p + t), divided by depth.
 
     Args:

@@ -8,6 +8,7 @@ from functools import cache, cached_property
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -65,12 +66,12 @@ class MatrixFisher:
             return free_sign_svd(self.F)
 
     @property
-    def mode(self) -> Tensor:
+    def mode(self) -> Float[Tensor, "*batch 3 3"]:
         """Most probable rotations (..., 3, 3), with gradients finite everywhere."""
         return special_procrustes(self.F, self.svd)
 
     @property
-    def mean(self) -> Tensor:
+    def mean(self) -> Float[Tensor, "*batch 3 3"]:
         """E[R] = U diag(d log c / d S) V^T, (..., 3, 3); not a rotation; carries no gradient."""
         U, S, V = (factor.detach() for factor in self.svd)
         return _compose(U, log_normalizer_gradient(S), V)
@@ -80,7 +81,7 @@ class MatrixFisher:
         self,
         sample_shape: Sequence[int] = (),
         generator: torch.Generator | RandomStreams | None = None,
-    ) -> Tensor:
+    ) -> Float[Tensor, "*batch 3 3"]:
         """Exact draws by rejection.
 
         With RandomStreams the first batch dimension is the person: a person's draws depend on
@@ -99,7 +100,7 @@ class MatrixFisher:
         self,
         sample_shape: Sequence[int] = (),
         generator: torch.Generator | RandomStreams | None = None,
-    ) -> Tensor:
+    ) -> Float[Tensor, "*batch 3 3"]:
         """The draws of `sample`, with a gradient to F through the accepted proposals.
 
         As in the paper's training: the accepted random directions are constants, the gradient
@@ -144,13 +145,13 @@ class MatrixFisher:
             )
         return stream_uniforms(generator, math.prod(self.batch_shape[1:]))
 
-    def log_normalizer(self) -> Tensor:
+    def log_normalizer(self) -> Float[Tensor, "*batch"]:
         """Log c(F), (...); its gradient is the mean, finite everywhere; differentiable once."""
         U, S, V = (factor.detach() for factor in self.svd)
         log_c: Tensor = _LogNormalizerOfF.apply(self.F, U, S, V)
         return log_c
 
-    def log_prob(self, R: Tensor) -> Tensor:
+    def log_prob(self, R: Float[Tensor, "*#batch 3 3"]) -> Float[Tensor, "*batch"]:
         """Log density of rotations.
 
         Args:
@@ -161,13 +162,13 @@ class MatrixFisher:
         """
         return (self.F * R).sum((-2, -1)) - self.log_normalizer()
 
-    def entropy(self) -> Tensor:
+    def entropy(self) -> Float[Tensor, "*batch"]:
         """Differential entropy (...), at most 0 (uniform); carries no gradient."""
         S = self.svd[1].detach().double()
         log_c, gradient = log_normalizer_and_gradient(S)
         return (log_c - (S * gradient).sum(-1)).to(self.F.dtype)
 
-    def angular_spread_deg(self) -> Tensor:
+    def angular_spread_deg(self) -> Float[Tensor, "*batch"]:
         """Angle from the mode whose cosine is the mean cosine, degrees (...); uniform: 120.
 
         E[cos angle] = (sum_i d log c / d s_i - 1) / 2; carries no gradient.

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -32,7 +33,7 @@ CUTOFF = 38.0
 """The integral ends where exp(-a t) falls below exp(-CUTOFF) ~ 3e-17, if that is before t = 2."""
 
 
-def log_normalizer_of_s(S: Tensor) -> Tensor:
+def log_normalizer_of_s(S: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch"]:
     """Log c(S), zero at S = 0; differentiable once, with the exact gradient.
 
     Computed in float64 whatever the input, so that float32 results are correctly rounded.
@@ -47,12 +48,14 @@ def log_normalizer_of_s(S: Tensor) -> Tensor:
     return log_c
 
 
-def log_normalizer_and_gradient(S: Tensor) -> tuple[Tensor, Tensor]:
+def log_normalizer_and_gradient(
+    S: Float[Tensor, "*batch 3"],
+) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch 3"]]:
     """Log c (...) and d log c / d S = E[diag(U^T R V)] (..., 3), float64; carry no gradient."""
     return _log_normalizer_and_gradient(S.detach().double())
 
 
-def log_normalizer_gradient(S: Tensor) -> Tensor:
+def log_normalizer_gradient(S: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
     """Gradient E[diag(U^T R V)] of log c, (..., 3) in [-1, 1], S's dtype; carries no gradient."""
     return log_normalizer_and_gradient(S)[1].to(S.dtype)
 

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from .random_streams import RandomStreams
@@ -45,14 +46,14 @@ _NUM_NEWTON_STEPS = 5
 class Envelope(NamedTuple):
     """Proposals of D distributions."""
 
-    scales: Tensor
+    scales: Float[Tensor, "4 D"]
     """(4, D) y_i / e_i = 1 / sqrt(1 + 2 l_i / b); differentiable in S with b held fixed."""
 
-    b: Tensor
+    b: Float[Tensor, " D"]
     """(D,) the envelope's parameter; carries no gradient."""
 
 
-def best_envelope(S: Tensor) -> Envelope:
+def best_envelope(S: Float[Tensor, "D 3"]) -> Envelope:
     """Envelopes with the most acceptances for proper singular values S (D, 3)."""
     s1, s2, s3 = S.T
     diagonal = 2 * torch.stack([torch.zeros_like(s1), s2 + s3, s1 + s3, s1 + s2]).clamp(min=0)
@@ -60,7 +61,9 @@ def best_envelope(S: Tensor) -> Envelope:
     return Envelope(torch.rsqrt(1 + 2 * diagonal / b), b)
 
 
-def accepted_directions(envelope: Envelope, num_draws: int, uniforms: Uniforms) -> Tensor:
+def accepted_directions(
+    envelope: Envelope, num_draws: int, uniforms: Uniforms
+) -> Float[Tensor, "4 {num_draws} D"]:
     """Directions e whose proposals are accepted, (4, num_draws, D) unit vectors.
 
     Args:

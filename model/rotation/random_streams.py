@@ -13,6 +13,7 @@ import math
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Int64
 from torch import Tensor
 
 _MASK = 0xFFFFFFFF
@@ -21,7 +22,9 @@ _KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
 _NUM_ROUNDS = 10
 
 
-def person_keys(seed: int, item_ids: Sequence[str], person_indices: Sequence[int]) -> Tensor:
+def person_keys(
+    seed: int, item_ids: Sequence[str], person_indices: Sequence[int]
+) -> Int64[Tensor, " P"]:
     """Keys (P,) int64 of people, a hash of the seed, the picture and the person in it.
 
     Args:
@@ -45,7 +48,7 @@ class RandomStreams:
         device: where numbers are made; default: the device of `keys`.
     """
 
-    def __init__(self, keys: Tensor, device: torch.device | str | None = None) -> None:
+    def __init__(self, keys: Int64[Tensor, " P"], device: torch.device | str | None = None) -> None:
         self.keys = keys.to(device) if device is not None else keys
 
     @property

@@ -10,11 +10,14 @@ import math
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-ProperFactors = tuple[Tensor, Tensor, Tensor]
+ProperFactors = tuple[
+    Float[Tensor, "*batch 3 3"], Float[Tensor, "*batch 3"], Float[Tensor, "*batch 3 3"]
+]
 """U (..., 3, 3), S (..., 3), V (..., 3, 3) as `proper_svd` gives them."""
 
 GAP_FLOOR = 1e-4
@@ -23,7 +26,9 @@ GAP_FLOOR = 1e-4
 Above it those gradients are exact to GAP_FLOOR^2 / gap^2; below it they stay bounded."""
 
 
-def rotvec_to_rotmat(rotvec: Tensor) -> Tensor:
+def rotvec_to_rotmat(
+    rotvec: Float[Tensor, "*batch 3"],
+) -> Float[Tensor, "*batch 3 3"]:
     """Rotation matrices of rotation vectors (Rodrigues), smooth at the zero vector.
 
     Convention: (0, 0, t) turns x towards y by t radians.
@@ -44,7 +49,9 @@ def rotvec_to_rotmat(rotvec: Tensor) -> Tensor:
     return identity + sin_over_angle * cross + versine_over_square * (cross @ cross)
 
 
-def rotmat_to_rotvec(rotmat: Tensor) -> Tensor:
+def rotmat_to_rotvec(
+    rotmat: Float[Tensor, "*batch 3 3"],
+) -> Float[Tensor, "*batch 3"]:
     """Rotation vectors of rotation matrices, angles in [0, pi], accurate at both ends.
 
     Args:
@@ -63,7 +70,9 @@ def rotmat_to_rotvec(rotmat: Tensor) -> Tensor:
     return factor * imaginary
 
 
-def unitquat_to_rotmat(quat: Tensor) -> Tensor:
+def unitquat_to_rotmat(
+    quat: Float[Tensor, "*batch 4"],
+) -> Float[Tensor, "*batch 3 3"]:
     """Rotation matrices of unit quaternions, real part first.
 
     Convention: (cos t/2, 0, 0, sin t/2) turns x towards y by t radians.
@@ -86,7 +95,9 @@ def unitquat_to_rotmat(quat: Tensor) -> Tensor:
     return _stack_last(entries).unflatten(-1, (3, 3))
 
 
-def rotmat_to_unitquat(rotmat: Tensor) -> Tensor:
+def rotmat_to_unitquat(
+    rotmat: Float[Tensor, "*batch 3 3"],
+) -> Float[Tensor, "*batch 4"]:
     """Unit quaternions (w >= 0) of rotation matrices.
 
     The entries of R give 4 q q^T linearly; its row with the largest diagonal entry, normalised,
@@ -115,7 +126,9 @@ def rotmat_to_unitquat(rotmat: Tensor) -> Tensor:
     return torch.where(quat[..., :1] < 0, -quat, quat)
 
 
-def rot6d_to_rotmat(rot6d: Tensor) -> Tensor:
+def rot6d_to_rotmat(
+    rot6d: Float[Tensor, "*batch 6"],
+) -> Float[Tensor, "*batch 3 3"]:
     """Rotation matrices from two unnormalised columns (Gram-Schmidt; Zhou et al., CVPR 2019).
 
     Args:
@@ -130,13 +143,15 @@ def rot6d_to_rotmat(rot6d: Tensor) -> Tensor:
     return torch.stack([x, y, torch.linalg.cross(x, y, dim=-1)], dim=-1)
 
 
-def rotmat_geodesic_distance(first: Tensor, second: Tensor) -> Tensor:
+def rotmat_geodesic_distance(
+    first: Float[Tensor, "*#batch 3 3"], second: Float[Tensor, "*#batch 3 3"]
+) -> Float[Tensor, "*batch"]:
     """Angle in radians, in [0, pi], of the rotation between two (..., 3, 3) rotation matrices."""
     quat = rotmat_to_unitquat(first.mT @ second)
     return 2 * torch.atan2(torch.linalg.vector_norm(quat[..., 1:], dim=-1), quat[..., 0])
 
 
-def proper_svd(F: Tensor) -> ProperFactors:
+def proper_svd(F: Float[Tensor, "*batch 3 3"]) -> ProperFactors:
     """U, S, V with F = U diag(S) V^T, det U = det V = 1 and s1 >= s2 >= |s3|, s3 of either sign.
 
     Always decomposed on the CPU in F's precision: the column signs LAPACK picks there are part of
@@ -154,13 +169,15 @@ def proper_svd(F: Tensor) -> ProperFactors:
     return U, S, V
 
 
-def free_sign_svd(F: Tensor) -> ProperFactors:
+def free_sign_svd(F: Float[Tensor, "*batch 3 3"]) -> ProperFactors:
     """`proper_svd` on F's own device, which may negate other pairs of columns than LAPACK does."""
     U, S, V = _ProperSvd.apply(F, F.device)
     return U, S, V
 
 
-def canonical_signs(U: Tensor, V: Tensor) -> tuple[Tensor, Tensor]:
+def canonical_signs(
+    U: Float[Tensor, "*batch 3 3"], V: Float[Tensor, "*batch 3 3"]
+) -> tuple[Float[Tensor, "*batch 3 3"], Float[Tensor, "*batch 3 3"]]:
     """The same proper decomposition with signs that do not depend on the library that made it.
 
     An SVD may negate a column of U and of V together.  Here the largest entry of each of V's first
@@ -177,7 +194,9 @@ def canonical_signs(U: Tensor, V: Tensor) -> tuple[Tensor, Tensor]:
     return U * signs, V * signs
 
 
-def special_procrustes(F: Tensor, svd: ProperFactors | None = None) -> Tensor:
+def special_procrustes(
+    F: Float[Tensor, "*batch 3 3"], svd: ProperFactors | None = None
+) -> Float[Tensor, "*batch 3 3"]:
     """Rotation R that maximises tr(F^T R): the mode U V^T of the matrix-Fisher distribution.
 
     The gradient divides by s_i + s_j only (never by s_i - s_j), clamped at GAP_FLOOR, so that it
