@@ -49,7 +49,9 @@ class BodyMeasurer:
         girths = slice_girths(shaped.vertices, self.edges, _slice_heights(shaped.joints))
         return torch.cat([heights[:, None], girths], dim=-1)
 
-    def height_and_slope(self, betas: Tensor) -> tuple[Tensor, Tensor]:
+    def height_and_slope(
+        self, betas: Float[Tensor, "B 10"]
+    ) -> tuple[Float[Tensor, " B"], Float[Tensor, "B 10"]]:
         """Heights (B,) of shapes (B, 10), m, and their derivatives by the betas (B, 10)."""
         with torch.inference_mode(False), torch.enable_grad():
             betas = betas.detach().clone().requires_grad_()
