@@ -94,6 +94,8 @@ class DataConfig:
 
 
 PRECISIONS = ("bf16", "fp16", "fp32")
+LOSS_JOINTS = ("smpl", "h36m")
+LOG_NORMALIZER_RULES = ("exact", "trapezoid")
 SELECTION_METRICS = (
     "MPJPE", "MPJPE-PA", "PVE", "PVE-SC", "PVE-T-SC", "joints2D-L2E", "joints2Dsamples-L2E",
     "shape-NLL", "pose-NLL",
@@ -117,6 +119,12 @@ class TrainConfig:
     """How ancestors condition joints: "invariant", or "paper" for the published layout's rule."""
     global_spread: bool = False
     """Whether the global rotation has a distribution too; the paper's has none."""
+    vertex_stride: int = 32
+    """Every so-many-th vertex counts in the vertex loss (the paper: 1, all of them)."""
+    loss_joints: str = "smpl"
+    """Joints of the joint loss: smpl, its 24, or h36m, the 14 that are evaluated (the paper's)."""
+    log_normalizer: str = "exact"
+    """Log-normaliser of the pose's likelihood: exact, or trapezoid, the paper's approximation."""
     keypoint_lift: bool = False
     """Whether a branch beside the encoder reads the keypoints' coordinates; the paper has none."""
     initial_weights: str | None = None
@@ -131,6 +139,9 @@ class TrainConfig:
     validation, is fp32."""
     selection_metric: str = "MPJPE-PA"
     """Validation metric that decides which epoch's weights are kept; lower is better."""
+    no_worse_metrics: tuple[str, ...] = ()
+    """Validation metrics that must not be worse either for an epoch's weights to be kept (the
+    paper: PVE-SC, beside MPJPE-PA)."""
     device: str = "auto"
     """auto (cuda where there is one), cpu, cuda or cuda:N."""
     compile_encoder: bool = False
@@ -139,7 +150,8 @@ class TrainConfig:
     num_threads: int = 2
     """Threads of a training on CPU."""
     epochs_per_checkpoint: int = 5
-    """Epochs between checkpoints/epoch_NNN.tar in the paper's layout; the last is always kept."""
+    """Epochs between checkpoints/epoch_NNN.tar in the paper's layout, from the first on; the last
+    is always kept."""
     save_every: int = 200
     """Steps between saved states; a killed run goes on from the last."""
     log_every: int = 20
@@ -163,7 +175,12 @@ class TrainConfig:
         check_at_least(self, 1, "num_threads", "epochs_per_checkpoint", "save_every", "log_every")
         check_at_least(self, 0, "contact_sheet_people", "max_minutes")
         check_one_of("precision", self.precision, PRECISIONS)
+        check_at_least(self, 1, "vertex_stride")
+        check_one_of("loss_joints", self.loss_joints, LOSS_JOINTS)
+        check_one_of("log_normalizer", self.log_normalizer, LOG_NORMALIZER_RULES)
         check_one_of("selection_metric", self.selection_metric, SELECTION_METRICS)
+        for metric in self.no_worse_metrics:
+            check_one_of("no_worse_metrics", metric, SELECTION_METRICS)
         check_device(self.device, "device")
         self._check_lift()
         if not self.phases[-1].loss.counts:

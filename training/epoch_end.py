@@ -72,7 +72,7 @@ class EpochEnd:
         net = cast(DistributionNet, self.learner.average.module)
         if step.phase.loss.counts:
             self._judge(net, step, effort)
-        if (step.epoch + 1) % self.config.epochs_per_checkpoint == 0 or is_last:
+        if step.epoch % self.config.epochs_per_checkpoint == 0 or is_last:
             self._save_paper_checkpoint(step.epoch)
         self._draw(net, step, train_people)
 
@@ -83,7 +83,7 @@ class EpochEnd:
         self.log.write(VALIDATION, {**line, **metrics})
         # A coarser input than the network's own is only a warm-up: finer weights replace it.
         score = (float(step.phase.stride), metrics[self.config.selection_metric])
-        if is_better(score, self.state.best):
+        if is_better(score, self.state.best, metrics, self.config.no_worse_metrics):
             weights = {k: v.detach().cpu().clone() for k, v in net.state_dict().items()}
             self.state.best = BestWeights(step.epoch, score, metrics, effort, weights)
             save_distribution_net(net, self.folder / "weights", self._metadata(self.state.best))

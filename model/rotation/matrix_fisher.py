@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, cached_property
 from typing import Any
 
@@ -24,6 +24,7 @@ from .matrix_fisher_sampler import (
     generator_uniforms,
     stream_uniforms,
 )
+from .paper_normalizer import trapezoid_log_normalizer_and_gradient
 from .random_streams import RandomStreams
 from .rotations import (
     ProperFactors,
@@ -33,6 +34,14 @@ from .rotations import (
     special_procrustes,
     unitquat_to_rotmat,
 )
+
+NormalizerAndGradient = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""Proper S (..., 3) to log c (...) and d log c / d S (..., 3)."""
+
+LOG_NORMALIZERS: dict[str, NormalizerAndGradient] = {
+    "exact": log_normalizer_and_gradient,
+    "trapezoid": trapezoid_log_normalizer_and_gradient,
+}
 
 
 class MatrixFisher:
@@ -145,10 +154,14 @@ class MatrixFisher:
             )
         return stream_uniforms(generator, math.prod(self.batch_shape[1:]))
 
-    def log_normalizer(self) -> Float[Tensor, "*batch"]:
-        """Log c(F), (...); its gradient is the mean, finite everywhere; differentiable once."""
+    def log_normalizer(self, rule: str = "exact") -> Float[Tensor, "*batch"]:
+        """Log c(F), (...); its gradient is the mean, finite everywhere; differentiable once.
+
+        Args:
+            rule: "exact", or "trapezoid", the paper's; see `rotation.paper_normalizer`.
+        """
         U, S, V = (factor.detach() for factor in self.svd)
-        log_c: Tensor = _LogNormalizerOfF.apply(self.F, U, S, V)
+        log_c: Tensor = _LogNormalizerOfF.apply(self.F, U, S, V, LOG_NORMALIZERS[rule])
         return log_c
 
     def log_prob(self, R: Float[Tensor, "*#batch 3 3"]) -> Float[Tensor, "*batch"]:
@@ -182,18 +195,20 @@ class _LogNormalizerOfF(torch.autograd.Function):
     """Log c of the S given with F = U diag(S) V^T, with gradient U diag(d log c / d S) V^T."""
 
     @staticmethod
-    def forward(ctx: Any, F: Tensor, U: Tensor, S: Tensor, V: Tensor) -> Tensor:
-        if not ctx.needs_input_grad[0]:
+    def forward(
+        ctx: Any, F: Tensor, U: Tensor, S: Tensor, V: Tensor, rule: NormalizerAndGradient
+    ) -> Tensor:
+        if rule is log_normalizer_and_gradient and not ctx.needs_input_grad[0]:
             return log_normalizer_of_s(S)
-        log_c, gradient = log_normalizer_and_gradient(S)
+        log_c, gradient = rule(S)
         ctx.save_for_backward(_compose(U, gradient.to(S.dtype), V))
         return log_c.to(S.dtype)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_log_c: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, grad_log_c: Tensor) -> tuple[Tensor, None, None, None, None]:
         (mean,) = ctx.saved_tensors
-        return grad_log_c[..., None, None] * mean, None, None, None
+        return grad_log_c[..., None, None] * mean, None, None, None, None
 
 
 def _compose(U: Tensor, S: Tensor, V: Tensor) -> Tensor:

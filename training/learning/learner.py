@@ -62,7 +62,7 @@ class Learner:
 
     def __init__(self, config: TrainConfig, body: Body, device: torch.device, ranks: Ranks) -> None:
         self.config, self.device, self.ranks = config, device, ranks
-        self.body = SparseBody(body)
+        self.body = SparseBody(body, config.vertex_stride, config.loss_joints)
         self.dtype = DTYPES[config.precision]
         torch.backends.cudnn.benchmark = True  # pictures of a phase are all of one size
         torch.backends.cudnn.allow_tf32 = False  # what is called fp32 is fp32
@@ -138,7 +138,8 @@ class Learner:
         if phase.loss.counts:
             output = self.net.decode(features.detach() if phase.detach_heads else features)
             prediction = predicted(output, self.body, phase.num_samples, generator)
-            terms = pose_shape_loss(prediction, target, phase.loss)
+            rule = self.config.log_normalizer
+            terms = pose_shape_loss(prediction, target, phase.loss, log_normalizer=rule)
         if phase.readout:
             terms = replace(terms, readout=readout_loss(self.readout(features), target))
         shares = share_of_loss(terms, phase.loss, part)

@@ -28,18 +28,19 @@ def predicted(
     All have the mode's global rotation, also where that has a distribution: the keypoint loss
     reaches the pose through the draws, and the global rotation through the mode.
     """
-    rotmats, betas = output.pose_mode[:, None], output.shape_mean[:, None]
     pose_svd = (output.pose_U, output.pose_S, output.pose_V)
+    points = body(output.shape_mean[:, None], output.pose_mode[:, None], output.global_rotmat)
+    keypoints = points.keypoints
     if num_samples:
-        pose = MatrixFisher(output.pose_F, pose_svd)
-        draws = pose.rsample((num_samples,), generator).transpose(0, 1)
-        rotmats = torch.cat([rotmats, draws], dim=1)
+        draws = MatrixFisher(output.pose_F, pose_svd).rsample((num_samples,), generator)
         noise = torch.randn(
-            len(betas), num_samples, betas.shape[-1], generator=generator, device=betas.device
-        )
-        betas = torch.cat([betas, betas + noise * output.shape_std[:, None]], dim=1)
-    points = body(betas, rotmats, output.global_rotmat)
-    joints2d = project_weak_perspective(half_turn_x(points.keypoints), output.camera[:, None])
+            len(draws[0]), num_samples, output.shape_mean.shape[-1], generator=generator,
+            device=draws.device,
+        )  # fmt: skip
+        betas = output.shape_mean[:, None] + noise * output.shape_std[:, None]
+        drawn = body.keypoints(betas, draws.transpose(0, 1), output.global_rotmat)
+        keypoints = torch.cat([keypoints, drawn], dim=1)
+    joints2d = project_weak_perspective(half_turn_x(keypoints), output.camera[:, None])
     return Prediction(
         pose_F=output.pose_F,
         shape_mean=output.shape_mean,

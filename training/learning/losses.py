@@ -12,10 +12,6 @@ from hierprob3d.configs.training_phases import LossWeights
 from hierprob3d.model.rotation.matrix_fisher import MatrixFisher
 from hierprob3d.model.rotation.rotations import ProperFactors
 
-LogNormalizer = Callable[[Tensor], Tensor]
-"""(..., 3, 3) matrix-Fisher parameters to (...) log-normalising constants."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
     """What the network says of B people, and what its bodies imply.
@@ -91,7 +87,7 @@ def pose_shape_loss(
     target: Target,
     weights: LossWeights,
     reduction: str = "mean",
-    log_normalizer: LogNormalizer | None = None,
+    log_normalizer: str = "exact",
 ) -> LossTerms:
     """Loss of a batch (paper, section 3.4), and the likelihood of the global rotation.
 
@@ -100,19 +96,15 @@ def pose_shape_loss(
         target: see Target.
         weights: weights of the terms.
         reduction: "mean" or "sum", over people, joints and coordinates.
-        log_normalizer: log c(F) of the pose term; default the exact one.  The paper's trapezoid is
-            for comparisons only.
+        log_normalizer: rule of log c(F) in the pose term: "exact", or the paper's "trapezoid".
 
     Raises:
         ValueError: the global likelihood has a weight, and the prediction no global_F.
     """
     reductions: dict[str, Callable[[Tensor], Tensor]] = {"mean": _mean_or_zero, "sum": torch.sum}
     reduce = reductions[reduction]
-    if log_normalizer is None:
-        log_c = MatrixFisher(prediction.pose_F, prediction.pose_svd).log_normalizer()
-    else:
-        log_c = log_normalizer(prediction.pose_F)
-    pose_nll = weights.overregularisation * log_c
+    pose = MatrixFisher(prediction.pose_F, prediction.pose_svd)
+    pose_nll = weights.overregularisation * pose.log_normalizer(log_normalizer)
     pose_nll = pose_nll - (prediction.pose_F * target.pose_rotmats).sum((-2, -1))
     shape = torch.distributions.Normal(prediction.shape_mean, prediction.shape_std)
     shape_nll = -shape.log_prob(target.betas).sum(-1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -51,11 +51,27 @@ class BestWeights:
     weights: dict[str, Tensor]
 
 
-def is_better(score: tuple[float, ...], best: BestWeights | None) -> bool:
-    """Whether a score beats the best so far; one with a NaN never does."""
-    if any(math.isnan(value) for value in score):
+def is_better(
+    score: tuple[float, ...],
+    best: BestWeights | None,
+    metrics: Mapping[str, float] | None = None,
+    no_worse: Sequence[str] = (),
+) -> bool:
+    """Whether a score beats the best so far; one with a NaN never does.
+
+    Args:
+        score: stride of the input and validation metric, lower is better.
+        best: the weights to beat.
+        metrics: of the validation, and those of them that must not be worse either, unless the
+            stride of the best is another.
+        no_worse: names of these.
+    """
+    others = {name: (metrics or {})[name] for name in no_worse}
+    if any(math.isnan(value) for value in (*score, *others.values())):
         return False
-    return best is None or score < best.score
+    if best is None or score[0] != best.score[0]:
+        return best is None or score < best.score
+    return score < best.score and all(v <= best.metrics[name] for name, v in others.items())
 
 
 class RunState:
