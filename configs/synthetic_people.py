@@ -134,12 +134,19 @@ class BackgroundConfig:
     """Drawn pictures that these are cut from."""
     crop: tuple[float, float] = (0.25, 1.0)
     """Range of the side of the square cut from a photograph, over its shorter side."""
+    whole: bool = False
+    """Photographs are pressed whole into the square, as the paper's, instead of cut."""
+    mirrored: float = 0.5
+    """Share of backgrounds shown mirrored (the paper: none)."""
     gain: tuple[float, float] = (0.6, 1.3)
     """Range of the factor on the brightness of photographs."""
     gigabytes: float = 4.0
     """Memory that photographs may fill, in each process; of a larger folder a random choice is
     used."""
+    streamed: bool = False
+    """Photographs are read from the disk as they are drawn, all of the folder's (the paper), and
+    fill no memory; for fast disks and many processor cores."""
 
     def __post_init__(self) -> None:
-        check_shares(self, "data.background_look.drawn_share")
+        check_shares(self, *(f"data.background_look.{n}" for n in ("drawn_share", "mirrored")))
         check_at_least(self, 1, "data.background_look.num_drawn")

@@ -43,11 +43,19 @@ class DataConfig:
     pose_prefixes: tuple[str, ...] = ()
     """Beginnings of the names (`fnames`) of the poses to use; none: all. The paper's: h36m, up3d
     and 3dpw."""
+    val_pose_prefixes: tuple[str, ...] | None = None
+    """The same for the validation poses; None: as the training poses (the paper: all)."""
     recombine_poses: bool = True
     """Recombine, perturb and turn the recorded poses; else draw them as they are (the paper's)."""
     online: bool = False
     """Make every training picture anew instead of rendering shards ahead; for GPUs. An epoch is
     as long as with shards."""
+    online_validation: bool = False
+    """Make the validation pictures anew after every epoch, too (the paper's), instead of rendering
+    them once: epochs then are compared on other pictures."""
+    each_pose_once: bool = False
+    """An epoch, and a validation, made `online` shows each recorded pose once, in an order of its
+    own (the paper's), whatever the number of shards. Needs recombine_poses=false."""
     bare: bool = False
     """Training people are given by keypoints alone, as those of `phases.bare_people`, but are made
     ahead and shown again in every epoch. Needs phases that are `lift_only`."""
@@ -69,6 +77,13 @@ class DataConfig:
         check_one_of("data.stored_stride", self.stored_stride, STRIDES)
         if self.bare and self.online:
             raise ValueError("data.bare and data.online exclude each other: leave one of the two")
+        if self.online_validation and not self.online:
+            raise ValueError("data.online_validation needs data.online=true")
+        if self.each_pose_once and (self.recombine_poses or not self.online):
+            raise ValueError(
+                "data.each_pose_once needs data.online=true and data.recombine_poses=false: "
+                "poses that are recombined, or stored, have no order"
+            )
         if self.held_back_every == 1 or self.held_back_every < 0:
             raise ValueError(
                 f"data.held_back_every must be 0, or 2 or more, got {self.held_back_every}"
@@ -88,6 +103,9 @@ class DataConfig:
         return replace(
             self,
             bare=False,
+            pose_prefixes=(
+                self.pose_prefixes if self.val_pose_prefixes is None else self.val_pose_prefixes
+            ),
             textures=self.val_textures or self.textures,
             backgrounds=self.val_backgrounds or self.backgrounds,
         )

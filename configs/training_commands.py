@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 from .checks import check, check_at_least, check_device
 from .option import DEVICE, Option
+
+_PAPER_SETTINGS = "pose_shape_cfg.yaml"
 
 SMALLEST_SIDE = 128
 """Backgrounds are squares of this side at least, px."""
@@ -35,6 +38,11 @@ class TrainCommandConfig:
     """Settings of the paper's training by their names there, over those of a paper's --config, such
     as TRAIN.NUM_EPOCHS 120."""
 
+    resume_from_epoch: Annotated[int | None, Option(also=("-R", "--resume_from_epoch"))] = None
+    """Go on from checkpoints/epoch_NNN.tar of the folder, or from saved_models/epoch_NNN.tar of the
+    paper's training, with the optimiser's state; its pose_shape_cfg.yaml is read unless --config is
+    given. The same command goes on from where it stopped."""
+
     max_minutes: Annotated[float | None, Option(metavar="M")] = None
     """Save and end after so long; the same command goes on."""
 
@@ -47,11 +55,20 @@ class TrainCommandConfig:
     def __post_init__(self) -> None:
         if self.device is not None:
             check_device(self.device)
+        check_at_least(self, 0, "--resume-from-epoch")
         for name in self._of_settings():
             check(
                 all(word.partition("=")[0] != name for word in self.settings),
                 f"--{name.replace('_', '-')} and {name}=... exclude each other",
             )
+
+    @property
+    def settings_file(self) -> str | None:
+        """The file of settings: --config, or that of the paper's experiment to go on with."""
+        papers = Path(self.experiment) / _PAPER_SETTINGS
+        if self.config is None and self.resume_from_epoch is not None and papers.is_file():
+            return str(papers)
+        return self.config
 
     @property
     def all_settings(self) -> tuple[str, ...]:

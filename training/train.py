@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -19,14 +20,23 @@ from hierprob3d.training.learning.losses import LossTerms
 from hierprob3d.training.learning.schedule import Schedule, Step
 from hierprob3d.training.people.bare_people import BarePeople
 from hierprob3d.training.people.people_setup import PoseChoice, posed_people
-from hierprob3d.training.people.people_source import PeopleSource, training_source
+from hierprob3d.training.people.people_source import (
+    PeopleSource,
+    training_source,
+    validation_source,
+)
 from hierprob3d.training.people.rendered_people import RenderedSet
-from hierprob3d.training.people.rendered_set import load_rendered_set, render_set
+from hierprob3d.training.people.rendered_set import render_set
 from hierprob3d.training.poses.pose_file import held_back, load_poses
 from hierprob3d.training.random.draws import seeded_generator
 from hierprob3d.training.run.distributed import Ranks, joined_ranks, training_device
+from hierprob3d.training.run.paper_checkpoint import (
+    PaperCheckpoint,
+    find_checkpoint,
+    read_paper_checkpoint,
+)
 from hierprob3d.training.run.run_log import TRAINING, RunLog
-from hierprob3d.training.run.run_state import RunState
+from hierprob3d.training.run.run_state import BestWeights, RunState
 from hierprob3d.training.run.stopping import StopRequest
 
 from .epoch_end import EpochEnd
@@ -43,13 +53,21 @@ class Trainer:
         folder: its folder; pictures, states, logs and weights go there.
         ranks: this process among those of the run.
         stop: says when to end early.
+        resume_from: epoch whose checkpoint to go on from, of this or of the paper's training.
 
     Raises:
         ValueError: the folder holds a run with another configuration, or the configuration does
             not fit this machine, the number of processes or its initial weights.
     """
 
-    def __init__(self, config: TrainConfig, folder: Path, ranks: Ranks, stop: StopRequest) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        folder: Path,
+        ranks: Ranks,
+        stop: StopRequest,
+        resume_from: int | None = None,
+    ) -> None:
         self.config, self.folder, self.ranks, self.stop = config, folder, ranks, stop
         self.device = training_device(config.device)
         if self.device.type == "cpu":
@@ -59,7 +77,12 @@ class Trainer:
         self.body.h36m_joints14(self.body.v_template)  # missing ones: now, not after an epoch
         self.learner = Learner(config, self.body, self.device, ranks)
         self.state = RunState(folder / "state.pt", config, self.learner.stateful_parts())
-        self.first = self.state.restore()
+        restored = self.state.restore(resume_from)
+        self.first = restored or 0
+        self.checkpoint: PaperCheckpoint | None = None
+        if restored is None and resume_from is not None:
+            self.checkpoint = read_paper_checkpoint(find_checkpoint(folder, resume_from))
+            self.checkpoint.check_fits(self.learner.net.state_dict(), self.body.family)
         _logger.info("%s", ", ".join(f"{k} {v}" for k, v in code_version().items()))
 
     def render(self) -> bool:
@@ -74,6 +97,8 @@ class Trainer:
         """Trains what is left; writes weights, checkpoints, log and pictures."""
         source = training_source(self.config, self.folder / "train", self.device, self.ranks)
         self.schedule = Schedule(self.config, source.steps_per_epoch)
+        if self.checkpoint is not None:
+            self._go_on_from(self.checkpoint)
         self.bare_people = self._bare_source()
         if self.ranks.is_first:
             self.log = RunLog(self.folder, self.config.log_tensorboard, self.first)
@@ -82,6 +107,18 @@ class Trainer:
         self.ranks.wait()  # for the first, which may still validate
         if self.ranks.is_first:
             self.log.close()
+
+    def _go_on_from(self, checkpoint: PaperCheckpoint) -> None:
+        """Takes over network, optimiser and best weights; the first step is of the next epoch."""
+        self.learner.take(checkpoint)
+        self.state.resumed_from = checkpoint.epoch
+        stride = float(self.schedule.phase(checkpoint.best_epoch).stride)
+        score = (stride, checkpoint.metrics[self.config.selection_metric])
+        self.state.best = BestWeights(
+            checkpoint.best_epoch, score, checkpoint.metrics, {}, checkpoint.best_model
+        )
+        self.first = min((checkpoint.epoch + 1) * self.schedule.steps_per_epoch, len(self.schedule))
+        _logger.info("going on after epoch %d of %s", checkpoint.epoch, checkpoint.path)
 
     def _own_shards(self, num_shards: int) -> Iterator[int]:
         """Numbers of this process's shards, as long as it is not to stop."""
@@ -92,6 +129,8 @@ class Trainer:
         """All steps that are left, or as many as there is time for."""
         self._started = time.monotonic()
         self._measured_from = self.first, self._started
+        if self.state.is_epoch_open and not self._end_epoch_again(source):
+            return
         if self.first == len(self.schedule):
             _logger.info("this run is finished: all %d steps are done", self.first)
         for step in self.schedule.steps(self.first):
@@ -100,19 +139,43 @@ class Trainer:
                 self._measured_from = step.number, time.monotonic()
             pictures = source.batch(step.epoch, step.within)
             terms = self.learner.learn(self._whole(pictures, step), step, len(self.schedule))
-            done, is_last = step.number + 1, step.number + 1 == len(self.schedule)
+            done = step.number + 1
             if done % self.config.log_every == 0:
                 self._log(terms, done)
-            if step.ends_epoch and self.ranks.is_first:
-                self.epoch_end.finish(step, pictures, self._effort(done), is_last)
-            is_stopped = not is_last and self._is_stopped()
-            if self.ranks.is_first and (
-                is_stopped or is_last or done % self.config.save_every == 0
-            ):
-                self.state.save(done, self._seconds())
-            if is_stopped:
-                self._tell_of_stop(f"after step {done} of {len(self.schedule)}")
+            if step.ends_epoch:
+                self._end_epoch(step, pictures)
+            if self._is_over(done):
                 return
+
+    def _end_epoch(self, step: Step, pictures: RenderedSet) -> None:
+        """What follows the last step of an epoch, all of it done by the first process."""
+        done, is_open = step.number + 1, False
+        if self.ranks.is_first:
+            is_last = done == len(self.schedule)
+            effort = self._effort(done)
+            is_open = not self.epoch_end.finish(step, pictures, effort, is_last, self._is_asked)
+        self.state.is_epoch_open = self.ranks.any(is_open)
+
+    def _is_asked(self) -> bool:
+        """Whether this process is asked to end early."""
+        return self.stop.reason is not None
+
+    def _end_epoch_again(self, source: PeopleSource) -> bool:
+        """Judges the epoch that the run was stopped at the end of; whether there was time."""
+        (step,) = itertools.islice(self.schedule.steps(self.first - 1), 1)
+        self._end_epoch(step, source.batch(step.epoch, step.within))
+        return not self._is_over(self.first)
+
+    def _is_over(self, done: int) -> bool:
+        """Saves the state where it is time to; whether the run is to end before the next step."""
+        is_finished = done == len(self.schedule) and not self.state.is_epoch_open
+        is_stopped = not is_finished and self._is_stopped()
+        is_due = is_stopped or is_finished or done % self.config.save_every == 0
+        if self.ranks.is_first and is_due:
+            self.state.save(done, self._seconds())
+        if is_stopped:
+            self._tell_of_stop(f"after step {done} of {len(self.schedule)}")
+        return is_stopped
 
     def _whole(self, pictures: RenderedSet, step: Step) -> RenderedSet:
         """The batch of a step: its pictures, and the bare people of its phase."""
@@ -130,7 +193,7 @@ class Trainer:
         return BarePeople(posed_people(data, PoseChoice.for_training(data), self.device))
 
     def _epoch_end(self, source: PeopleSource) -> EpochEnd:
-        val_people = load_rendered_set(self.folder / "val", self.config.data.num_val_shards)
+        val_people = validation_source(self.config, self.folder / "val", self.device)
         validator = Validator(self.body, self.config, mean_rotmats(source.rotvecs))
         return EpochEnd(
             self.config, self.folder, self.body, self.learner, validator, val_people, self.state,
@@ -139,7 +202,7 @@ class Trainer:
 
     def _is_stopped(self) -> bool:
         """Whether some process is to end early; the same answer in all."""
-        return self.ranks.any(self.stop.reason is not None)
+        return self.ranks.any(self._is_asked())
 
     def _tell_of_stop(self, place: str) -> None:
         reason = self.stop.reason or "another process ends"
@@ -180,13 +243,20 @@ class Trainer:
         self.log.write(TRAINING, {**line, **losses})
 
 
-def train(config: TrainConfig, folder: str | Path, render_only: bool = False) -> int:
+def train(
+    config: TrainConfig,
+    folder: str | Path,
+    render_only: bool = False,
+    resume_from: int | None = None,
+) -> int:
     """Runs or resumes the training of `config` in `folder`, with the other processes of torchrun.
 
     Args:
         config: the run.
         folder: of the run.
         render_only: end before the first step.
+        resume_from: epoch whose checkpoint in the folder to go on from; a run that did so before
+            goes on from its own state.
 
     Returns:
         Exit code: 0 where it is finished or its time is over, 128 plus the number of the signal
@@ -198,7 +268,7 @@ def train(config: TrainConfig, folder: str | Path, render_only: bool = False) ->
         OSError: a file cannot be written; the last state is kept.
     """
     with joined_ranks() as ranks, StopRequest(config.max_minutes) as stop:
-        trainer = Trainer(config, Path(folder), ranks, stop)
+        trainer = Trainer(config, Path(folder), ranks, stop, resume_from)
         if trainer.render() and not render_only:
             trainer.train()
     return stop.exit_code
@@ -220,12 +290,15 @@ def render_missing(
     """
     data = config.data
     train_poses, val_poses = PoseChoice.for_training(data), PoseChoice.for_validation(data)
-    sets = [("val", data.for_validation(), val_poses, data.num_val_shards, config.seed + 1)]
+    sets = []
+    if not data.online_validation:
+        val_look = data.for_validation()
+        sets.append(("val", val_look, val_poses, data.num_val_shards, config.seed + 1))
     if not data.online:
         sets.append(("train", data.for_training(), train_poses, data.num_shards, config.seed))
     _check_poses(data, train_poses, "data.train_poses=FILE.npz with poses (N, 72)")
     val_mend = "data.val_poses=FILE.npz with poses (N, 72), or data.held_back_every=16"
-    _check_poses(data, val_poses, val_mend)
+    _check_poses(data.for_validation(), val_poses, val_mend)
     for name, look, _, num_shards, _ in sets:
         if len(list((folder / name).glob("shard_*.npz"))) < num_shards:
             _check_sources(name, look)

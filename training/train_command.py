@@ -18,9 +18,11 @@ def run(config: TrainCommandConfig) -> int:
 
     level = logging.INFO if is_first_rank() else logging.WARNING
     logging.basicConfig(level=level, format="%(asctime)s %(message)s")
-    training = load_train_config(config.config, config.all_settings, dict(config.paper_settings))
+    training = load_train_config(
+        config.settings_file, config.all_settings, dict(config.paper_settings)
+    )
     try:
-        return train(training, config.experiment, config.render_only)
+        return train(training, config.experiment, config.render_only, config.resume_from_epoch)
     except torch.OutOfMemoryError as error:
         raise ValueError(
             f"the GPU has too little memory for {training.optimiser.batch_size} people in "

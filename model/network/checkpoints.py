@@ -40,6 +40,7 @@ __all__ = [
     "WeightsError",
     "WeightsMetadata",
     "default_weights_path",
+    "family_of_checkpoint",
     "load_distribution_net",
     "save_distribution_net",
     "save_paper_checkpoint",
@@ -153,6 +154,12 @@ def save_paper_checkpoint(
 def _network(metadata: WeightsMetadata) -> BodyNet:
     config = metadata.network_config()
     return LiftNet(config) if isinstance(config, LiftConfig) else DistributionNet(config)
+
+
+def family_of_checkpoint(content: Mapping[str, Any]) -> str:
+    """Body of a training checkpoint's weights; without metadata of ours it is the paper's SMPL."""
+    metadata = content.get(_METADATA)
+    return str(metadata["body_family"]) if isinstance(metadata, dict) else "smpl"
 
 
 def _read_weights(path: Path) -> tuple[dict[str, Tensor], WeightsMetadata]:

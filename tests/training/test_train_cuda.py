@@ -39,7 +39,6 @@ def gpu_config(tiny_config: TrainConfig) -> TrainConfig:
 def few_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hierprob3d.training.people.rendered_set.SHARD_SIZE", 12)
     monkeypatch.setattr("hierprob3d.training.people.people_source.SHARD_SIZE", 12)
-    monkeypatch.setattr("hierprob3d.training.people.people_source._BLOCK", 12)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16", "fp32"])

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import torch
 from torch import Tensor
 
 from hierprob3d.configs.training import TrainConfig
 from hierprob3d.model.body.mesh_body import Body
 from hierprob3d.model.network.distribution_net import DistributionNet
 from hierprob3d.model.rotation.rotations import rotvec_to_rotmat, special_procrustes
-from hierprob3d.training.people.rendered_people import RenderedSet
+from hierprob3d.training.people.people_source import PeopleSource
 
 from .headline import headline
-from .person_metrics import PersonMetrics
+from .person_metrics import Columns, PersonMetrics
 
 MEAN_POSE = "mean_pose"
 """Key in the weights' provenance of the mean training pose, 23 rotation vectors, flat."""
@@ -34,19 +37,32 @@ class Validator:
         self.metrics = PersonMetrics(body, mean_pose, _NUM_BODIES)
 
     def validate(
-        self, net: DistributionNet, people: RenderedSet, stride: int, noise: bool = True
-    ) -> dict[str, float]:
-        """Means over people, see `headline.headline`.
+        self,
+        net: DistributionNet,
+        source: PeopleSource,
+        epoch: int,
+        stride: int,
+        is_stopped: Callable[[], bool] = lambda: False,
+    ) -> dict[str, float] | None:
+        """Means over people, see `headline.headline`; None where the run is to end before.
+
+        Keypoints have the errors of training.
 
         Args:
             net: network to judge.
-            people: held-back people.
+            source: held-back people.
+            epoch: of the run; decides who is made, where they are made anew.
             stride: pixels averaged before the encoder.
-            noise: give keypoints the errors of training, or the truth with nothing dropped but
-                what lies outside the picture.
+            is_stopped: asked before each batch.
         """
-        errors = self.config.data.keypoint_noise if noise else None
-        return headline(self.metrics.of_people(net, people, stride, errors, self.config.seed))
+        parts: list[Columns] = []
+        for within in range(source.steps_per_epoch):
+            if is_stopped():
+                return None
+            people, seed = source.batch(epoch, within), self.config.seed + within
+            noise = self.config.data.keypoint_noise
+            parts.append(self.metrics.of_people(net, people, stride, noise, seed))
+        return headline({name: torch.cat([part[name] for part in parts]) for name in parts[0]})
 
 
 def mean_rotmats(rotvecs: Tensor) -> Tensor:

@@ -11,6 +11,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from hierprob3d.configs.training import TrainConfig
 from hierprob3d.configs.training_phases import PhaseConfig
 from hierprob3d.model.body.mesh_body import Body
+from hierprob3d.model.files.file_errors import one_line_errors
+from hierprob3d.model.files.weight_files import WeightsError
 from hierprob3d.training.people.augmentation import (
     detected_keypoints,
     mirrored,
@@ -20,6 +22,7 @@ from hierprob3d.training.people.augmentation import (
 from hierprob3d.training.people.rendered_people import RenderedSet
 from hierprob3d.training.random.draws import Draws
 from hierprob3d.training.run.distributed import Ranks
+from hierprob3d.training.run.paper_checkpoint import PaperCheckpoint, take_optimiser_state
 from hierprob3d.training.run.run_state import Stateful
 
 from .batch_parts import BatchPart, batch_parts, share_of_loss, sum_of_shares
@@ -87,6 +90,17 @@ class Learner:
             "optimiser": self.optimisation.optimiser,
             "scaler": self.optimisation.scaler,
         }
+
+    def take(self, checkpoint: PaperCheckpoint) -> None:
+        """Takes over network and optimiser of a checkpoint that fits the network.
+
+        Raises:
+            WeightsError: its optimiser's state is of other parameters.
+        """
+        self.net.load_state_dict(checkpoint.model)
+        num_parameters = len(list(self.net.parameters()))
+        with one_line_errors(WeightsError, checkpoint.path, "cannot be gone on from"):
+            take_optimiser_state(self.optimisation.optimiser, checkpoint.optimiser, num_parameters)
 
     def begin_phase(self) -> None:
         """Begins a new average: weights of another phase are no part of it."""

@@ -12,6 +12,7 @@ from hierprob3d.configs.training_phases import LossWeights
 from hierprob3d.model.rotation.matrix_fisher import MatrixFisher
 from hierprob3d.model.rotation.rotations import ProperFactors
 
+
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
     """What the network says of B people, and what its bodies imply.

@@ -44,17 +44,23 @@ class Schedule:
     """
 
     def __init__(self, config: TrainConfig, steps_per_epoch: int) -> None:
-        self._seed, self._steps_per_epoch = config.seed, steps_per_epoch
+        self._seed = config.seed
+        self.steps_per_epoch = steps_per_epoch
+        """Batches of an epoch."""
         self._batch_size, self._is_bare = config.optimiser.batch_size, config.data.bare
         self._epochs = [phase for phase in config.phases for _ in range(phase.epochs)]
 
     def __len__(self) -> int:
-        return self._steps_per_epoch * len(self._epochs)
+        return self.steps_per_epoch * len(self._epochs)
+
+    def phase(self, epoch: int) -> PhaseConfig:
+        """Phase of an epoch; of the last for those that never come."""
+        return self._epochs[min(epoch, len(self._epochs) - 1)]
 
     def people(self, num_steps: int) -> tuple[int, int]:
         """Pictures, and people without one, that the first `num_steps` steps learn from."""
-        epochs, rest = divmod(num_steps, self._steps_per_epoch)
-        bare = [phase.bare_people * self._steps_per_epoch for phase in self._epochs[:epochs]]
+        epochs, rest = divmod(num_steps, self.steps_per_epoch)
+        bare = [phase.bare_people * self.steps_per_epoch for phase in self._epochs[:epochs]]
         if rest:
             bare.append(self._epochs[epochs].bare_people * rest)
         people = num_steps * self._batch_size
@@ -63,7 +69,7 @@ class Schedule:
     def steps(self, first: int) -> Iterator[Step]:
         """Steps from number `first` to the last."""
         for number in range(first, len(self)):
-            epoch, within = divmod(number, self._steps_per_epoch)
+            epoch, within = divmod(number, self.steps_per_epoch)
             phase, previous = self._epochs[epoch], self._epochs[max(epoch - 1, 0)]
             yield Step(
                 number=number,
@@ -72,5 +78,5 @@ class Schedule:
                 phase=phase,
                 seed=(self._seed + 1) * _SEEDS + number,
                 begins_phase=within == 0 and phase != previous,
-                ends_epoch=within == self._steps_per_epoch - 1,
+                ends_epoch=within == self.steps_per_epoch - 1,
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Iterator
 from functools import cache
@@ -18,6 +17,7 @@ from hierprob3d.training.random.draws import Draws
 
 from .drawn_rooms import draw_room
 from .picture_bank import BYTES_PER_PIXEL, Image, PictureBank
+from .picture_folder import PictureFolder
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 _LONGEST_SIDE = 900
@@ -52,35 +52,44 @@ class Backgrounds:
         device: torch.device | str = "cpu",
     ) -> None:
         self.config = config or BackgroundConfig()
-        photographs = [] if folder is None else _load_photographs(Path(folder), self.config)
-        self._num_photographs = len(photographs)
-        self._drawn_share = self.config.drawn_share if photographs else 1.0
-        self.digest = _digest(photographs)
-        """How many photographs there are and the SHA-256 of their pixels, or DRAWN."""
-        drawn = _drawn_rooms(self.config.num_drawn) if self._drawn_share else []
-        self._bank = PictureBank([*photographs, *drawn], device)
+        self._photographs = _photograph_source(folder, self.config, device)
+        self._drawn_share = 1.0 if self._photographs is None else self.config.drawn_share
+        self.digest = DRAWN if self._photographs is None else self._photographs.digest
+        """How many photographs there are and the SHA-256 of their pixels (of their names, where
+        they are streamed), or DRAWN."""
+        self._drawn: PictureBank | None = None
+        if self._drawn_share:
+            self._drawn = PictureBank(_drawn_rooms(self.config.num_drawn), device)
 
     def sample(self, draws: Draws, num: int, size: int) -> Tensor:
         """(num, size, size, 3) RGB, 0..1."""
         is_drawn = draws.chance(self._drawn_share, num)
-        picture = self._pick(draws, is_drawn)
-        shorter = self._bank.sizes[picture, 0].amin(-1)
-        crops = [draws.uniform(*limits, num) for limits in (self.config.crop, _DRAWN_CROP)]
-        side = torch.where(is_drawn, crops[1], crops[0]) * shorter
-        room = self._bank.sizes[picture, 0].flip(-1) - side[:, None]
-        corner = room * draws.uniform(0, 1, num, 2)
-        cut = self._bank.crop(picture, corner, side, size) / 255
-        cut = torch.where(draws.chance(0.5, num, 1, 1, 1), cut, cut.flip(2))
+        drawn, photograph = (
+            draws.below(max(0 if source is None else len(source), 1), num)
+            for source in (self._drawn, self._photographs)
+        )
+        shares = [draws.uniform(*limits, num) for limits in (self.config.crop, _DRAWN_CROP)]
+        place = draws.uniform(0, 1, num, 2)
+        cut = torch.empty(num, size, size, 3, device=draws.device)
+        if self._drawn is not None:
+            cut[is_drawn] = self._drawn.cut(
+                drawn[is_drawn], shares[1][is_drawn], place[is_drawn], size
+            )
+        seen = ~is_drawn
+        if self._photographs is not None and self.config.whole:
+            cut[seen] = self._photographs.pressed(photograph[seen], size)
+        elif self._photographs is not None:
+            cut[seen] = self._photographs.cut(photograph[seen], shares[0][seen], place[seen], size)
+        return self._recorded(draws, cut / 255, is_drawn)
+
+    def _recorded(self, draws: Draws, cut: Tensor, is_drawn: Tensor) -> Tensor:
+        """Squares (N, S, S, 3) mirrored, brighter or darker, drawn ones in other colours."""
+        num = len(cut)
+        is_as_taken = draws.chance(1 - self.config.mirrored, num, 1, 1, 1)
+        cut = torch.where(is_as_taken, cut, cut.flip(2))
         gain = draws.uniform(*self.config.gain, num, 1, 1, 1)
         recoloured = _recoloured(draws, cut) if self._drawn_share else cut
         return torch.where(is_drawn[:, None, None, None], recoloured, cut * gain).clamp(max=1)
-
-    def _pick(self, draws: Draws, is_drawn: Tensor) -> Tensor:
-        """Index (num,) of a photograph or a drawn picture."""
-        num_drawn = len(self._bank) - self._num_photographs
-        drawn = self._num_photographs + draws.below(max(num_drawn, 1), len(is_drawn))
-        photographs = draws.below(max(self._num_photographs, 1), len(is_drawn))
-        return torch.where(is_drawn, drawn, photographs)
 
 
 def _recoloured(draws: Draws, pictures: Tensor) -> Tensor:
@@ -91,11 +100,28 @@ def _recoloured(draws: Draws, pictures: Tensor) -> Tensor:
     return torch.where(draws.chance(0.5, num, 1, 1, 3), 1 - exchanged, exchanged)
 
 
-def _load_photographs(folder: Path, config: BackgroundConfig) -> list[Image]:
-    """Photographs of a folder in random order, until the memory allowed is full."""
+def _photograph_source(
+    folder: str | Path | None, config: BackgroundConfig, device: torch.device | str
+) -> PictureBank | PictureFolder | None:
+    """The photographs of a folder, in memory or, streamed, on the disk; None without a folder."""
+    if folder is None:
+        return None
+    folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"no background folder {folder}; pass data.backgrounds=FOLDER")
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS)
+    photographs = [] if config.streamed else _load_photographs(paths, config)
+    if not (paths if config.streamed else photographs):
+        raise FileNotFoundError(
+            f"no readable photograph in {folder}; put {sorted(EXTENSIONS)} files there"
+        )
+    if config.streamed:
+        return PictureFolder(folder, paths, device)
+    return PictureBank(photographs, device)
+
+
+def _load_photographs(paths: list[Path], config: BackgroundConfig) -> list[Image]:
+    """Photographs in random order, until the memory allowed is full."""
     order = np.random.default_rng(_SEED).permutation(len(paths))
     photographs: list[Image] = []
     allowed = config.gigabytes * 1e9
@@ -103,15 +129,12 @@ def _load_photographs(folder: Path, config: BackgroundConfig) -> list[Image]:
         allowed -= BYTES_PER_PIXEL * photograph.shape[0] * photograph.shape[1]
         if allowed < 0 and photographs:
             _logger.info(
-                "%d of %d photographs fill data.background_look.gigabytes=%g; the others are left",
+                "%d of %d photographs fill data.background_look.gigabytes=%g; to use all of them, "
+                "set data.background_look.streamed=true",
                 len(photographs), len(paths), config.gigabytes,
             )  # fmt: skip
             break
         photographs.append(photograph)
-    if not photographs:
-        raise FileNotFoundError(
-            f"no readable photograph in {folder}; put {sorted(EXTENSIONS)} files there"
-        )
     return photographs
 
 
@@ -130,12 +153,3 @@ def _photographs(paths: Iterator[Path]) -> Iterator[Image]:
 def _drawn_rooms(num: int) -> list[Image]:
     rng = np.random.default_rng(_SEED)
     return [draw_room(rng, _DRAWN_SIZE) for _ in range(num)]
-
-
-def _digest(photographs: list[Image]) -> str:
-    if not photographs:
-        return DRAWN
-    digest = hashlib.sha256()
-    for photograph in photographs:
-        digest.update(photograph.tobytes())
-    return f"{len(photographs)} photographs, sha256 {digest.hexdigest()}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 import cv2
@@ -27,6 +28,8 @@ class PictureBank:
     """
 
     def __init__(self, pictures: Sequence[Image], device: torch.device | str) -> None:
+        self.digest = _digest(pictures)
+        """How many pictures there are, and the SHA-256 of their pixels."""
         levels = [_pyramid(picture) for picture in pictures]
         sizes = np.array([[level.shape[:2] for level in pyramid] for pyramid in levels])
         flat = [_packed(level) for pyramid in levels for level in pyramid]
@@ -39,22 +42,44 @@ class PictureBank:
     def __len__(self) -> int:
         return len(self.sizes)
 
-    def crop(self, picture: Tensor, corner: Tensor, side: Tensor, size: int) -> Tensor:
-        """Squares of pictures, scaled by bilinear interpolation between averaged pixels.
+    def cut(self, picture: Tensor, share: Tensor, place: Tensor, size: int) -> Tensor:
+        """Squares within pictures.
 
         Args:
             picture: (B,) index of the picture.
-            corner: (B, 2) left and top of the square, px of the full picture.
-            side: (B,) its side, px; it should lie within the picture.
+            share: (B,) side of the square over the picture's shorter side.
+            place: (B, 2) how far right and down it lies, from 0 to 1.
             size: side of the result, px.
 
         Returns:
             (B, size, size, 3) 0..255, float32.
         """
-        level = (side / size).log2().round().clamp(0, NUM_LEVELS - 1).long()
+        extent = self.sizes[picture, 0]
+        side = share * extent.amin(-1)
+        corner = (extent.flip(-1) - side[:, None]) * place
+        return self.crop(picture, corner, side[:, None].expand(-1, 2), size)
+
+    def pressed(self, picture: Tensor, size: int) -> Tensor:
+        """(B, size, size, 3) whole pictures (B,), pressed into squares, 0..255, float32."""
+        extent = self.sizes[picture, 0].flip(-1).float()
+        return self.crop(picture, torch.zeros_like(extent), extent, size)
+
+    def crop(self, picture: Tensor, corner: Tensor, side: Tensor, size: int) -> Tensor:
+        """Parts of pictures, scaled by bilinear interpolation between averaged pixels.
+
+        Args:
+            picture: (B,) index of the picture.
+            corner: (B, 2) left and top of the part, px of the full picture.
+            side: (B, 2) its width and height, px; it should lie within the picture.
+            size: side of the result, px.
+
+        Returns:
+            (B, size, size, 3) 0..255, float32.
+        """
+        level = (side[:, 0] / size).log2().round().clamp(0, NUM_LEVELS - 1).long()
         extent, full = self.sizes[picture, level], self.sizes[picture, 0]
         steps = (torch.arange(size, device=side.device) + 0.5) / size
-        place = corner[..., None] + side[:, None, None] * steps  # (B, xy, size)
+        place = corner[..., None] + side[..., None] * steps  # (B, xy, size)
         place = place * (extent / full).flip(-1)[..., None] - 0.5
         low = place.floor()
         (x0, y0), (across, down) = low.long().unbind(1), (place - low).unbind(1)
@@ -75,6 +100,13 @@ class PictureBank:
         """(..., 3) float32 colours 0..255 of pixels (...)."""
         packed = self._pixels.take(index)
         return packed[..., None].view(torch.uint8)[..., :3].float()
+
+
+def _digest(pictures: Sequence[Image]) -> str:
+    digest = hashlib.sha256()
+    for picture in pictures:
+        digest.update(picture.tobytes())
+    return f"{len(pictures)} photographs, sha256 {digest.hexdigest()}"
 
 
 def _pyramid(picture: Image) -> list[Image]:

@@ -5,24 +5,22 @@ Both give the batch of any step on its own, so a resumed run sees the people of 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from hierprob3d.configs.training import TrainConfig
+from hierprob3d.configs.training import DataConfig, TrainConfig
 from hierprob3d.training.random.draws import Draws, seeded_generator
 from hierprob3d.training.run.distributed import Ranks
 
 from .people_description import describe
 from .people_setup import PoseChoice, configured_people
 from .rendered_people import RenderedSet
-from .rendered_set import SHARD_SIZE, load_rendered_set, render_people
+from .rendered_set import SHARD_SIZE, exact, load_rendered_set, render_people
 from .synthetic_pictures import SyntheticPeople
-
-_BLOCK = 1024
-"""Endless people are made so many at a time, or a batch if that is more, to keep a GPU busy."""
 
 _NUM_POSES = 4096
 """Poses of endless people that stand for all."""
@@ -71,55 +69,83 @@ class RenderedSource:
         return self._people[self._order[within * self._batch_size :][: self._batch_size]]
 
 
+class WholeSet:
+    """Rendered people, all in one batch.
+
+    Args:
+        people: they.
+    """
+
+    steps_per_epoch = 1
+
+    def __init__(self, people: RenderedSet) -> None:
+        self.people = people
+
+    @property
+    def rotvecs(self) -> Tensor:
+        """(N, 24, 3) their poses."""
+        return self.people.rotvecs
+
+    def batch(self, epoch: int, within: int) -> RenderedSet:
+        """All of them."""
+        return self.people
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochOf:
+    """What an epoch of endless people is.
+
+    Attributes:
+        num: people; None for as many as there are recorded poses, each pose once, in another
+            order each epoch.
+        batch_size: people per step; what is left of them is left out.
+        seed: decides all of them.
+    """
+
+    num: int | None
+    batch_size: int
+    seed: int
+
+
 class EndlessSource:
     """New people at every step, made on the device of their body.
 
-    They are made in blocks, each by one of the processes of a run for all of them, so that more
-    processes make more people and still all see the same.
+    As many batches as the run has processes are made at a time, each by one process for all of
+    them, so that more processes make more people and still all see the same. Edges are exact.
 
     Args:
         people: where they come from.
-        stride: pixels of the crop averaged per stored pixel, in each direction.
-        batch_size: people per step.
-        num: people per epoch.
-        seed: decides all of them.
+        stride: pixels of the crop averaged per pixel of the edges, in each direction.
+        epoch: what an epoch is.
         ranks: this process among those of the run.
 
     Raises:
         ValueError: an epoch has not one batch.
     """
 
-    def __init__(
-        self,
-        people: SyntheticPeople,
-        stride: int,
-        batch_size: int,
-        num: int,
-        seed: int,
-        ranks: Ranks,
-    ) -> None:
-        if num < batch_size:
-            raise ValueError(f"{num} pictures are fewer than one batch of {batch_size}")
-        self.steps_per_epoch = num // batch_size
-        self._source, self._stride, self._seed, self._ranks = people, stride, seed, ranks
-        self._batch_size, self._steps_per_block = batch_size, max(1, _BLOCK // batch_size)
-        self._blocks: dict[tuple[int, int], RenderedSet] = {}
+    def __init__(self, people: SyntheticPeople, stride: int, epoch: EpochOf, ranks: Ranks) -> None:
+        self._num_poses = len(people.poses.poses)
+        num = self._num_poses if epoch.num is None else epoch.num
+        if num < epoch.batch_size:
+            raise ValueError(f"{num} pictures are fewer than one batch of {epoch.batch_size}")
+        self.steps_per_epoch = num // epoch.batch_size
+        self._source, self._stride, self._epoch, self._ranks = people, stride, epoch, ranks
+        self._batches: dict[tuple[int, int], RenderedSet] = {}
 
     @property
     def rotvecs(self) -> Tensor:
         """(N, 24, 3) poses as people have them."""
-        draws = Draws(seeded_generator(self._source.body.faces.device, self._seed))
+        draws = Draws(seeded_generator(self._source.body.faces.device, self._epoch.seed))
         return self._source.poses.sample(draws, _NUM_POSES).cpu()
 
     def batch(self, epoch: int, within: int) -> RenderedSet:
         """People of one step."""
-        number, step = divmod(within, self._steps_per_block)
-        if (epoch, number) not in self._blocks:
-            self._blocks = self._render_for_all(epoch, number - number % self._ranks.size)
-        return self._blocks[epoch, number][step * self._batch_size :][: self._batch_size]
+        if (epoch, within) not in self._batches:
+            self._batches = self._render_for_all(epoch, within - within % self._ranks.size)
+        return self._batches[epoch, within]
 
     def _render_for_all(self, epoch: int, first: int) -> dict[tuple[int, int], RenderedSet]:
-        """As many blocks as there are processes, of which each makes one."""
+        """As many batches as there are processes, of which each makes one."""
         own = vars(self._render(epoch, first + self._ranks.rank))
         gathered = {name: self._ranks.gather(value) for name, value in own.items()}
         return {
@@ -127,10 +153,18 @@ class EndlessSource:
             for rank in range(self._ranks.size)
         }
 
-    def _render(self, epoch: int, number: int) -> RenderedSet:
-        generator = seeded_generator(self._source.body.faces.device, self._seed, epoch, number)
-        num = self._batch_size * self._steps_per_block
-        return render_people(self._source, generator, num, self._stride)
+    def _render(self, epoch: int, within: int) -> RenderedSet:
+        generator = seeded_generator(
+            self._source.body.faces.device, self._epoch.seed, epoch, within
+        )
+        size = self._epoch.batch_size
+        rows = self._order(epoch).roll(-within * size)[:size] if self._epoch.num is None else None
+        return render_people(self._source, generator, size, self._stride, rows, exact)
+
+    def _order(self, epoch: int) -> Tensor:
+        """Numbers of all poses, in the order of an epoch."""
+        generator = seeded_generator("cpu", self._epoch.seed, epoch)
+        return torch.randperm(self._num_poses, generator=generator)
 
 
 def training_source(
@@ -152,8 +186,35 @@ def training_source(
     if not data.online:
         people = load_rendered_set(folder, data.num_shards)
         return RenderedSource(people, batch_size, config.seed)
-    poses = PoseChoice.for_training(data)
-    source = configured_people(data, poses, device)
-    describe(folder, source, data, poses, config.seed)
-    num = data.num_shards * SHARD_SIZE
-    return EndlessSource(source, data.stored_stride, batch_size, num, config.seed, ranks)
+    poses, num = PoseChoice.for_training(data), data.num_shards * SHARD_SIZE
+    return _endless_source(config, data, poses, folder, (num, config.seed), device, ranks)
+
+
+def validation_source(
+    config: TrainConfig, folder: Path, device: torch.device | str
+) -> PeopleSource:
+    """The source of a run's held-back people; arguments and errors likewise."""
+    data = config.data
+    if not data.online_validation:
+        return WholeSet(load_rendered_set(folder, data.num_val_shards))
+    poses, num = PoseChoice.for_validation(data), data.num_val_shards * SHARD_SIZE
+    look = data.for_validation()
+    return _endless_source(config, look, poses, folder, (num, config.seed + 1), device, Ranks())
+
+
+def _endless_source(
+    config: TrainConfig,
+    look: DataConfig,
+    poses: PoseChoice,
+    folder: Path,
+    num_and_seed: tuple[int, int],
+    device: torch.device | str,
+    ranks: Ranks,
+) -> EndlessSource:
+    num, seed = num_and_seed
+    source = configured_people(look, poses, device)
+    describe(folder, source, look, poses, seed)
+    epoch = EpochOf(
+        num=None if look.each_pose_once else num, batch_size=config.optimiser.batch_size, seed=seed
+    )
+    return EndlessSource(source, look.stored_stride, epoch, ranks)

@@ -64,9 +64,9 @@ class PosedPeopleSampler:
         thickness = config.clothes_thickness
         self._clothes = ThickClothes(body, vertex_parts, thickness) if thickness else None
 
-    def sample(self, draws: Draws, num: int) -> PosedPeople:
-        """`num` people, all made at once."""
-        rotvecs = self.poses.sample(draws, num)
+    def sample(self, draws: Draws, num: int, rows: Tensor | None = None) -> PosedPeople:
+        """`num` people, all made at once; `rows` (num,) are recorded poses to take as they are."""
+        rotvecs = self.poses.sample(draws, num, rows)
         rotmats = rotvec_to_rotmat(rotvecs)
         betas = random_betas(draws, num, self.config)
         shaped = self.body.shape(betas)

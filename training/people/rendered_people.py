@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -19,8 +19,8 @@ class RenderedSet:
     """N rendered people.
 
     Attributes:
-        edges: (N, S, S) uint8 edge strength in units of EDGE_STEP; 256 / S pixels of the crop
-            are averaged in each direction.
+        edges: (N, S, S) edge strength, uint8 in units of EDGE_STEP where it is stored, float
+            where it is used at once; 256 / S pixels of the crop are averaged in each direction.
         joints2d: (N, 17, 2) px of the 256 crop.
         outside: (N, 17) bool.
         hidden: (N, 17) bool.
@@ -47,7 +47,9 @@ class RenderedSet:
 
     @staticmethod
     def joined(parts: Sequence[RenderedSet]) -> RenderedSet:
-        """The people of all parts, one after the other."""
+        """The people of all parts, one after the other; edges in bytes if all parts have them."""
+        if len({part.edges.dtype for part in parts}) > 1:
+            parts = [replace(part, edges=part.edge_strength()) for part in parts]
         names = vars(parts[0])
         return RenderedSet(**{n: torch.cat([vars(part)[n] for part in parts]) for n in names})
 
@@ -64,4 +66,4 @@ class RenderedSet:
 
     def edge_strength(self) -> Tensor:
         """(N, S, S) float edge strength."""
-        return self.edges.float() * EDGE_STEP
+        return self.edges if self.edges.is_floating_point() else self.edges.float() * EDGE_STEP

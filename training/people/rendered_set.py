@@ -7,14 +7,17 @@ processes, in any order, and an interrupted rendering goes on where it stopped.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as functional
+from torch import Tensor
 
 from hierprob3d.configs.training import DataConfig
 from hierprob3d.model.files.npz_files import read_arrays
@@ -116,18 +119,41 @@ def load_rendered_set(folder: str | Path, limit: int | None = None) -> RenderedS
 
 
 def pack(batch: SyntheticBatch, stride: int) -> RenderedSet:
-    """Stored form of pictures: their edges averaged over `stride` pixels, and the truth."""
+    """Stored form of pictures: edges averaged over `stride` pixels, in bytes, and the truth."""
+    people = exact(batch, stride)
+    stored = (people.edges / EDGE_STEP).round().clamp(0, 255).to(torch.uint8)
+    return replace(people, edges=stored)
+
+
+def exact(batch: SyntheticBatch, stride: int) -> RenderedSet:
+    """The same with the edges as they are found."""
     edges = paper_edge_detector().edges(batch.rgb)
     edges = functional.avg_pool2d(edges, stride)[:, 0]
-    stored = (edges / EDGE_STEP).round().clamp(0, 255).to(torch.uint8)
     pictures = ("rgb", "silhouette")
     truth = {name: value for name, value in vars(batch).items() if name not in pictures}
-    return RenderedSet(edges=stored, **truth)
+    return RenderedSet(edges=edges, **truth)
 
 
 def render_people(
-    people: SyntheticPeople, generator: torch.Generator, num: int, stride: int
+    people: SyntheticPeople,
+    generator: torch.Generator,
+    num: int,
+    stride: int,
+    rows: Tensor | None = None,
+    form: Callable[[SyntheticBatch, int], RenderedSet] = pack,
 ) -> RenderedSet:
-    """`num` new people in their stored form, on the device of the generator."""
+    """`num` new people, on the device of the generator.
+
+    Args:
+        people: where they come from.
+        generator: decides them.
+        num: people.
+        stride: pixels of the crop averaged in each direction.
+        rows: (num,) numbers of the recorded poses to take as they are; None draws.
+        form: `pack` or `exact`.
+    """
     chunk = _GPU_CHUNK if generator.device.type == "cuda" else _CHUNK
-    return RenderedSet.made(lambda size: pack(people.sample(generator, size), stride), num, chunk)
+    chunks = itertools.repeat(None) if rows is None else iter(rows.split(chunk))
+    return RenderedSet.made(
+        lambda size: form(people.sample(generator, size, next(chunks)), stride), num, chunk
+    )

@@ -86,15 +86,18 @@ class SyntheticPeople:
         self._vertex_normals = VertexNormals(body.faces, body.num_vertices)
 
     @torch.no_grad()
-    def sample(self, generator: torch.Generator, num: int) -> SyntheticBatch:
+    def sample(
+        self, generator: torch.Generator, num: int, rows: Tensor | None = None
+    ) -> SyntheticBatch:
         """`num` pictures; the same state of the generator gives the same pictures.
 
         Args:
             generator: on the device of the body.
             num: pictures, all made at once.
+            rows: (num,) numbers of the recorded poses to take as they are; None draws.
         """
         draws, config = Draws(generator), self.config
-        people = self.people.sample(draws, num)
+        people = self.people.sample(draws, num, rows)
         keypoints = people.framed.keypoints
         fragments = self.people.rasterized(people)
         pixels = SurfacePixels.of(fragments, self.body.faces)

@@ -110,8 +110,16 @@ class PoseSampler:
         self._gravity = rotvec_to_rotmat(self.poses[:, _PELVIS])[:, 1]  # R^T applied to y
         self._penetration = torch.cat([penetration_depth(p) for p in self.poses.split(_CHUNK)])
 
-    def sample(self, draws: Draws, num: int) -> Tensor:
-        """(num, 24, 3) rotation vectors; recombined ones get a random heading and a slight tilt."""
+    def sample(self, draws: Draws, num: int, rows: Tensor | None = None) -> Tensor:
+        """(num, 24, 3) rotation vectors; recombined ones get a random heading and a slight tilt.
+
+        Args:
+            draws: source of randomness.
+            num: poses.
+            rows: (num,) numbers of the recorded poses to take as they are; None draws.
+        """
+        if rows is not None:
+            return self.poses[rows.to(self.poses.device)]
         if not self.config.recombine:
             return self.poses[draws.below(len(self.poses), num)]
         poses = self.bodies(draws, num)

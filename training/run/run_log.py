@@ -28,12 +28,12 @@ class RunLog:
     Args:
         folder: of the run.
         tensorboard: also write TensorBoard's files, if that is installed.
-        step: how many steps are done; TensorBoard drops what it has of later ones.
+        step: how many steps are done; what there is of later ones is dropped.
     """
 
     def __init__(self, folder: Path, tensorboard: bool, step: int) -> None:
         self.path = folder / "log.jsonl"
-        _end_last_line(self.path)
+        _drop_later_lines(self.path, step)
         self._pictures = folder / "pictures"
         self._writer = _summary_writer(folder / "tensorboard", step) if tensorboard else None
 
@@ -106,11 +106,13 @@ def readable_minutes(minutes: float) -> str:
     return f"{hours} h {rest:02d} min" if hours else f"{rest} min"
 
 
-def _end_last_line(path: Path) -> None:
-    """Ends a line that a killed run left unfinished, so that the next one stands by itself."""
-    if path.exists() and not path.read_bytes().endswith(b"\n"):
-        with path.open("a") as file:
-            file.write("\n")
+def _drop_later_lines(path: Path, step: int) -> None:
+    """Drops lines of steps that come again, and the one that a killed run left unfinished."""
+    lines = read_log(path)
+    kept = [line for line in lines if line["step"] <= step]
+    if path.exists() and (len(kept) < len(lines) or not path.read_bytes().endswith(b"\n")):
+        with whole_files([path]) as [unfinished]:
+            unfinished.write_text("".join(json.dumps(line) + "\n" for line in kept))
 
 
 def _readable(name: str, value: float) -> str:

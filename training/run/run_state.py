@@ -92,6 +92,10 @@ class RunState:
         self.best: BestWeights | None = None
         self.seconds = 0.0
         """Time that the run had taken when its state was saved."""
+        self.resumed_from: int | None = None
+        """Epoch of the checkpoint that the run went on from, if any."""
+        self.is_epoch_open = False
+        """Whether the last step ended an epoch that is not judged yet."""
 
     def save(self, step: int, seconds: float) -> None:
         """Writes the state whole, in place of the last one.
@@ -105,18 +109,26 @@ class RunState:
             "config": self.config,
             "learners": {name: one.state_dict() for name, one in self.learners.items()},
             "best": None if self.best is None else vars(self.best),
+            "resumed_from": self.resumed_from,
+            "is_epoch_open": self.is_epoch_open,
         }
         write_torch_checkpoint(self.path, content)
 
-    def restore(self) -> int:
-        """Step to go on from, 0 for a new run; the learners are then as they were.
+    def restore(self, resume_from: int | None = None) -> int | None:
+        """Step to go on from, the learners then being as they were; None where there is no state.
+
+        Args:
+            resume_from: a state of a run that did not go on from the checkpoint of this epoch is
+                as none.
 
         Raises:
             WeightsError: the state is damaged, or belongs to another configuration.
         """
         if not self.path.exists():
-            return 0
+            return None
         content = read_torch_checkpoint(self.path)
+        if resume_from is not None and content.get("resumed_from") != resume_from:
+            return None
         with one_line_errors(WeightsError, self.path, "is no state of this kind of training"):
             return self._take(content)
 
@@ -131,6 +143,8 @@ class RunState:
         for name, learner in self.learners.items():
             learner.load_state_dict(content["learners"][name])
         self.seconds = content["seconds"]
+        self.resumed_from = content.get("resumed_from")
+        self.is_epoch_open = content.get("is_epoch_open", False)
         if content["best"] is not None:
             self.best = BestWeights(**content["best"])
         _logger.info("going on from step %d of %s", content["step"], self.path)

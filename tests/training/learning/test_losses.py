@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from hierprob3d.configs.training_phases import PAPER_STAGE_1, PAPER_STAGE_2, LossWeights
 from hierprob3d.model.rotation.rotations import proper_svd, rotvec_to_rotmat

@@ -11,8 +11,14 @@ from hierprob3d.configs.synthetic_people import BackgroundConfig
 from hierprob3d.configs.training import DataConfig, TrainConfig
 from hierprob3d.configs.training_phases import OptimiserConfig
 from hierprob3d.training.people import people_source
-from hierprob3d.training.people.people_source import EndlessSource, RenderedSource, training_source
+from hierprob3d.training.people.people_source import (
+    EndlessSource,
+    RenderedSource,
+    training_source,
+    validation_source,
+)
 from hierprob3d.training.people.rendered_people import RenderedSet
+from hierprob3d.training.poses.pose_sampler import PoseSampler, PoseSamplerConfig
 from hierprob3d.training.run.distributed import Ranks
 
 CPU = torch.device("cpu")
@@ -57,9 +63,8 @@ def config(pose_file: Path) -> TrainConfig:
 
 @pytest.fixture
 def endless(config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EndlessSource:
-    """Six people an epoch, in blocks of four: batches 0 and 1, then 2."""
+    """Six people an epoch, in three batches."""
     monkeypatch.setattr(people_source, "SHARD_SIZE", 2)
-    monkeypatch.setattr(people_source, "_BLOCK", 4)
     monkeypatch.setattr(people_source, "_NUM_POSES", 64)
     source = training_source(config, tmp_path / "train", CPU, Ranks())
     assert isinstance(source, EndlessSource)
@@ -79,10 +84,10 @@ def test_endless_people_are_new_at_every_step_and_the_same_again(endless: Endles
         assert torch.equal(again.joints2d, batches[step].joints2d)
 
 
-def test_each_process_makes_its_blocks_of_the_same_people(
+def test_each_process_makes_its_batches_of_the_same_people(
     endless: EndlessSource, config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alone = [endless.batch(0, within) for within in range(3)]  # blocks 0, 0 and 1
+    alone = [endless.batch(0, within) for within in range(3)]
     for rank in range(2):
 
         def gather(self: Ranks, tensor: torch.Tensor) -> list[torch.Tensor]:
@@ -93,7 +98,48 @@ def test_each_process_makes_its_blocks_of_the_same_people(
         source = training_source(config, tmp_path / "train", CPU, Ranks(rank, 2))
         shared = [source.batch(0, within) for within in range(3)]
         own = [torch.equal(a.joints2d, b.joints2d) for a, b in zip(alone, shared, strict=True)]
-        assert own == ([True, True, False] if rank == 0 else [False, False, True])
+        assert own == ([True, False, True] if rank == 0 else [False, True, False])
+
+
+def test_a_batch_alone_is_made_when_it_is_asked_for(
+    endless: EndlessSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    render = people_source.render_people
+    monkeypatch.setattr(
+        people_source, "render_people",
+        lambda *args: made.append(args[2]) or render(*args),
+    )  # fmt: skip
+    endless.batch(0, 1)
+    endless.batch(0, 1)
+    assert made == [2]
+
+
+def test_an_epoch_can_show_each_pose_once(config: TrainConfig, tmp_path: Path) -> None:
+    data = dataclasses.replace(
+        config.data, recombine_poses=False, each_pose_once=True, online_validation=True,
+        val_poses=config.data.train_poses,
+    )  # fmt: skip
+    optimiser = dataclasses.replace(config.optimiser, batch_size=6)
+    config = dataclasses.replace(config, data=data, optimiser=optimiser)
+    source = training_source(config, tmp_path / "train", CPU, Ranks())
+    held_back = validation_source(config, tmp_path / "val", CPU)
+    poses = PoseSampler(data.train_poses, PoseSamplerConfig(recombine=False)).poses
+    assert source.steps_per_epoch == held_back.steps_per_epoch == len(poses) // 6 == 3
+    shown = [
+        torch.cat([one.batch(epoch, step).rotvecs for step in range(3)]).flatten(1)
+        for one, epoch in ((source, 0), (source, 1), (held_back, 0))
+    ]
+    for some in shown:
+        assert len(some.unique(dim=0)) == 18
+        assert all((poses.flatten(1) == pose).all(1).any() for pose in some)
+    assert not torch.equal(shown[0], shown[1]) and not torch.equal(shown[0], shown[2])
+    batch = source.batch(1, 0)
+    assert batch.edges.dtype == torch.float32
+    # Stored pictures, in bytes, may stand beside them in one sheet.
+    stored = dataclasses.replace(batch, edges=(batch.edges * 64).round().byte())
+    joined = RenderedSet.joined([batch, stored]).edge_strength()
+    torch.testing.assert_close(joined[:6], joined[6:], atol=1 / 128, rtol=0)
 
 
 def test_many_poses_are_known_beforehand(endless: EndlessSource) -> None:
