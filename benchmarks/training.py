@@ -34,7 +34,7 @@ from hierprob3d.training.learning.learner import Learner
 from hierprob3d.training.learning.optimisation import DTYPES
 from hierprob3d.training.learning.schedule import Schedule
 from hierprob3d.training.people.people_setup import PoseChoice, configured_people
-from hierprob3d.training.people.rendered_set import render_people
+from hierprob3d.training.people.rendered_set import KeptForm, render_people
 from hierprob3d.training.random.draws import seeded_generator
 from hierprob3d.training.run.distributed import Ranks
 
@@ -112,7 +112,7 @@ def report(args: argparse.Namespace, stride: int, machine: Machine) -> None:
     step = next(Schedule(config, 1_000_000).steps(0))
 
     def made() -> Any:
-        return render_people(people, generator, args.batch, stride)
+        return render_people(people, generator, args.batch, KeptForm(stride))
 
     batch = made()
     took = {

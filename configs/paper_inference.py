@@ -12,10 +12,11 @@ from typing import Any
 from .checks import check, nearest
 from .loading import read_settings
 from .paper_training import PUBLISHED, flat_settings, is_alike
+from .proxy_look import ProxyLook
 
 _FIXED = (
-    "MODEL.NUM_IN_CHANNELS", "MODEL.EMBED_DIM", "MODEL.DELTA_I", "MODEL.DELTA_I_WEIGHT",
-    "MODEL.NUM_SMPL_BETAS", "DATA.PROXY_REP_SIZE",
+    "MODEL.NUM_IN_CHANNELS", "MODEL.DELTA_I", "MODEL.DELTA_I_WEIGHT", "MODEL.NUM_SMPL_BETAS",
+    "DATA.PROXY_REP_SIZE",
 )  # fmt: skip
 """Settings that the network and its input have no other value of here."""
 
@@ -28,27 +29,13 @@ _NAMES = {
     "DATA.BBOX_SCALE_FACTOR": "box_scale",
     "DATA.BBOX_THRESHOLD": "detector_threshold",
     "MODEL.NUM_RESNET_LAYERS": "num_layers",
+    "MODEL.EMBED_DIM": "embed_dim",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProxySettings:
+class ProxySettings(ProxyLook):
     """How pictures of people become the network's input; the defaults are the published ones."""
-
-    edge_nms: bool = True
-    """Whether edges are thinned to ridges."""
-
-    edge_threshold: float = 0.0
-    """Weaker edges are left out; pictures are 0..1, so edges reach about 5.7."""
-
-    edge_gaussian_std: float = 1.0
-    """Standard deviation of the blur before, px of the crop."""
-
-    edge_gaussian_size: int = 5
-    """Taps of that blur, odd."""
-
-    heatmap_std: float = 4.0
-    """Standard deviation of the keypoints' heatmaps, px of the crop."""
 
     box_scale: float = 1.2
     """Enlargement of a person's box before it is cut out."""
@@ -58,6 +45,9 @@ class ProxySettings:
 
     num_layers: int | None = None
     """Layers that the network must have; None: those of the weights."""
+
+    embed_dim: int | None = None
+    """Width of the embedding that it must have; None: that of the weights."""
 
 
 def read_proxy_settings(path: str | None) -> ProxySettings:

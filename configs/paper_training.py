@@ -27,16 +27,10 @@ _RGB = f"{_SYNTH}.AUGMENT.RGB"
 
 _FIXED: dict[str, Any] = {
     "MODEL.NUM_IN_CHANNELS": 18,
-    "MODEL.EMBED_DIM": 256,
     "MODEL.DELTA_I": True,
     "MODEL.DELTA_I_WEIGHT": 1.0,
     "MODEL.NUM_SMPL_BETAS": 10,
     "DATA.PROXY_REP_SIZE": 256,
-    "DATA.HEATMAP_GAUSSIAN_STD": 4.0,
-    "DATA.EDGE_NMS": True,
-    "DATA.EDGE_THRESHOLD": 0.0,
-    "DATA.EDGE_GAUSSIAN_STD": 1.0,
-    "DATA.EDGE_GAUSSIAN_SIZE": 5,
     f"{_SYNTH}.CROP_INPUT": True,
     "LOSS.REDUCTION": "mean",
     "LOSS.STAGE1.REDUCTION": "mean",
@@ -56,6 +50,12 @@ PUBLISHED: dict[str, Any] = {
     **_FIXED,
     **_WITHOUT_EFFECT,
     "MODEL.NUM_RESNET_LAYERS": 18,
+    "MODEL.EMBED_DIM": 256,
+    "DATA.HEATMAP_GAUSSIAN_STD": 4.0,
+    "DATA.EDGE_NMS": True,
+    "DATA.EDGE_THRESHOLD": 0.0,
+    "DATA.EDGE_GAUSSIAN_STD": 1.0,
+    "DATA.EDGE_GAUSSIAN_SIZE": 5,
     "DATA.BBOX_SCALE_FACTOR": 1.2,
     "TRAIN.NUM_EPOCHS": 300,
     "TRAIN.BATCH_SIZE": 72,
@@ -195,6 +195,7 @@ def from_paper(settings: Mapping[str, Any]) -> dict[str, Any]:
     first = min(paper["LOSS.STAGE_CHANGE_EPOCH"], num_epochs)
     return {
         "num_layers": paper["MODEL.NUM_RESNET_LAYERS"],
+        "embed_dim": paper["MODEL.EMBED_DIM"],
         "epochs_per_checkpoint": paper["TRAIN.EPOCHS_PER_SAVE"],
         "optimiser": {"batch_size": paper["TRAIN.BATCH_SIZE"], "lr": paper["TRAIN.LR"]},
         "phases": {
@@ -204,6 +205,13 @@ def from_paper(settings: Mapping[str, Any]) -> dict[str, Any]:
         "data": {
             "synthesis": {**_camera(paper), **_losses_of_parts(paper), **_light(paper)},
             "keypoint_noise": _keypoint_noise(paper),
+            "proxy": {
+                "edge_nms": paper["DATA.EDGE_NMS"],
+                "edge_threshold": paper["DATA.EDGE_THRESHOLD"],
+                "edge_gaussian_std": paper["DATA.EDGE_GAUSSIAN_STD"],
+                "edge_gaussian_size": paper["DATA.EDGE_GAUSSIAN_SIZE"],
+                "heatmap_std": paper["DATA.HEATMAP_GAUSSIAN_STD"],
+            },
         },
     }
 

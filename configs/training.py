@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from .checks import check_at_least, check_device, check_one_of, check_shares
 from .keypoint_noise import KeypointNoiseConfig
+from .proxy_look import ProxyLook
 from .synthetic_people import BackgroundConfig, SynthesisConfig
 from .training_phases import PAPER_STAGE_2, STRIDES, OptimiserConfig, PhaseConfig
 
@@ -68,6 +69,7 @@ class DataConfig:
     synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
     background_look: BackgroundConfig = field(default_factory=BackgroundConfig)
     keypoint_noise: KeypointNoiseConfig = field(default_factory=KeypointNoiseConfig)
+    proxy: ProxyLook = field(default_factory=ProxyLook)
     mirrored: float = 0.5
     """Share of people that each step shows mirrored (the paper: none)."""
 
@@ -133,6 +135,8 @@ class TrainConfig:
     )
     num_layers: int = 18
     """Layers of the ResNet encoder: 18 or 50."""
+    embed_dim: int = 256
+    """Width of what the joints' heads read of a picture (the paper's)."""
     sign_rule: str = "invariant"
     """How ancestors condition joints: "invariant", or "paper" for the published layout's rule."""
     global_spread: bool = False
@@ -185,15 +189,16 @@ class TrainConfig:
     @property
     def input_stride(self) -> int:
         """Stride of the finest phase, which is that of the finished network."""
-        return min(phase.stride for phase in self.phases)
+        return min(phase.stride for phase in self.phases if phase.epochs)
 
     def __post_init__(self) -> None:
-        if not self.phases:
-            raise ValueError("phases must name at least one stretch of training")
+        if not sum(phase.epochs for phase in self.phases):
+            raise ValueError("phases must name at least one epoch of training")
         check_at_least(self, 1, "num_threads", "epochs_per_checkpoint", "save_every", "log_every")
         check_at_least(self, 0, "contact_sheet_people", "max_minutes")
         check_one_of("precision", self.precision, PRECISIONS)
         check_at_least(self, 1, "vertex_stride")
+        check_at_least(self, 2, "embed_dim")
         check_one_of("loss_joints", self.loss_joints, LOSS_JOINTS)
         check_one_of("log_normalizer", self.log_normalizer, LOG_NORMALIZER_RULES)
         check_one_of("selection_metric", self.selection_metric, SELECTION_METRICS)
@@ -217,6 +222,11 @@ class TrainConfig:
             raise ValueError(
                 "initial_lift needs keypoint_lift=true, initial_weights that it joins, and a first "
                 "phase that is not lift_only"
+            )
+        if self.keypoint_lift and self.data.proxy.heatmap_std != ProxyLook().heatmap_std:
+            raise ValueError(
+                "data.proxy.heatmap_std: the branch of keypoint_lift reads heatmaps of "
+                f"{ProxyLook().heatmap_std:g} px"
             )
         if any(lifts) and not self.keypoint_lift:
             raise ValueError("phases.lift_only needs keypoint_lift=true: there is no other branch")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from .checks import check, check_at_least, check_device
-from .option import DEVICE, Option
+from .option import DEVICE, Option, Shortcut
 
 _PAPER_SETTINGS = "pose_shape_cfg.yaml"
 
@@ -78,6 +78,27 @@ class TrainCommandConfig:
     def _of_settings(self) -> dict[str, Any]:
         given = {name: getattr(self, name) for name in ("max_minutes", "device")}
         return {name: value for name, value in given.items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlotTrainingConfig:
+    """Curves of several trainings in one picture, of ours and of the paper's code."""
+
+    runs: Annotated[
+        tuple[str, ...],
+        Option(
+            metavar="DIR",
+            positional=True,
+            shortcuts=(Shortcut(names=("--exp_dirs",), value="{}", metavar="DIR"),),
+        ),
+    ]
+    """Folders of runs: with log.jsonl, or with the log.pkl of the paper's code."""
+
+    output: Annotated[str, Option(metavar="FILE")]
+    """PNG to write."""
+
+    metric: Annotated[tuple[str, ...], Option(metavar="NAME", also=("-M", "--metric_to_plot"))] = ()
+    """Losses and metrics to draw, with commas, such as total,MPJPE-PA; all where none is given."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,7 +43,7 @@ class PhaseConfig:
     """A stretch of training with one loss and one size of picture."""
 
     epochs: int
-    """Passes over the rendered pictures."""
+    """Passes over the rendered pictures; 0 leaves the phase out."""
     stride: int = 2
     """Pixels of the 256 px proxy averaged in each direction before the encoder: 1, 2 or 4."""
     loss: LossWeights = PAPER_STAGE_1
@@ -63,8 +63,7 @@ class PhaseConfig:
 
     def __post_init__(self) -> None:
         check_one_of("phases.stride", self.stride, STRIDES)
-        check_at_least(self, 1, "phases.epochs")
-        check_at_least(self, 0, "phases.num_samples", "phases.bare_people")
+        check_at_least(self, 0, "phases.epochs", "phases.num_samples", "phases.bare_people")
         if self.detach_heads and not self.readout:
             raise ValueError(
                 "phases.detach_heads needs phases.readout: the encoder has nothing else to learn by"

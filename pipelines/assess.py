@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hierprob3d.configs.paper_training import load_train_config
 from hierprob3d.configs.prediction import RefinementConfig
+from hierprob3d.configs.proxy_look import ProxyLook
 from hierprob3d.configs.training import DataConfig
 from hierprob3d.configs.training_commands import AssessConfig
 from hierprob3d.model.body.mesh_body import load_body
@@ -59,7 +60,10 @@ def run(config: AssessConfig) -> int:
     record["pictures"] = json.loads((folder / DESCRIPTION_FILE).read_text())
     body = load_body(data.body_model).to(device)
     noise, error = data.keypoint_noise, record["keypoint_error"]
-    record["conditions"] = assess(net, body, people, mean_pose, noise, config.seed, error)
+    heatmap_std = ProxyLook(**(net.metadata.proxy if net.metadata else {})).heatmap_std
+    record["conditions"] = assess(
+        net, body, people, mean_pose, noise, config.seed, error, heatmap_std
+    )
     _write(Path(config.output), record)
     return EXIT_DONE
 

@@ -153,5 +153,6 @@ class EpochEnd:
         people = RenderedSet.joined(shown)
         generator = torch.Generator(device).manual_seed(self.config.seed)
         given = detected_keypoints(people, self.config.data.keypoint_noise, generator)
-        sheet = contact_sheet(net, self.body, people, *given, step.phase.stride)
+        heatmap_std = self.config.data.proxy.heatmap_std
+        sheet = contact_sheet(net, self.body, people, *given, step.phase.stride, heatmap_std)
         self.log.picture(f"people/epoch_{step.epoch:03d}", sheet, step.number + 1)

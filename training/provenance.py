@@ -65,6 +65,7 @@ def weights_metadata(
     return WeightsMetadata(
         body_family=body_family,
         **asdict(NetworkConfig.of(config)),
+        proxy=config.data.proxy.changes,
         keypoint_visibility="confidence above 0.3 of MoveNet thunder; none is drawn regardless",
         provenance=provenance,
     )

@@ -220,12 +220,13 @@ class Trainer:
         return {**effort, "bare_people": bare_people} if bare_people else effort
 
     def _log(self, terms: LossTerms, done: int) -> None:
-        """Logs the losses of the whole batch, of which each process has a share.
+        """Logs losses and errors of the whole batch, of which each process has a share.
 
         Phases differ in speed by up to thirty times: only the present one is measured, and the time
         left is what all that is left would take at its speed.
         """
-        values = torch.stack(list(vars(terms).values()))
+        known = {**vars(terms), **self.learner.errors}
+        values = torch.stack(list(known.values()))
         self.ranks.sum_([values])
         if not self.ranks.is_first:
             return
@@ -239,7 +240,7 @@ class Trainer:
             "samples_per_s": round(samples / seconds, 1),
             "minutes_left": round((len(self.schedule) - done) / steps_per_s / 60, 1),
         }
-        losses = {name: round(v, 4) for name, v in zip(vars(terms), values.tolist(), strict=True)}
+        losses = {name: round(v, 4) for name, v in zip(known, values.tolist(), strict=True)}
         self.log.write(TRAINING, {**line, **losses})
 
 

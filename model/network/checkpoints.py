@@ -33,7 +33,7 @@ from hierprob3d.model.files.weight_files import (
 
 from .distribution_net import DistributionNet
 from .lift_net import LiftNet
-from .network_config import LiftConfig, WeightsMetadata
+from .network_config import LiftConfig, NetworkConfig, WeightsMetadata
 
 __all__ = [
     "BodyNet",
@@ -53,6 +53,7 @@ BodyNet = DistributionNet | LiftNet
 
 _BEST_STATE = "best_model_state_dict"
 _METADATA = "hierprob3d_metadata"
+_EMBED_KEY = "fc_embed.bias"
 _RESNET50_KEY = "image_encoder.layer1.0.conv3.weight"
 
 
@@ -185,7 +186,10 @@ def _read_paper_weights(path: Path) -> tuple[dict[str, Tensor], WeightsMetadata]
     if _METADATA in content:
         return state, _to_metadata(content[_METADATA], path)
     num_layers = 50 if _RESNET50_KEY in state else 18
-    return state, WeightsMetadata(body_family="smpl", sign_rule="paper", num_layers=num_layers)
+    embed_dim = len(state[_EMBED_KEY]) if _EMBED_KEY in state else NetworkConfig.embed_dim
+    return state, WeightsMetadata(
+        body_family="smpl", sign_rule="paper", num_layers=num_layers, embed_dim=embed_dim
+    )
 
 
 def _to_metadata(notes: dict[str, Any], path: Path) -> WeightsMetadata:

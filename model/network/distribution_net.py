@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from .network_config import WeightsMetadata
 
 NUM_PROXY_CHANNELS = 18
-EMBED_DIM = 256
 
 INITIAL_GLOBAL_CONCENTRATION = 10.0
 """Singular values of global_F before any training: an angular spread of about 22 degrees."""
@@ -107,8 +106,8 @@ class DistributionNet(nn.Module):
         self.fc_shape = nn.Linear(hidden, 2 * NUM_BETAS)
         self.fc_glob = nn.Linear(hidden, 6)
         self.fc_cam = nn.Linear(hidden, 3)
-        self.fc_embed = nn.Linear(num_features + 2 * NUM_BETAS + 6 + 3, EMBED_DIM)
-        self.fc_pose = PoseHead(EMBED_DIM, self.config.sign_rule)
+        self.fc_embed = nn.Linear(num_features + 2 * NUM_BETAS + 6 + 3, self.config.embed_dim)
+        self.fc_pose = PoseHead(self.config.embed_dim, self.config.sign_rule)
         if self.config.global_spread:  # last: the other layers start as they do without it
             self.fc_glob_spread = nn.Linear(hidden, 6)
             nn.init.zeros_(self.fc_glob_spread.weight)

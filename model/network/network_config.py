@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
+from hierprob3d.configs.proxy_look import ProxyLook
+
 from .pose_head import SIGN_RULES
 
 NUM_LAYERS = (18, 50)
@@ -24,6 +26,9 @@ class NetworkConfig:
     input_stride: int = 1
     """2 or 4: the encoder sees the proxy averaged over so many pixels in each direction; 1: as it
     is, like the paper's."""
+
+    embed_dim: int = 256
+    """Width of the embedding that the joints' heads read; those are half as wide."""
 
     global_spread: bool = False
     """A further layer gives the global rotation a distribution too (not in the paper)."""
@@ -90,6 +95,9 @@ class WeightsMetadata:
     num_layers: int = 18
     """As `NetworkConfig.num_layers`."""
 
+    embed_dim: int = 256
+    """As `NetworkConfig.embed_dim`."""
+
     global_spread: bool = False
     """As `NetworkConfig.global_spread`."""
 
@@ -105,6 +113,10 @@ class WeightsMetadata:
     keypoint_visibility: str = ""
     """Which keypoints, and from what confidence on, were drawn in the proxies of the training."""
 
+    proxy: dict[str, Any] = field(default_factory=dict)
+    """In what the edges and heatmaps of the training differed from the paper's, by the names of
+    `configs.proxy_look.ProxyLook`."""
+
     provenance: dict[str, Any] = field(default_factory=dict)
     """Data, code version, steps, validation numbers: whatever JSON can hold."""
 
@@ -114,6 +126,7 @@ class WeightsMetadata:
                 f"body_family must be one of {_BODY_FAMILIES}, got {self.body_family!r}."
             )
         self.network_config()  # checks the fields it shares with the network
+        ProxyLook(**self.proxy)
 
     def network_config(self) -> NetworkConfig | LiftConfig:
         """Configuration of the network that the weights fit."""

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hierprob3d.configs.paper_inference import ProxySettings
+from hierprob3d.configs.proxy_look import ProxyLook
 from hierprob3d.model.body.skeleton import ALWAYS_VISIBLE, NUM_KEYPOINTS
 
 from .canny import CannyEdgeDetector
@@ -32,7 +32,7 @@ PERSON_CROP_SIZE = (288, 384)
 PROXY_SIZE = 256
 """Side of the network's input, px."""
 
-HEATMAP_STD = 4.0
+HEATMAP_STD = ProxyLook().heatmap_std
 """Standard deviation of the proxy's heatmaps, px of the 256 px crop."""
 
 PAPER_VISIBILITY_THRESHOLD = 0.75
@@ -188,10 +188,10 @@ def unoccluded_mask(part_labels: Tensor, visible: Tensor, min_pixels: int = 50) 
 
 def paper_edge_detector() -> CannyEdgeDetector:
     """Edge detector of the published weights: blur 1 px over 5 taps, thinned, no threshold."""
-    return edge_detector_of(ProxySettings())
+    return edge_detector_of(ProxyLook())
 
 
-def edge_detector_of(settings: ProxySettings) -> CannyEdgeDetector:
+def edge_detector_of(settings: ProxyLook) -> CannyEdgeDetector:
     """Edge detector of other settings."""
     return CannyEdgeDetector(
         non_max_suppression=settings.edge_nms,

@@ -98,6 +98,10 @@ COMMANDS = {
         "train the network that reads coordinates",
         "configs.lift_training:LiftCommandConfig", "training.lift.train_lift:run",
     ),
+    "plot-training": Command(
+        "curves of several trainings",
+        "configs.training_commands:PlotTrainingConfig", "training.run.run_comparison:run",
+    ),
     "assess": Command(
         "all figures of the weights' model card",
         "configs.training_commands:AssessConfig", "pipelines.assess:run",

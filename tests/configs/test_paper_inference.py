@@ -21,20 +21,22 @@ def test_no_file_and_the_published_values_are_the_same(tmp_path: Path) -> None:
 def test_what_differs_is_followed(tmp_path: Path) -> None:
     file = tmp_path / "cfg.yaml"
     file.write_text(
-        "MODEL: {NUM_RESNET_LAYERS: 50}\nDATA: {EDGE_NMS: false, EDGE_GAUSSIAN_SIZE: 7, "
+        "MODEL: {NUM_RESNET_LAYERS: 50, EMBED_DIM: 128}\n"
+        "DATA: {EDGE_NMS: false, EDGE_GAUSSIAN_SIZE: 7, "
         "EDGE_GAUSSIAN_STD: 2, HEATMAP_GAUSSIAN_STD: 3, BBOX_SCALE_FACTOR: 1.1, "
         "BBOX_THRESHOLD: 0.8, EDGE_THRESHOLD: 0.1}\n"
     )
     assert read_proxy_settings(str(file)) == ProxySettings(
         edge_nms=False, edge_gaussian_size=7, edge_gaussian_std=2, heatmap_std=3, box_scale=1.1,
         detector_threshold=0.8, edge_threshold=0.1, num_layers=50,
+        embed_dim=128,
     )  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("MODEL: {EMBED_DIM: 512}", "cfg.yaml: MODEL.EMBED_DIM is 256 here and cannot be 512"),
+        ("MODEL: {NUM_SMPL_BETAS: 8}", "MODEL.NUM_SMPL_BETAS is 10 here and cannot be 8"),
         ("DATA: {EDGE_NSM: true}", "no setting 'DATA.EDGE_NSM'.* 'DATA.EDGE_NMS'"),
         ("DATA: {EDGE_NMS: 3}", "DATA.EDGE_NMS must be of the kind of True, got 3"),
         ("DATA: {EDGE_GAUSSIAN_SIZE: 4}", "DATA.EDGE_GAUSSIAN_SIZE must be odd, got 4"),

@@ -49,6 +49,12 @@ def test_the_paper_s_run() -> None:
     assert config.sign_rule == "paper" and not config.data.recombine_poses
     # As many steps an epoch as 91,106 poses in batches of 72.
     assert config.data.num_shards * 1024 // 72 == 91106 // 72
+    assert (config.vertex_stride, config.loss_joints) == (1, "h36m")
+    assert config.log_normalizer == "trapezoid" and not config.data.proxy.changes
+    assert (config.selection_metric, config.no_worse_metrics) == ("MPJPE-PA", ("PVE-SC",))
+    assert config.data.each_pose_once and config.data.online_validation
+    assert config.data.background_look.streamed and config.data.background_look.whole
+    assert config.data.for_validation().pose_prefixes == ()
 
 
 def test_what_differs_is_taken_over(tmp_path: Path) -> None:
@@ -61,6 +67,7 @@ def test_what_differs_is_taken_over(tmp_path: Path) -> None:
         TRAIN__SYNTH_DATA__AUGMENT__BBOX__DELTA_SCALE_RANGE=[0.0, 0.4],
         TRAIN__SYNTH_DATA__AUGMENT__PROXY_REP__REMOVE_PARTS_CLASSES=[3],
         TRAIN__SYNTH_DATA__AUGMENT__PROXY_REP__REMOVE_PARTS_PROBS=[0.5],
+        MODEL__EMBED_DIM=64, DATA__EDGE_NMS=False, DATA__HEATMAP_GAUSSIAN_STD=3.0,
     )  # fmt: skip
     config = load_train_config(path, ["data.num_shards=5"])
     assert config.num_layers == 50 and config.optimiser.batch_size == 8
@@ -74,11 +81,17 @@ def test_what_differs_is_taken_over(tmp_path: Path) -> None:
     assert (synthesis.box_scale, synthesis.box_scale_jitter) == (1.4, 0.2)
     assert synthesis.missing_parts[2] == 0.5 and sum(synthesis.missing_parts) == 0.5
     assert config.data.num_shards == 5 and config.data.densepose_uv is not None
+    assert config.embed_dim == 64
+    assert config.data.proxy.changes == {"edge_nms": False, "heatmap_std": 3.0}
 
 
 def test_a_change_of_stage_after_the_end_leaves_one_stage() -> None:
     phases = from_paper({"TRAIN": {"NUM_EPOCHS": 10}})["phases"]
     assert [phases[i]["epochs"] for i in (0, 1)] == [10, 0]
+    config = load_train_config(None, [], {"TRAIN.NUM_EPOCHS": "10"})
+    assert [phase.epochs for phase in config.phases] == [10, 0]
+    with pytest.raises(ValueError, match="at least one epoch"):
+        load_train_config(None, [], {"TRAIN.NUM_EPOCHS": "0"})
 
 
 def test_our_own_files_are_read_as_before() -> None:
@@ -92,7 +105,7 @@ def test_our_own_files_are_read_as_before() -> None:
     [
         ({"TRAIN.BATCHSIZE": 72}, "no setting 'TRAIN.BATCHSIZE'. Did you mean 'TRAIN.BATCH_SIZE'"),
         ({"TRAIN.BATCH_SIZE": "many"}, "TRAIN.BATCH_SIZE must be of the kind of 72, got 'many'"),
-        ({"MODEL.EMBED_DIM": 512}, "MODEL.EMBED_DIM is 256 here and cannot be 512"),
+        ({"MODEL.DELTA_I": False}, "MODEL.DELTA_I is True here and cannot be False"),
         ({"LOSS.STAGE2.J2D_LOSS_ON": "samples"}, "must be means or means.samples, got 'samples'"),
         ({"TRAIN.SYNTH_DATA.AUGMENT.BBOX.DELTA_CENTRE_RANGE": [-5, 9]}, "symmetric"),
         ({"TRAIN.SYNTH_DATA.AUGMENT.PROXY_REP.JOINTS_TO_SWAP": [[5, 7]]}, "a left and its right"),
@@ -134,7 +147,7 @@ def test_the_paper_s_settings_go_over_those_of_its_file(tmp_path: Path) -> None:
     [
         ("TRAIN.LRR", "1", "no setting 'TRAIN.LRR'. Did you mean 'TRAIN.LR'?"),
         ("TRAIN.LR", "fast", "TRAIN.LR must be of the kind of 0.0001, got 'fast'"),
-        ("MODEL.EMBED_DIM", "128", "MODEL.EMBED_DIM is 256 here and cannot be 128"),
+        ("DATA.PROXY_REP_SIZE", "128", "DATA.PROXY_REP_SIZE is 256 here and cannot be 128"),
     ],
 )
 def test_the_paper_s_settings_by_name_are_checked(name: str, text: str, message: str) -> None:

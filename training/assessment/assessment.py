@@ -19,6 +19,7 @@ from hierprob3d.model.body.skeleton import BODY_JOINT_NAMES, NUM_BODY_JOINTS
 from hierprob3d.model.estimate.metrics import best_of
 from hierprob3d.model.network.checkpoints import BodyNet
 from hierprob3d.model.network.network_config import WeightsMetadata
+from hierprob3d.model.picture.proxy import HEATMAP_STD
 from hierprob3d.model.rotation.rotations import rotvec_to_rotmat
 from hierprob3d.training.people.people_setup import PoseChoice, pose_sampler
 from hierprob3d.training.people.rendered_people import RenderedSet
@@ -76,6 +77,7 @@ def assess(
     noise: KeypointNoiseConfig,
     seed: int,
     keypoint_error: float | None = None,
+    heatmap_std: float = HEATMAP_STD,
 ) -> dict[str, Record]:
     """The figures of `figures` under the name of each of CONDITIONS.
 
@@ -87,6 +89,7 @@ def assess(
         noise: the detector errors.
         seed: of errors and draws.
         keypoint_error: see PersonMetrics.
+        heatmap_std: likewise.
 
     Raises:
         ValueError: the weights are of another body, or the stored pictures too coarse for them.
@@ -96,7 +99,7 @@ def assess(
             f"the weights are for the body '{net.body_family}', the pictures show '{body.family}': "
             "set data.body_model to the weights' body"
         )
-    metrics = PersonMetrics(body, mean_pose, NUM_DRAWS, keypoint_error)
+    metrics = PersonMetrics(body, mean_pose, NUM_DRAWS, keypoint_error, heatmap_std)
     stride = net.config.input_stride
     columns = {
         noisy: metrics.of_people(net, people, stride, noise if noisy else None, seed)

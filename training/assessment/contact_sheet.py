@@ -13,7 +13,7 @@ from hierprob3d.model.picture.cameras import half_turn_x, pixels_to_normalised, 
 from hierprob3d.model.picture.drawing import Picture, draw_bodies
 from hierprob3d.model.picture.lettering import write_text
 from hierprob3d.model.picture.overlays import draw_keypoints
-from hierprob3d.model.picture.proxy import PROXY_SIZE
+from hierprob3d.model.picture.proxy import HEATMAP_STD, PROXY_SIZE
 from hierprob3d.model.rotation.rotations import rotvec_to_rotmat
 from hierprob3d.training.people.augmentation import network_input
 from hierprob3d.training.people.rendered_people import RenderedSet
@@ -32,6 +32,7 @@ def contact_sheet(
     joints2d: Tensor,
     kept: Tensor,
     stride: int,
+    heatmap_std: float = HEATMAP_STD,
 ) -> Picture:
     """Three squares of 256 px per person, two people in a row, black where there are no more.
 
@@ -47,8 +48,9 @@ def contact_sheet(
         joints2d: (N, 17, 2) keypoints given to the network, px of the 256 crop.
         kept: (N, 17) bool of those; the others it does not see.
         stride: pixels of the crop averaged before the encoder.
+        heatmap_std: of the heatmaps, px of the crop.
     """
-    proxy = network_input(people, joints2d, kept, stride, torch.float32)
+    proxy = network_input(people, joints2d, kept, stride, torch.float32, heatmap_std)
     inputs = _input_pictures(proxy, joints2d, kept)
     grounds = [picture // 2 for picture in _grey(proxy[:, :1])]
     rotmats = rotvec_to_rotmat(people.rotvecs)

@@ -38,7 +38,7 @@ from hierprob3d.model.network.distribution_net import NetOutput
 from hierprob3d.model.network.lift_input import GIVEN_CONFIDENCE, LiftInput
 from hierprob3d.model.network.lift_net import LiftNet
 from hierprob3d.model.picture.cameras import pixels_to_normalised, project_to_crop
-from hierprob3d.model.picture.proxy import PROXY_SIZE
+from hierprob3d.model.picture.proxy import HEATMAP_STD, PROXY_SIZE
 from hierprob3d.model.rotation.random_streams import RandomStreams, person_keys
 from hierprob3d.model.rotation.rotations import rotvec_to_rotmat
 from hierprob3d.training.people.augmentation import (
@@ -49,7 +49,8 @@ from hierprob3d.training.people.augmentation import (
 from hierprob3d.training.people.rendered_people import RenderedSet
 from hierprob3d.training.random.draws import Draws
 
-METRICS = ("MPJPE", "MPJPE-PA", "PVE", "PVE-SC", "PVE-T-SC")
+from .mode_errors import METRICS
+
 ALIGNED_METRICS = ("MPJPE-PA", "PVE-T-SC")
 """Metrics that the global rotation does not enter: taken of the naive predictor, which has none,
 and of every hypothesis."""
@@ -74,6 +75,7 @@ class PersonMetrics:
         num_bodies: draws that are posed, beside the mode; at most NUM_DRAWS.
         keypoint_error: of bodies that are also moved onto the keypoints given, see
             `model.estimate.refinement.refine_bodies`; None for no such.
+        heatmap_std: of the heatmaps that the network was trained with, px of the 256 crop.
     """
 
     def __init__(
@@ -82,9 +84,10 @@ class PersonMetrics:
         mean_pose: Tensor,
         num_bodies: int,
         keypoint_error: float | None = None,
+        heatmap_std: float = HEATMAP_STD,
     ) -> None:
         self.body, self.num_bodies = body, num_bodies
-        self.keypoint_error = keypoint_error
+        self.keypoint_error, self.heatmap_std = keypoint_error, heatmap_std
         self.keypoint_body = None if keypoint_error is None else KeypointBody(body)
         self.device = body.faces.device
         self.people_at_once = max(8, _BODIES_AT_ONCE // (2 + num_bodies))
@@ -136,7 +139,7 @@ class PersonMetrics:
             if isinstance(net, LiftNet):
                 output = net(seen[some].to(self.device))
             else:
-                proxy = network_input(batch, *given, stride, torch.float32)
+                proxy = network_input(batch, *given, stride, torch.float32, self.heatmap_std)
                 output = net.decode(net.features(proxy))
             streams = RandomStreams(keys[some], self.device)
             columns = self.of_output(output, batch, streams, given)

@@ -34,7 +34,8 @@ class Validator:
 
     def __init__(self, body: Body, config: TrainConfig, mean_pose: Tensor) -> None:
         self.config, self.mean_pose = config, mean_pose
-        self.metrics = PersonMetrics(body, mean_pose, _NUM_BODIES)
+        heatmap_std = config.data.proxy.heatmap_std
+        self.metrics = PersonMetrics(body, mean_pose, _NUM_BODIES, heatmap_std=heatmap_std)
 
     def validate(
         self,

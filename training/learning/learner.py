@@ -13,6 +13,7 @@ from hierprob3d.configs.training_phases import PhaseConfig
 from hierprob3d.model.body.mesh_body import Body
 from hierprob3d.model.files.file_errors import one_line_errors
 from hierprob3d.model.files.weight_files import WeightsError
+from hierprob3d.training.assessment.mode_errors import mode_errors
 from hierprob3d.training.people.augmentation import (
     detected_keypoints,
     mirrored,
@@ -65,7 +66,10 @@ class Learner:
 
     def __init__(self, config: TrainConfig, body: Body, device: torch.device, ranks: Ranks) -> None:
         self.config, self.device, self.ranks = config, device, ranks
+        self.whole_body = body
         self.body = SparseBody(body, config.vertex_stride, config.loss_joints)
+        self.errors: dict[str, Tensor] = {}
+        """This process's share of the mode's errors in the last step whose line is logged."""
         self.dtype = DTYPES[config.precision]
         torch.backends.cudnn.benchmark = True  # pictures of a phase are all of one size
         torch.backends.cudnn.allow_tf32 = False  # what is called fp32 is fp32
@@ -118,8 +122,12 @@ class Learner:
         batch = self._given(people.to(self.device), generator)
         self.net.train()
         self.optimisation.start(step.number, num_steps)
+        measures = (step.number + 1) % self.config.log_every == 0
+        self.errors = {}
         shares = [
-            self._learn_part(batch.rows(part.rows), step.phase, part, part.generator(generator))
+            self._learn_part(
+                batch.rows(part.rows), step.phase, part, part.generator(generator), measures
+            )
             for part in self._own_parts(batch)
         ]
         self.ranks.sum_(p.grad for p in self.optimisation.parameters if p.grad is not None)
@@ -142,9 +150,14 @@ class Learner:
         return parts[self.ranks.rank * num_parts :][:num_parts]
 
     def _learn_part(
-        self, batch: _Batch, phase: PhaseConfig, part: BatchPart, generator: torch.Generator
+        self,
+        batch: _Batch,
+        phase: PhaseConfig,
+        part: BatchPart,
+        generator: torch.Generator,
+        measures: bool,
     ) -> LossTerms:
-        """Adds the gradients of a part of the batch; its share of the losses."""
+        """Adds the gradients of a part of the batch, and its errors; its share of the losses."""
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             features = self._read(batch, phase).float()
         target = true(batch.people, batch.visible, self.body)
@@ -154,15 +167,24 @@ class Learner:
             prediction = predicted(output, self.body, phase.num_samples, generator)
             rule = self.config.log_normalizer
             terms = pose_shape_loss(prediction, target, phase.loss, log_normalizer=rule)
+            if measures:
+                self._add_errors(mode_errors(output, batch.people, self.whole_body), part)
         if phase.readout:
             terms = replace(terms, readout=readout_loss(self.readout(features), target))
         shares = share_of_loss(terms, phase.loss, part)
         self.optimisation.add(shares.total + phase.readout * shares.readout)
         return shares
 
+    def _add_errors(self, errors: dict[str, Tensor], part: BatchPart) -> None:
+        """Adds a part's share of the errors of the whole batch."""
+        for name, value in errors.items():
+            share = part.people_share * value
+            self.errors[name] = share + self.errors.get(name, torch.zeros_like(share))
+
     def _read(self, batch: _Batch, phase: PhaseConfig) -> Tensor:
         """Features of the people of a batch."""
         if phase.lift_only:
             return self.net.keypoint_lift(*places_of_keypoints(batch.joints2d, batch.kept))
         given = batch.people, batch.joints2d, batch.kept
-        return self._features(network_input(*given, phase.stride, self.dtype))
+        heatmap_std = self.config.data.proxy.heatmap_std
+        return self._features(network_input(*given, phase.stride, self.dtype, heatmap_std))

@@ -152,7 +152,12 @@ def weak_keypoints(
 
 
 def network_input(
-    people: RenderedSet, joints2d: Tensor, kept: Tensor, stride: int, dtype: torch.dtype
+    people: RenderedSet,
+    joints2d: Tensor,
+    kept: Tensor,
+    stride: int,
+    dtype: torch.dtype,
+    heatmap_std: float = HEATMAP_STD,
 ) -> Tensor:
     """(N, 18, 256 / stride, 256 / stride) proxies averaged over `stride` pixels, channels last.
 
@@ -165,9 +170,10 @@ def network_input(
         kept: (N, 17) bool; the other heatmaps are zero.
         stride: a multiple of the stride of the stored edges.
         dtype: of the result.
+        heatmap_std: standard deviation of the heatmaps, px of the 256 crop.
     """
     pixels = torch.arange(PROXY_SIZE, device=joints2d.device)
-    profiles = torch.exp(-0.5 * ((pixels - joints2d[..., None]) / HEATMAP_STD) ** 2)
+    profiles = torch.exp(-0.5 * ((pixels - joints2d[..., None]) / heatmap_std) ** 2)
     profiles = profiles.unflatten(-1, (-1, stride)).mean(-1) * kept[..., None, None]
     across, down = profiles.permute(2, 0, 3, 1).to(dtype)  # (N, S, 17) each
     edges = avg_pool2d(people.edge_strength(), stride // people.stride).to(dtype)

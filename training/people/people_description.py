@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hierprob3d.configs.loading import completed, stored_settings
+from hierprob3d.configs.proxy_look import ProxyLook
 from hierprob3d.configs.synthetic_people import BackgroundConfig, SynthesisConfig
 from hierprob3d.configs.training import DataConfig
 from hierprob3d.model.files.weight_files import sha256_of, whole_files
@@ -19,6 +20,7 @@ DESCRIPTION_FILE = "description.json"
 
 _SETTINGS_ONCE_MISSING = {
     "held_back_every": 0, "only_held_back": False, "densepose_sha256": None, "bare": False,
+    "proxy": stored_settings(ProxyLook()),
 }  # fmt: skip
 
 
@@ -73,6 +75,7 @@ def _settings_of_look(data: DataConfig, poses: PoseChoice, seed: int) -> dict[st
         "background_look": stored_settings(data.background_look),
         "synthesis": stored_settings(data.synthesis),
         "stored_stride": data.stored_stride,
+        "proxy": stored_settings(data.proxy),
         "seed": seed,
         "online": data.online,
         "bare": data.bare,

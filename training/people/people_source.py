@@ -19,7 +19,7 @@ from hierprob3d.training.run.distributed import Ranks
 from .people_description import describe
 from .people_setup import PoseChoice, configured_people
 from .rendered_people import RenderedSet
-from .rendered_set import SHARD_SIZE, exact, load_rendered_set, render_people
+from .rendered_set import SHARD_SIZE, KeptForm, load_rendered_set, render_people
 from .synthetic_pictures import SyntheticPeople
 
 _NUM_POSES = 4096
@@ -111,11 +111,11 @@ class EndlessSource:
     """New people at every step, made on the device of their body.
 
     As many batches as the run has processes are made at a time, each by one process for all of
-    them, so that more processes make more people and still all see the same. Edges are exact.
+    them, so that more processes make more people and still all see the same.
 
     Args:
         people: where they come from.
-        stride: pixels of the crop averaged per pixel of the edges, in each direction.
+        form: how they are kept.
         epoch: what an epoch is.
         ranks: this process among those of the run.
 
@@ -123,13 +123,15 @@ class EndlessSource:
         ValueError: an epoch has not one batch.
     """
 
-    def __init__(self, people: SyntheticPeople, stride: int, epoch: EpochOf, ranks: Ranks) -> None:
+    def __init__(
+        self, people: SyntheticPeople, form: KeptForm, epoch: EpochOf, ranks: Ranks
+    ) -> None:
         self._num_poses = len(people.poses.poses)
         num = self._num_poses if epoch.num is None else epoch.num
         if num < epoch.batch_size:
             raise ValueError(f"{num} pictures are fewer than one batch of {epoch.batch_size}")
         self.steps_per_epoch = num // epoch.batch_size
-        self._source, self._stride, self._epoch, self._ranks = people, stride, epoch, ranks
+        self._source, self._form, self._epoch, self._ranks = people, form, epoch, ranks
         self._batches: dict[tuple[int, int], RenderedSet] = {}
 
     @property
@@ -159,7 +161,7 @@ class EndlessSource:
         )
         size = self._epoch.batch_size
         rows = self._order(epoch).roll(-within * size)[:size] if self._epoch.num is None else None
-        return render_people(self._source, generator, size, self._stride, rows, exact)
+        return render_people(self._source, generator, size, self._form, rows)
 
     def _order(self, epoch: int) -> Tensor:
         """Numbers of all poses, in the order of an epoch."""
@@ -217,4 +219,5 @@ def _endless_source(
     epoch = EpochOf(
         num=None if look.each_pose_once else num, batch_size=config.optimiser.batch_size, seed=seed
     )
-    return EndlessSource(source, look.stored_stride, epoch, ranks)
+    form = KeptForm(look.stored_stride, look.proxy, in_bytes=False)
+    return EndlessSource(source, form, epoch, ranks)

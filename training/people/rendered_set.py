@@ -10,8 +10,8 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +19,11 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
+from hierprob3d.configs.proxy_look import ProxyLook
 from hierprob3d.configs.training import DataConfig
 from hierprob3d.model.files.npz_files import read_arrays
 from hierprob3d.model.files.weight_files import whole_files
-from hierprob3d.model.picture.proxy import paper_edge_detector
+from hierprob3d.model.picture.proxy import edge_detector_of
 from hierprob3d.training.random.draws import seeded_generator
 
 from .bare_people import BarePeople
@@ -89,7 +90,8 @@ def _render_shard(
     if data.bare:
         shard = BarePeople(people.people).many(generator, SHARD_SIZE)
     else:
-        shard = render_people(people, generator, SHARD_SIZE, data.stored_stride)
+        form = KeptForm(data.stored_stride, data.proxy)
+        shard = render_people(people, generator, SHARD_SIZE, form)
     arrays = {name: value.cpu().numpy() for name, value in vars(shard).items()}
     with whole_files([path]) as [unfinished], unfinished.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
@@ -118,29 +120,37 @@ def load_rendered_set(folder: str | Path, limit: int | None = None) -> RenderedS
     return RenderedSet(**{name: torch.from_numpy(value) for name, value in merged.items()})
 
 
-def pack(batch: SyntheticBatch, stride: int) -> RenderedSet:
-    """Stored form of pictures: edges averaged over `stride` pixels, in bytes, and the truth."""
-    people = exact(batch, stride)
-    stored = (people.edges / EDGE_STEP).round().clamp(0, 255).to(torch.uint8)
-    return replace(people, edges=stored)
+@dataclass(frozen=True)
+class KeptForm:
+    """How pictures are kept: their edges, and the truth.
 
+    Attributes:
+        stride: pixels of the crop averaged in each direction.
+        look: how edges are found.
+        in_bytes: keep them in bytes, to be stored; else as they are found.
+    """
 
-def exact(batch: SyntheticBatch, stride: int) -> RenderedSet:
-    """The same with the edges as they are found."""
-    edges = paper_edge_detector().edges(batch.rgb)
-    edges = functional.avg_pool2d(edges, stride)[:, 0]
-    pictures = ("rgb", "silhouette")
-    truth = {name: value for name, value in vars(batch).items() if name not in pictures}
-    return RenderedSet(edges=edges, **truth)
+    stride: int
+    look: ProxyLook = ProxyLook()
+    in_bytes: bool = True
+
+    def of(self, batch: SyntheticBatch) -> RenderedSet:
+        """The people of a batch of pictures."""
+        edges = edge_detector_of(self.look).edges(batch.rgb)
+        edges = functional.avg_pool2d(edges, self.stride)[:, 0]
+        if self.in_bytes:
+            edges = (edges / EDGE_STEP).round().clamp(0, 255).to(torch.uint8)
+        pictures = ("rgb", "silhouette")
+        truth = {name: value for name, value in vars(batch).items() if name not in pictures}
+        return RenderedSet(edges=edges, **truth)
 
 
 def render_people(
     people: SyntheticPeople,
     generator: torch.Generator,
     num: int,
-    stride: int,
+    form: KeptForm,
     rows: Tensor | None = None,
-    form: Callable[[SyntheticBatch, int], RenderedSet] = pack,
 ) -> RenderedSet:
     """`num` new people, on the device of the generator.
 
@@ -148,12 +158,11 @@ def render_people(
         people: where they come from.
         generator: decides them.
         num: people.
-        stride: pixels of the crop averaged in each direction.
+        form: how they are kept.
         rows: (num,) numbers of the recorded poses to take as they are; None draws.
-        form: `pack` or `exact`.
     """
     chunk = _GPU_CHUNK if generator.device.type == "cuda" else _CHUNK
     chunks = itertools.repeat(None) if rows is None else iter(rows.split(chunk))
     return RenderedSet.made(
-        lambda size: form(people.sample(generator, size, next(chunks)), stride), num, chunk
+        lambda size: form.of(people.sample(generator, size, next(chunks))), num, chunk
     )

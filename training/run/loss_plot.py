@@ -15,7 +15,8 @@ from hierprob3d.model.picture.lettering import write_text
 
 from .run_log import TRAINING, VALIDATION
 
-_WIDTH, _HEIGHT = 360, 240
+CHART_SIZE = _WIDTH, _HEIGHT = 360, 240
+"""Pixels of a chart."""
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 14, 30, 28
 _COLUMNS = 4
 _INK, _GRID, _PALE = (40, 40, 40), (225, 225, 225), (185, 205, 235)
@@ -50,12 +51,17 @@ def plot_log(lines: Sequence[Mapping[str, float]]) -> Picture:
         lines: as `training.run.run_log.read_log` gives them.
     """
     charts = [
-        *(_chart(name, _loss_curves(x, y)) for name, (x, y) in _series(lines, TRAINING).items()),
-        *_metric_charts(_series(lines, VALIDATION)),
+        *(chart(name, _loss_curves(x, y)) for name, (x, y) in series_of(lines, TRAINING).items()),
+        *_metric_charts(series_of(lines, VALIDATION)),
     ]
+    return sheet_of(charts)
+
+
+def sheet_of(charts: Sequence[Picture]) -> Picture:
+    """Charts in rows; one white row where there are none."""
     blank = np.full((_HEIGHT, _WIDTH, 3), 255, np.uint8)
-    charts += [blank] * (-len(charts) % _COLUMNS if charts else _COLUMNS)
-    rows = [charts[start : start + _COLUMNS] for start in range(0, len(charts), _COLUMNS)]
+    filled = [*charts, *[blank] * (-len(charts) % _COLUMNS if charts else _COLUMNS)]
+    rows = [filled[start : start + _COLUMNS] for start in range(0, len(filled), _COLUMNS)]
     return np.concatenate([np.concatenate(row, axis=1) for row in rows])
 
 
@@ -68,7 +74,7 @@ def ticks(low: float, high: float, num: int = 5) -> list[float]:
     return [number * step for number in range(first, last + 1)]
 
 
-def _series(
+def series_of(
     lines: Sequence[Mapping[str, float]], kind: str
 ) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Steps and values by name, of the lines of one kind."""
@@ -99,7 +105,7 @@ def _metric_charts(
         curves = [Curve("network", x, y, _STRONG)]
         if _NAIVE + name in series:
             curves.append(Curve("naive", *series[_NAIVE + name], _OTHER))
-        charts.append(_chart(f"validation {name}", curves))
+        charts.append(chart(f"validation {name}", curves))
     return charts
 
 
@@ -121,7 +127,7 @@ class _Axes:
         return np.stack([left, top], axis=-1).round().astype(np.int32)
 
 
-def _chart(title: str, curves: Sequence[Curve]) -> Picture:
+def chart(title: str, curves: Sequence[Curve]) -> Picture:
     """Axes with ticks, curves, and their names where there are several with one."""
     chart = np.full((_HEIGHT, _WIDTH, 3), 255, np.uint8)
     axes = _Axes(

@@ -19,7 +19,9 @@ _OURS, _THEIRS = "checkpoints", "saved_models"
 _GROUP = ("lr", "betas", "eps", "weight_decay", "amsgrad")
 """What Adam of any version says of its parameters."""
 _MM = 1000.0
-_IN_METRES = ("PVE", "PVE-SC", "PVE-T-SC", "MPJPE", "MPJPE-SC", "MPJPE-PA")
+_IN_METRES = (
+    "PVE", "PVE-SC", "PVE-PA", "PVE-T", "PVE-T-SC", "MPJPE", "MPJPE-SC", "MPJPE-PA",
+)  # fmt: skip
 _IN_PIXELS = ("joints2D-L2E", "joints2Dsamples-L2E")
 """Metrics that the paper's training knows."""
 

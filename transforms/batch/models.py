@@ -172,18 +172,31 @@ def check_same_body(net: BodyNet, body: Body, weights: str | None, body_model: s
         )
 
 
-def check_num_layers(net: BodyNet, proxy: ProxySettings, path: str | None) -> None:
-    """Raise ValueError if the paper's settings are of a network with other layers."""
-    if proxy.num_layers is not None and isinstance(net, LiftNet):
+def proxy_settings(path: str | None, net: BodyNet) -> ProxySettings:
+    """How a network's input is made: as the paper's settings file says, else as it was trained.
+
+    Raises:
+        FileNotFoundError, ValueError: as of `read_proxy_settings`; or the file is of another
+            network.
+    """
+    if path is None:
+        return ProxySettings(**(net.metadata.proxy if net.metadata else {}))
+    proxy = read_proxy_settings(path)
+    if isinstance(net, LiftNet):
         raise ValueError(
             f"{path} is about pictures of edges and heatmaps, which the weights do not read: give "
             "--weights that belong to it."
         )
-    if proxy.num_layers not in (None, net.config.num_layers):
-        raise ValueError(
-            f"{path}: MODEL.NUM_RESNET_LAYERS is {proxy.num_layers}, but the weights have "
-            f"{net.config.num_layers}: give the file that belongs to the weights."
-        )
+    for name, given, found in (
+        ("NUM_RESNET_LAYERS", proxy.num_layers, net.config.num_layers),
+        ("EMBED_DIM", proxy.embed_dim, net.config.embed_dim),
+    ):
+        if given not in (None, found):
+            raise ValueError(
+                f"{path}: MODEL.{name} is {given}, but the weights have {found}: give the file "
+                "that belongs to the weights."
+            )
+    return proxy
 
 
 def keypoint_estimator(
@@ -207,8 +220,7 @@ def _load_models(config: ModelsConfig) -> Models:
     body = load_body(config.body_model, config.gender)
     net = load_distribution_net(weights_path(config.weights), device)
     check_same_body(net, body, config.weights, config.body_model)
-    proxy = read_proxy_settings(config.pose_shape_cfg)
-    check_num_layers(net, proxy, config.pose_shape_cfg)
+    proxy = proxy_settings(config.pose_shape_cfg, net)
     # Convolutions of the proxies take a third less time in this layout, with the same result.
     if isinstance(net, DistributionNet):
         net.image_encoder.to(memory_format=torch.channels_last)

@@ -7,7 +7,6 @@ from functools import cache
 from pathlib import Path
 
 from hierprob3d.configs.evaluation import KEYPOINTS, PROTOCOLS, EvaluateConfig
-from hierprob3d.configs.paper_inference import read_proxy_settings
 from hierprob3d.model.body.mesh_body import load_body
 from hierprob3d.model.body.skeleton import ALWAYS_VISIBLE
 from hierprob3d.model.network.checkpoints import load_distribution_net, weights_path
@@ -16,10 +15,10 @@ from hierprob3d.model.people.hrnet_keypoints import HRNetKeypoints
 from hierprob3d.model.picture.crops import BOX_SCALE_FACTOR
 from hierprob3d.transforms.batch.models import (
     BUNDLED_KEYPOINT_MODELS,
-    check_num_layers,
     check_same_body,
     keypoint_estimator,
     keypoints_path,
+    proxy_settings,
 )
 from hierprob3d.transforms.datasets.annotation_file import AnnotationDataset
 from hierprob3d.transforms.datasets.labels import EvalDataset, VisibilityRule
@@ -79,8 +78,7 @@ def _load_evaluator(config: EvaluateConfig) -> Evaluator:
         genders = {"neutral", *_open_annotation_file(config).genders}
     bodies = {gender: load_body(config.body_model, gender) for gender in sorted(genders)}
     net = load_distribution_net(weights_path(config.weights), "cpu")
-    proxy = read_proxy_settings(config.pose_shape_cfg)
-    check_num_layers(net, proxy, config.pose_shape_cfg)
+    proxy = proxy_settings(config.pose_shape_cfg, net)
     if proxy.box_scale != BOX_SCALE_FACTOR:
         raise ValueError(
             f"{config.pose_shape_cfg}: DATA.BBOX_SCALE_FACTOR is {BOX_SCALE_FACTOR} in an "

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from hierprob3d.configs.evaluation import MIN_SUFFIX, PROTOCOLS, EvaluateConfig
-from hierprob3d.configs.paper_inference import read_proxy_settings
 from hierprob3d.model.body.keypoint_body import KeypointBody
 from hierprob3d.model.body.mesh_body import Body
 from hierprob3d.model.body.skeleton import NUM_JOINTS
@@ -58,6 +57,7 @@ from hierprob3d.model.picture.proxy import PROXY_SIZE, edge_detector_of, make_pr
 from hierprob3d.model.picture.rasterizer import rasterize
 from hierprob3d.model.rotation.random_streams import RandomStreams, person_keys
 from hierprob3d.model.rotation.rotations import rotmat_geodesic_distance, rotvec_to_rotmat
+from hierprob3d.transforms.batch.models import proxy_settings
 from hierprob3d.transforms.datasets.eval_item import EvalItem
 
 from .partial_truth import (
@@ -109,7 +109,7 @@ class Evaluator:
     ) -> None:
         self.config = config
         self.protocol = PROTOCOLS[config.protocol]
-        self.proxy = read_proxy_settings(config.pose_shape_cfg)
+        self.proxy = proxy_settings(config.pose_shape_cfg, net)
         self.device = torch.device(device)
         self.net = net.eval().to(self.device)
         self.bodies = {gender: body.to(self.device) for gender, body in bodies.items()}
