@@ -39,6 +39,9 @@ from hierprob3d.training.random.draws import seeded_generator
 from hierprob3d.training.run.distributed import Ranks
 
 CROP_SIZE = 256
+PAPER_LOSS: dict[str, Any] = {
+    "vertex_stride": 1, "loss_joints": "h36m", "log_normalizer": "trapezoid",
+}  # fmt: skip
 PASSES = 3
 """Traffic and arithmetic of a forward and a backward pass over those of the forward pass."""
 
@@ -57,7 +60,7 @@ def config_of(args: argparse.Namespace, stride: int) -> TrainConfig:
     return TrainConfig(
         data=data, phases=(phase,), num_layers=args.layers, device=args.device,
         optimiser=OptimiserConfig(batch_size=args.batch), compile_encoder=args.compile,
-        precision=args.precision,
+        precision=args.precision, **(PAPER_LOSS if args.paper else {}),
     )  # fmt: skip
 
 
@@ -146,6 +149,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=8, help="bodies sampled in the loss")
     parser.add_argument("--layers", type=int, default=18, help="18 or 50")
     parser.add_argument("--precision", default=TrainConfig().precision, choices=DTYPES)
+    parser.add_argument("--paper", action="store_true", help="the loss of the paper's run")
     parser.add_argument("--compile", action="store_true", help="compile the encoder")
     parser.add_argument("--repeats", type=int, default=1)
     args = parser.parse_args()

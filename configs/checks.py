@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import math
 import re
 from collections.abc import Iterable
@@ -10,6 +11,7 @@ from typing import Any
 
 from .option_fields import option_fields
 
+RENDERERS = ("torch", "pytorch3d")
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
@@ -56,6 +58,16 @@ def check_one_of(name: str, value: Any, choices: Iterable[Any]) -> None:
     check(
         str(value) in known,
         f"{name} must be one of {', '.join(known)}, got {value!r}.{nearest(str(value), known)}",
+    )
+
+
+def check_renderer(value: str, name: str = "--renderer") -> None:
+    """Raise ValueError where a text names no rasterizer, or one that is not installed."""
+    check_one_of(name, value, RENDERERS)
+    check(
+        value != "pytorch3d" or importlib.util.find_spec("pytorch3d") is not None,
+        f"{name} pytorch3d: the package pytorch3d is not installed (it is built from source, see "
+        f"its INSTALL.md); without the option pictures are rasterized by torch",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from .checks import check, check_at_least, check_choices, check_device
+from .checks import RENDERERS, check, check_at_least, check_choices, check_device, check_renderer
 from .option import DEVICE, Option
 from .outcome import OutcomeConfig
 from .prediction import RefinementConfig
@@ -226,6 +226,10 @@ class EvaluateConfig(OutcomeConfig):
     keypoint_error: Annotated[float, Option(needs="refine")] = RefinementConfig.keypoint_error
     """Factor on the size of the keypoints' errors, as for prediction."""
 
+    renderer: Annotated[str, Option(choices=RENDERERS)] = "torch"
+    """What rasterizes silhouettes: torch, our own, or pytorch3d, the paper's, where it is
+    installed."""
+
     per_frame_files: bool = False
     """True: also <metric>_per_frame.npy, and fname, pose, shape and cam, as the paper's code
     writes them."""
@@ -245,6 +249,7 @@ class EvaluateConfig(OutcomeConfig):
         RefinementConfig(refine=self.refine, keypoint_error=self.keypoint_error)  # checks it
         check_choices(self)
         check_device(self.device)
+        check_renderer(self.renderer)
         check_at_least(self, 1, "--num-samples", "--batch-size", "--shard-size", "--limit")
         check(all(n >= 1 for n in self.best_of), f"--best-of needs numbers above 0: {self.best_of}")
         object.__setattr__(self, "best_of", tuple(sorted(set(self.best_of))))

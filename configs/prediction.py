@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from .checks import (
+    RENDERERS,
     check,
     check_above_zero,
     check_at_least,
     check_choices,
     check_device,
+    check_renderer,
     check_shares,
 )
 from .option import DEVICE, Option, Shortcut
@@ -233,6 +235,10 @@ class RunConfig(OutcomeConfig):
     picture_format: Annotated[str, Option(choices=PICTURE_FORMATS)] = "jpg"
     """Of the pictures drawn."""
 
+    renderer: Annotated[str, Option(choices=RENDERERS)] = "torch"
+    """What rasterizes the bodies of the pictures: torch, our own, or pytorch3d, the paper's, where
+    it is installed."""
+
     dry_run: bool = False
     """Say what would be done, check all options and models, write nothing."""
 
@@ -242,6 +248,7 @@ class RunConfig(OutcomeConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choices(self)
+        check_renderer(self.renderer)
         check(bool(self.output), "--output must name a folder")
         check_at_least(self, 1, "--shard-size", "--batch-size")
         check_above_zero(self, "--time-limit-per-item")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .checks import check_at_least, check_shares
+from .checks import check_at_least, check_renderer, check_shares
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +105,8 @@ class SynthesisConfig:
     """Largest standard deviation of pixel noise."""
     max_blur: float = 1.0
     """Largest standard deviation of the blur, pixels."""
+    renderer: str = "torch"
+    """What rasterizes people: torch, our own, or pytorch3d, the paper's, where it is installed."""
     hidden_depth: float = 0.12
     """Metres behind the visible surface from which a keypoint counts as hidden by the body."""
     hidden_rule: str = "depth"
@@ -116,6 +118,7 @@ class SynthesisConfig:
             raise ValueError(
                 f"missing_parts must have 24 probabilities, got {len(self.missing_parts)}"
             )
+        check_renderer(self.renderer, "data.synthesis.renderer")
         check_shares(self, "data.synthesis.tumbled", "data.synthesis.contorted")
         check_at_least(self, 0, "data.synthesis.clothes_thickness")
         if not 0 < self.box_aspect <= 1:

@@ -9,6 +9,9 @@ Nothing is differentiable.  pytorch3d, where installed, serves as a second backe
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +21,21 @@ MAX_CANDIDATES = 4_000_000
 """(face, pixel) pairs tested at once; bounds the memory at about 60 bytes a pair."""
 
 BACKENDS = ("torch", "pytorch3d")
+_backend: ContextVar[str] = ContextVar("rasterizer", default="torch")
+
+
+@contextmanager
+def rasterizing_by(backend: str) -> Iterator[None]:
+    """Within it, pictures are rasterized by the backend of that name where none is given.
+
+    Args:
+        backend: one of BACKENDS.
+    """
+    token = _backend.set(backend)
+    try:
+        yield
+    finally:
+        _backend.reset(token)
 
 
 @dataclass(frozen=True)
@@ -48,7 +66,7 @@ def rasterize(
     *,
     perspective: bool = False,
     cull_back_faces: bool = False,
-    backend: str = "torch",
+    backend: str | None = None,
 ) -> Fragments:
     """Nearest face of every pixel.
 
@@ -61,8 +79,9 @@ def rasterize(
             corrected for it, and faces with a corner at z <= 0 are left out.
         cull_back_faces: skip faces turned away (counter-clockwise seen from outside, as SMPL's);
             changes nothing for a closed surface seen from outside, and halves the work.
-        backend: "torch" or "pytorch3d".
+        backend: "torch" or "pytorch3d"; None: that of `rasterizing_by`, otherwise torch.
     """
+    backend = backend or _backend.get()
     if backend == "pytorch3d":
         return _rasterize_pytorch3d(vertices, faces, height, width, perspective, cull_back_faces)
     if backend != "torch":

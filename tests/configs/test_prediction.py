@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from hierprob3d.configs.prediction import ModelsConfig, RunConfig
+from hierprob3d.configs.synthetic_people import SynthesisConfig
 
 
 @pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:0", "cuda:13"])
@@ -33,3 +34,15 @@ def test_thresholds_are_shares(values: dict[str, Any]) -> None:
     (name,) = values
     with pytest.raises(ValueError, match=f"--{name.replace('_', '-')} must lie"):
         ModelsConfig(**values)
+
+
+def test_a_renderer_that_is_not_installed_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="--renderer must be one of torch, pytorch3d, got 'gl'"):
+        RunConfig(output="o", renderer="gl")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="--renderer pytorch3d: .* is not installed"):
+        RunConfig(output="o", renderer="pytorch3d")
+    with pytest.raises(ValueError, match="data.synthesis.renderer pytorch3d: "):
+        SynthesisConfig(renderer="pytorch3d")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name == "pytorch3d" or None)
+    assert RunConfig(output="o", renderer="pytorch3d").renderer == "pytorch3d"

@@ -82,7 +82,10 @@ class PosedPeopleSampler:
         """What the pixels of crops of size x size see."""
         scale = people.vertices.new_tensor([size / PROXY_SIZE, size / PROXY_SIZE, 1.0])
         vertices = people.framed.vertices * scale
-        return rasterize(vertices, self.body.faces, size, size, cull_back_faces=True)
+        return rasterize(
+            vertices, self.body.faces, size, size, cull_back_faces=True,
+            backend=self.config.renderer,
+        )  # fmt: skip
 
     def hidden_by_body(self, fragments: Fragments, people: PosedPeople) -> Tensor:
         """(B, 17) keypoints that the rasterized body hides, by the configured rule."""

@@ -54,7 +54,7 @@ from hierprob3d.model.picture.cameras import (
     project_to_crop,
 )
 from hierprob3d.model.picture.proxy import PROXY_SIZE, edge_detector_of, make_proxy
-from hierprob3d.model.picture.rasterizer import rasterize
+from hierprob3d.model.picture.rasterizer import rasterize, rasterizing_by
 from hierprob3d.model.rotation.random_streams import RandomStreams, person_keys
 from hierprob3d.model.rotation.rotations import rotmat_geodesic_distance, rotvec_to_rotmat
 from hierprob3d.transforms.batch.models import proxy_settings
@@ -131,9 +131,10 @@ class Evaluator:
         """
         output = self._answer(items)
         columns: list[dict[str, Tensor]] = []
-        for start in range(0, len(items), PEOPLE_AT_ONCE):
-            some = slice(start, start + PEOPLE_AT_ONCE)
-            columns.append(self._rows(items[some], _select(output, some)))
+        with rasterizing_by(self.config.renderer):
+            for start in range(0, len(items), PEOPLE_AT_ONCE):
+                some = slice(start, start + PEOPLE_AT_ONCE)
+                columns.append(self._rows(items[some], _select(output, some)))
         return {
             name: torch.cat([part[name] for part in columns]).cpu().numpy() for name in columns[0]
         }

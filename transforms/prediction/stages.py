@@ -12,6 +12,7 @@ import torch
 
 from hierprob3d.configs.prediction import PredictConfig
 from hierprob3d.model.network.lift_net import LiftNet
+from hierprob3d.model.picture.rasterizer import rasterizing_by
 from hierprob3d.transforms.batch.batches import Batch
 from hierprob3d.transforms.batch.isolation import call_each, successes
 from hierprob3d.transforms.batch.models import (
@@ -126,7 +127,8 @@ def draw_batch(batch: Batch, models: BodyModels, config: PredictConfig) -> None:
 
     def drawn(place: int) -> list[DrawnPicture]:
         mine = batch.people.select((of_person == place).nonzero().flatten().tolist())
-        return draw_frame(frames[place], mine, models, config.run)
+        with rasterizing_by(config.run.renderer):
+            return draw_frame(frames[place], mine, models, config.run)
 
     places = of_person.unique().tolist()
     found = call_each(drawn, places)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from hierprob3d.model.picture.rasterizer import interpolate, rasterize
+from hierprob3d.model.picture.rasterizer import interpolate, rasterize, rasterizing_by
 
 # Two triangles of a 4 x 3 picture: a large far one and a small near one in its corner.
 VERTICES = torch.tensor([[[0.0, 0, 5], [4, 0, 5], [0, 3, 5], [0.0, 0, 1], [2, 0, 1], [0, 2, 1]]])
@@ -88,6 +88,12 @@ def test_a_body_that_is_not_finite_leaves_the_others_alone() -> None:
     fragments = rasterize(broken, FACES, 3, 4)
     assert torch.equal(fragments.face_ids[0], rasterize(VERTICES, FACES, 3, 4).face_ids[0])
     assert not fragments.mask[1].any()
+
+
+def test_a_backend_may_be_chosen_for_all_that_is_drawn() -> None:
+    with rasterizing_by("opengl"), pytest.raises(ValueError, match="choose from"):
+        rasterize(VERTICES, FACES, 3, 4)
+    rasterize(VERTICES, FACES, 3, 4)
 
 
 def test_an_unknown_backend_is_refused() -> None:

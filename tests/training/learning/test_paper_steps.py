@@ -99,7 +99,7 @@ class Plain:
         self.adam.zero_grad()
         loss.backward()
         self.adam.step()
-        return float(loss)
+        return float(loss.detach())
 
 
 @pytest.fixture(scope="module")
