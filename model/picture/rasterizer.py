@@ -3,7 +3,8 @@
 Screen frame: x right, y down, in pixels, the centre of pixel (row i, column j) at
 (j + 0.5, i + 0.5); z is depth, smaller is nearer.  Every candidate (face, pixel) pair of a batch
 is tested at once, so the cost follows the area drawn, not the number of faces or pictures.
-Nothing is differentiable.  pytorch3d, where installed, serves as a second backend.
+Nothing is differentiable.  pytorch3d (0.3 for square pictures, 0.4 for all), where installed,
+serves as a second backend.
 """
 
 from __future__ import annotations
@@ -266,23 +267,27 @@ def _rasterize_pytorch3d(
             "use backend 'torch' or install pytorch3d"
         ) from error
     short = min(height, width)
+    z = vertices[..., 2]
+    # It leaves out what lies at a negative depth; only under perspective does the origin matter.
+    finite = z[z.isfinite()]
+    shift = 0.0 if perspective or not len(finite) else 1.0 - float(finite.min())
     ndc = torch.stack(
         [
             (width - 2 * vertices[..., 0]) / short,
             (height - 2 * vertices[..., 1]) / short,
-            vertices[..., 2],
+            z + shift,
         ],
         dim=-1,
     )
     meshes = Meshes(ndc, faces.expand(len(vertices), -1, -1))
     face_ids, depth, barycentrics, _ = rasterize_meshes(
-        meshes, (height, width), faces_per_pixel=1, bin_size=0, blur_radius=0.0,
-        perspective_correct=perspective, cull_backfaces=cull,
+        meshes, height if height == width else (height, width), faces_per_pixel=1, bin_size=0,
+        blur_radius=0.0, perspective_correct=perspective, cull_backfaces=cull,
     )  # fmt: skip
     face_ids, depth, barycentrics = face_ids[..., 0], depth[..., 0], barycentrics[..., 0, :]
     seen = face_ids >= 0
     return Fragments(
         torch.where(seen, face_ids % len(faces), face_ids),
         torch.where(seen[..., None], barycentrics, 0.0),
-        torch.where(seen, depth, torch.inf),
+        torch.where(seen, depth - shift, torch.inf),
     )

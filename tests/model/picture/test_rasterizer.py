@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from hierprob3d.model.picture.rasterizer import interpolate, rasterize, rasterizing_by
+from tests.oracles import pytorch3d_standin
 
 # Two triangles of a 4 x 3 picture: a large far one and a small near one in its corner.
 VERTICES = torch.tensor([[[0.0, 0, 5], [4, 0, 5], [0, 3, 5], [0.0, 0, 1], [2, 0, 1], [0, 2, 1]]])
@@ -99,6 +100,23 @@ def test_a_backend_may_be_chosen_for_all_that_is_drawn() -> None:
 def test_an_unknown_backend_is_refused() -> None:
     with pytest.raises(ValueError, match="choose from"):
         rasterize(VERTICES, FACES, 3, 4, backend="opengl")
+
+
+@pytest.mark.parametrize("cull", [False, True])
+@pytest.mark.parametrize("depth", [0.0, -3.0])
+def test_pytorch3d_is_asked_in_its_own_frame(
+    depth: float, cull: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its documentation; the test below asks pytorch3d itself where it is installed."""
+    pytorch3d_standin.install(monkeypatch)
+    turned = VERTICES.flip(1)  # faces the viewer
+    for vertices in (VERTICES, turned):
+        vertices = vertices + torch.tensor([0.1, -0.2, depth])
+        ours = rasterize(vertices, FACES, 3, 4, cull_back_faces=cull)
+        theirs = rasterize(vertices, FACES, 3, 4, cull_back_faces=cull, backend="pytorch3d")
+        assert torch.equal(theirs.face_ids, ours.face_ids)
+        torch.testing.assert_close(theirs.depth, ours.depth)
+        torch.testing.assert_close(theirs.barycentrics, ours.barycentrics)
 
 
 def test_pytorch3d_is_named_when_it_is_missing() -> None:
