@@ -111,7 +111,7 @@ def test_pytorch3d_is_asked_in_its_own_frame(
     pytorch3d_standin.install(monkeypatch)
     turned = VERTICES.flip(1)  # faces the viewer
     for vertices in (VERTICES, turned):
-        vertices = vertices + torch.tensor([0.1, -0.2, depth])
+        vertices = vertices + torch.tensor([0.1, -0.25, depth])
         ours = rasterize(vertices, FACES, 3, 4, cull_back_faces=cull)
         theirs = rasterize(vertices, FACES, 3, 4, cull_back_faces=cull, backend="pytorch3d")
         assert torch.equal(theirs.face_ids, ours.face_ids)
