@@ -8,6 +8,7 @@ executed as `--device cpu`, and `train` up to the first picture, with the settin
 
 from __future__ import annotations
 
+import os
 import pickle
 import re
 import shlex
@@ -38,6 +39,7 @@ def commands(section: str) -> list[list[str]]:
     """The words of the commands below a heading of the page."""
     text = PAGE.split(f"\n## {section}\n")[1].split("\n## ")[0]
     lines = "\n".join(re.findall(r"```bash\n(.*?)```", text, re.S)).splitlines()
+    lines = [line for line in lines if line.startswith("hierprob3d ")]
     found = [shlex.split(line.replace("--gpu 0", "--device cpu"))[1:] for line in lines]
     assert found, f"no command below {section}"
     return found
@@ -70,8 +72,7 @@ def world(
     for name in ("in", "experiment/saved_models", "3DPW/sequenceFiles/test", "hub/hub/checkpoints"):
         (folder / name).mkdir(parents=True)
     shutil.copy(ROOT / "model" / "assets" / "demo" / "astronaut.png", folder / "in")
-    (folder / "model_files").mkdir()
-    (folder / "model_files" / "smpl").symlink_to(golden_smpl)
+    shutil.copytree(golden_smpl, folder / "model_files" / "smpl", copy_function=os.link)
     shutil.copy(golden / "model_files" / "J_regressor_h36m.npy", folder / "model_files")
     checkpoint = golden_checkpoints / WEIGHTS
     (folder / WEIGHTS).symlink_to(checkpoint)
