@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import takewhile
@@ -113,7 +114,7 @@ class Trainer:
         self.learner.take(checkpoint)
         self.state.resumed_from = checkpoint.epoch
         stride = float(self.schedule.phase(checkpoint.best_epoch).stride)
-        score = (stride, checkpoint.metrics[self.config.selection_metric])
+        score = (stride, checkpoint.metrics.get(self.config.selection_metric, math.inf))
         self.state.best = BestWeights(
             checkpoint.best_epoch, score, checkpoint.metrics, {}, checkpoint.best_model
         )

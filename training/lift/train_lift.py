@@ -69,7 +69,7 @@ class LiftTrainer:
         self.body = load_body(config.body_model)
         self.learner = LiftLearner(config, self.body)
         self.state = RunState(folder / "state.pt", config, self.learner.stateful_parts())
-        self.first = self.state.restore()
+        self.first = self.state.restore() or 0
         self.errors = real_errors(
             config, self.body, folder / DETECTED, lambda: stop.reason is not None
         )

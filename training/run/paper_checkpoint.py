@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +35,7 @@ class PaperCheckpoint:
         model: state of the network.
         best_model: state of the network in the best epoch.
         best_epoch: that epoch.
-        metrics: of its validation, in our units; those that it does not have are infinite.
+        metrics: of its validation that it has, in our units.
         optimiser: state of the optimiser, in the paper's layout.
         body_family: body of the weights, smpl or openbody.
     """
@@ -113,8 +112,8 @@ def metrics_to_paper(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def metrics_from_paper(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """The paper's metrics in mm and px; those that are missing are infinite."""
-    known = {name: float(metrics.get(name, math.inf)) for name in (*_IN_METRES, *_IN_PIXELS)}
+    """The paper's metrics in mm and px."""
+    known = {n: float(metrics[n]) for n in (*_IN_METRES, *_IN_PIXELS) if n in metrics}
     return {name: value * (_MM if name in _IN_METRES else 1) for name, value in known.items()}
 
 

@@ -71,7 +71,9 @@ def is_better(
         return False
     if best is None or score[0] != best.score[0]:
         return best is None or score < best.score
-    return score < best.score and all(v <= best.metrics[name] for name, v in others.items())
+    return score < best.score and all(
+        value <= best.metrics.get(name, math.inf) for name, value in others.items()
+    )
 
 
 class RunState:
