@@ -22,6 +22,7 @@ GENDERS = ("neutral", "male", "female")
 DETECTORS = ("movenet", "maskrcnn", "none")
 KEYPOINTS = ("movenet", "blazepose", "hrnet")
 PEOPLE = ("all", "centre")
+ENGINES = ("auto", "torch", "onnx", "openvino")
 SAVES = ("samples", "vertices", "vertex_spread")
 PICTURES = ("crops", "figure", "uncropped", "samples")
 PICTURE_FORMATS = ("jpg", "png")
@@ -133,6 +134,10 @@ class ModelsConfig:
 
     device: Annotated[str, DEVICE] = "auto"
     """Where networks compute: auto (cuda where there is one), cpu, cuda or cuda:N."""
+
+    engine: Annotated[str, Option(choices=ENGINES)] = "auto"
+    """Library that runs networks: auto (on a CPU the fastest installed for MoveNet and BlazePose,
+    torch for the rest), or one for all networks that it can run."""
 
     def __post_init__(self) -> None:
         check_choices(self)

@@ -163,6 +163,7 @@ class Prediction(Job):
         known = {} if self._num_done is None else {"items_finished_before": self._num_done}
         return {
             "device": str(models.device),
+            "engines": models.engines,
             "keypoint_threshold": models.threshold,
             "body": {"family": models.body.family, "gender": models.body.gender},
             "model_files": self.model_files(),

@@ -24,6 +24,17 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def converted_networks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Networks are converted for other engines once per run of all tests, not for the user."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("HIERPROB3D_CACHE", str(folder / "cache"))
+        yield
+
+
 NearlyFullDisk = Callable[[int], AbstractContextManager[None]]
 
 

@@ -126,6 +126,12 @@ class BlazePose(nn.Module):
         }
         return found | ({"mask": self._mask(finest, taps[0])} if self.with_mask else {})
 
+    @staticmethod
+    def example_input() -> Tensor:
+        """One picture as the network reads it."""
+        size = BLAZEPOSE_SIZE
+        return torch.linspace(0, 97, 3 * size * size).remainder(1).view(1, 3, size, size)
+
     def _mask(self, finest: Tensor, tap: Tensor) -> Tensor:
         half = self.mask_half(_doubled(self.mask_in(finest)) + self.mask_skip(tap))
         return self.mask_out(self.mask_full(_doubled(half)))[:, 0].float()

@@ -86,6 +86,11 @@ class HRNet(nn.Module):
             branches = self.get_submodule(name)(_enter(transition, branches))
         return self.final_layer(branches[0])
 
+    @staticmethod
+    def example_input() -> Tensor:
+        """One picture as the network reads it, small."""
+        return torch.linspace(-2, 2, 3 * 64 * 64).view(1, 3, 64, 64)
+
 
 class _HighResolutionModule(nn.Module):
     """Parallel branches followed by an exchange: each output sums all branches, resampled.
@@ -178,11 +183,11 @@ def decode_heatmaps(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def estimate_keypoints(net: HRNet, rgb: Tensor) -> tuple[Tensor, Tensor]:
+def estimate_keypoints(net: nn.Module, rgb: Tensor) -> tuple[Tensor, Tensor]:
     """Keypoints of persons' crops in pixels of the crop.
 
     Args:
-        net: A loaded network.
+        net: A loaded HRNet.
         rgb: (B, 3, 384, 288) float RGB 0..1, on the network's device.
 
     Returns:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hierprob3d.model.body.skeleton import ALWAYS_VISIBLE, NUM_KEYPOINTS
 from hierprob3d.model.picture.crops import BOX_SCALE_FACTOR, CropFrames
@@ -44,7 +44,7 @@ class HRNetKeypoints(KeypointEstimator):
     ) -> None:
         self.device = torch.device(device)
         self.box_scale = box_scale
-        self.network = load_hrnet(path, self.device)
+        self.network: nn.Module = load_hrnet(path, self.device)
         self.batch_size = batch_size or default_batch_size(self.device)
 
     @torch.inference_mode()

@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hierprob3d.model.body.skeleton import NUM_KEYPOINTS
 from hierprob3d.model.picture.pixels import (
@@ -50,6 +50,9 @@ class PersonKeypoints:
 @runtime_checkable
 class KeypointEstimator(Protocol):
     """What the pipeline needs of a keypoint estimator."""
+
+    network: nn.Module
+    """What looks at the crops; another engine's form of it may take its place."""
 
     visibility_threshold: float
     """Keypoints of lower confidence count as not visible (each network has its own scale)."""
@@ -92,9 +95,10 @@ class MoveNetKeypoints(KeypointEstimator):
         batch_size: int | None = None,
     ) -> None:
         self.device = torch.device(device)
-        self.network = load_movenet(weights or THUNDER_PATH, self.device)
-        if self.network.multi:
+        network = load_movenet(weights or THUNDER_PATH, self.device)
+        if network.multi:
             raise ValueError(f"{weights} is a multipose network; thunder is needed.")
+        self.network: nn.Module = network
         self.batch_size = batch_size or default_batch_size(self.device)
 
     @torch.inference_mode()

@@ -106,6 +106,11 @@ class MoveNet(nn.Module):
             x = fuse(x + lateral(tap))
         return {name: head(x).float() for name, head in self.heads.items()}
 
+    @staticmethod
+    def example_input() -> Tensor:
+        """One picture as the network reads it, small."""
+        return torch.arange(3 * 64 * 64).mul(37).remainder(256).byte().view(1, 3, 64, 64)
+
 
 def load_movenet(
     path: str | Path, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32

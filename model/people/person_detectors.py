@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from hierprob3d.model.body.skeleton import NUM_KEYPOINTS
@@ -69,6 +69,9 @@ class Detections:
 @runtime_checkable
 class PersonDetector(Protocol):
     """What the pipeline needs of a detector."""
+
+    network: nn.Module
+    """What looks at the pictures; another engine's form of it may take its place."""
 
     def detect(self, image: np.ndarray) -> Detections:
         """People of one (H, W, 3) uint8 RGB picture."""
@@ -135,9 +138,10 @@ class MoveNetDetector:
         if not 1 <= max_people <= 100:
             raise ValueError(f"max_people must be 1..100, got {max_people}.")
         self.device = torch.device(device)
-        self.network = load_movenet(weights or MULTIPOSE_PATH, self.device)
-        if not self.network.multi:
+        network = load_movenet(weights or MULTIPOSE_PATH, self.device)
+        if not network.multi:
             raise ValueError(f"{weights} finds one person only; the multipose network is needed.")
+        self.network: nn.Module = network
         self.min_score = min_score
         self.max_people = max_people
         self.batch_size = batch_size or default_batch_size(self.device)
@@ -237,7 +241,7 @@ class MaskRCNNDetector:
         from .mask_rcnn import load_mask_rcnn  # takes torchvision, which other detectors do without
 
         self.device = torch.device(device)
-        self.network = load_mask_rcnn(weights, self.device, min_score)
+        self.network: nn.Module = load_mask_rcnn(weights, self.device, min_score)
 
     @torch.inference_mode()
     def detect(self, image: np.ndarray) -> Detections:

@@ -20,7 +20,7 @@ from hierprob3d.transforms.tables.schema import SCHEMA_VERSION, STAGE_SECONDS, S
 
 _PACKAGES = (
     "hierprob3d", "apache-beam", "torch", "torchvision", "numpy", "opencv-python-headless",
-    "pillow", "av", "pyarrow",
+    "pillow", "av", "pyarrow", "onnxruntime", "openvino",
 )  # fmt: skip
 
 

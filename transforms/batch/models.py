@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 import cv2
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hierprob3d.configs.paper_inference import ProxySettings, read_proxy_settings
 from hierprob3d.configs.prediction import ModelsConfig
@@ -19,6 +20,7 @@ from hierprob3d.model.body.keypoint_body import KeypointBody
 from hierprob3d.model.body.measurements import BodyMeasurer
 from hierprob3d.model.body.mesh_body import Body, load_body
 from hierprob3d.model.estimate.in_view import surface_shares
+from hierprob3d.model.inference.inference_engine import InferenceEngine
 from hierprob3d.model.network.checkpoints import (
     BodyNet,
     load_distribution_net,
@@ -26,7 +28,7 @@ from hierprob3d.model.network.checkpoints import (
     weights_path,
 )
 from hierprob3d.model.network.device import resolve_device
-from hierprob3d.model.network.distribution_net import DistributionNet
+from hierprob3d.model.network.distribution_net import NUM_PROXY_CHANNELS, DistributionNet
 from hierprob3d.model.network.lift_net import LiftNet
 from hierprob3d.model.people.blazepose import BLAZEPOSE_PATH
 from hierprob3d.model.people.blazepose_keypoints import BlazePoseKeypoints
@@ -38,6 +40,7 @@ from hierprob3d.model.people.person_detectors import (
     PersonDetector,
 )
 from hierprob3d.model.picture.crops import BOX_SCALE_FACTOR
+from hierprob3d.model.picture.proxy import PROXY_SIZE
 
 _LOADING = threading.Lock()
 
@@ -61,6 +64,9 @@ class BodyModels:
 
     proxy: ProxySettings = ProxySettings()
     """How crops become the network's input."""
+
+    engines: Mapping[str, str] = field(default_factory=dict)
+    """What runs each network, by its part."""
 
     @cached_property
     def keypoint_body(self) -> KeypointBody:
@@ -131,9 +137,16 @@ def model_files(config: ModelsConfig) -> dict[str, Path]:
     body = load_models(config).body
     files = {"weights": weights_path(config.weights), "body_model": body.path}
     if config.detector != "none":
-        files["detector"] = detector_path(config)
-    files["keypoints"] = keypoints_path(config.keypoints, config.keypoint_weights)
+        files["detector"] = model_path(config, "detector")
+    files["keypoints"] = model_path(config, "keypoints")
     return files
+
+
+def model_path(config: ModelsConfig, part: str) -> Path:
+    """Where the weights of the detector or of the keypoint model (`keypoints`) lie."""
+    if part == "detector":
+        return detector_path(config)
+    return keypoints_path(config.keypoints, config.keypoint_weights)
 
 
 def keypoints_path(kind: str, weights: str | None) -> Path:
@@ -227,10 +240,12 @@ def _load_models(config: ModelsConfig) -> Models:
     keypoints = keypoint_estimator(
         config.keypoints, config.keypoint_weights, device, proxy.box_scale
     )
+    detector = _detector(config, device, proxy)
+    engines = _with_engine(config, device, net, (detector, keypoints))
     threshold = config.keypoint_threshold
     body = body.to(device).eval()
     return Models(
-        detector=_detector(config, device, proxy),
+        detector=detector,
         keypoints=keypoints,
         always_visible=keypoints.always_visible,
         net=net,
@@ -239,6 +254,7 @@ def _load_models(config: ModelsConfig) -> Models:
         device=device,
         threshold=keypoints.visibility_threshold if threshold is None else threshold,
         proxy=proxy,
+        engines=engines,
     )
 
 
@@ -247,6 +263,40 @@ def _with_body(config: ModelsConfig, gender: str) -> Models:
     models = _load_models(config)
     body = load_body(config.body_model, gender).to(models.device).eval()
     return replace(models, body=body, measurer=BodyMeasurer(body))
+
+
+def _with_engine(
+    config: ModelsConfig, device: torch.device, net: BodyNet, people: Sequence[Any]
+) -> dict[str, str]:
+    """Puts converted networks in the places of torch's; what runs each.
+
+    Args:
+        config: The engine, and where weights lie.
+        device: Where torch computes.
+        net: The distribution network.
+        people: Detector, which may be None, and keypoint model.
+    """
+    engine = InferenceEngine(config.engine, device)
+    for part, owner in zip(("detector", "keypoints"), people, strict=True):
+        if owner is not None:
+            path = model_path(config, part)
+            # Confidences of HRNet hang on the last bits, as rotations of the paper's weights do.
+            by_default = part == "detector" or config.keypoints != "hrnet"
+            example = _example_of(owner.network)
+            owner.network = engine.network(part, owner.network, path, example, by_default)
+    if isinstance(net, DistributionNet):
+        side = PROXY_SIZE // net.config.input_stride
+        example = torch.linspace(0, 1, NUM_PROXY_CHANNELS * side**2).view(1, -1, side, side)
+        net.image_encoder = engine.network(
+            "encoder", net.image_encoder, weights_path(config.weights), example, by_default=False
+        )
+    return engine.ran
+
+
+def _example_of(network: nn.Module) -> torch.Tensor | None:
+    """A picture as a network reads it; None where it cannot say."""
+    example = getattr(network, "example_input", None)
+    return None if example is None else example()
 
 
 def _detector(

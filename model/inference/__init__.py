@@ -1,0 +1,1 @@
+"""Networks run by the fastest library there is; they are written once, in torch."""

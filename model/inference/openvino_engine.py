@@ -1,0 +1,66 @@
+"""OpenVINO, on the CPU, in float32."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor, nn
+
+SUFFIX = ".xml.bin"
+PACKAGES = ("openvino",)
+_LENGTH_BYTES = 8
+
+
+def convert(network: nn.Module, example: Tensor, names: tuple[str, ...], path: Path) -> None:
+    """Writes the network's graph, with its weights, for pictures of any number and size."""
+    import openvino
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of tracing: nothing here depends on an input's values
+        model = openvino.convert_model(network, example_input=example)
+    num_channels = example.shape[1]
+    model.reshape(openvino.PartialShape([-1, num_channels, -1, -1]))
+    for output, name in zip(model.outputs, names, strict=True):
+        output.get_tensor().set_names({name})
+    graph, weights = path.with_name("graph.xml"), path.with_name("graph.bin")
+    openvino.save_model(model, graph, compress_to_fp16=False)
+    # One file, so that it is there whole or not at all: the graph's length, graph, weights.
+    text = graph.read_bytes()
+    path.write_bytes(len(text).to_bytes(_LENGTH_BYTES, "little") + text + weights.read_bytes())
+
+
+class Session:
+    """A converted network, ready to run; any number of threads may call it at once.
+
+    Args:
+        path: what `convert` wrote.
+        num_threads: how many threads a call takes.
+    """
+
+    def __init__(self, path: Path, num_threads: int) -> None:
+        import openvino
+
+        content = path.read_bytes()
+        end = _LENGTH_BYTES + int.from_bytes(content[:_LENGTH_BYTES], "little")
+        core = openvino.Core()
+        self._weights = openvino.Tensor(np.frombuffer(content, np.uint8, offset=end))
+        model = core.read_model(content[_LENGTH_BYTES:end], self._weights)
+        settings = {
+            "INFERENCE_PRECISION_HINT": "f32",  # on some processors it would take bfloat16
+            "INFERENCE_NUM_THREADS": num_threads,
+            "NUM_STREAMS": 1,
+            "ENABLE_CPU_PINNING": False,  # several processes would share one core
+        }
+        self._model = core.compile_model(model, "CPU", settings)
+        self.names = tuple(output.get_any_name() for output in self._model.outputs)
+        self._requests = threading.local()
+
+    def __call__(self, images: np.ndarray) -> list[np.ndarray]:
+        """Outputs in the order of `names`."""
+        if not hasattr(self._requests, "mine"):
+            self._requests.mine = self._model.create_infer_request()
+        outputs = self._requests.mine.infer({0: images}, share_inputs=True)
+        return [outputs[output] for output in self._model.outputs]
