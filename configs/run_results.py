@@ -12,6 +12,7 @@ from .prediction import PICTURE_FORMATS, PICTURES
 MESH_FORMATS = ("obj", "ply", "glb")
 PARAMETER_FORMATS = {"smpl-npz": 24, "smplh-npz": 52}
 """Joints of a pose in each format; SMPL-H has 22 body joints and 30 of the hands."""
+ANNOTATION_FORMATS = ("spin-npz",)
 
 _FOLDER = Option(metavar="DIR", positional=True)
 
@@ -80,22 +81,31 @@ class ReportConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ExportConfig:
-    """Meshes and parameters of a prediction run for other tools.
+    """Meshes, motions and parameters of a prediction run for other tools.
 
-    obj, ply and glb hold one mesh per file, in metres, y up, facing +z as seen in the picture.
-    smpl-npz holds poses (N, 72), betas (10), trans (N, 3), gender and mocap_framerate in the layout
-    of AMASS, one file per person, or per track of a video; smplh-npz the same with poses (N, 156),
-    hands flat, as Blender's SMPL add-ons read them.
+    obj, ply and glb hold one mesh per file, in metres, y up, facing +z as seen in the picture; of a
+    track of a video (after `hierprob3d track`), glb holds one body that moves, smoothed. smpl-npz
+    holds poses (N, 72), betas (10), trans (N, 3), gender and mocap_framerate in the layout of
+    AMASS, one file per person, or per track of a video; smplh-npz the same with poses (N, 156),
+    hands flat, as Blender's SMPL add-ons read them. spin-npz is one annotation file of all
+    pictures, as SPIN's and its followers' trainings read it.
     """
 
     folder: Annotated[str, _FOLDER]
     """Output folder of a prediction run."""
 
-    format: Annotated[str, Option(choices=(*MESH_FORMATS, *PARAMETER_FORMATS))]
+    format: Annotated[str, Option(choices=(*MESH_FORMATS, *PARAMETER_FORMATS, *ANNOTATION_FORMATS))]
     """File format."""
 
     output: Annotated[str, Option(metavar="DIR")]
     """Folder of the files."""
+
+    tracks: bool = True
+    """Take every row by itself and as it was predicted, also where people were followed."""
+
+    fps: Annotated[float | None, Option(metavar="X")] = None
+    """Bodies per second of a motion, between frames where needed; otherwise as the video's frames
+    were taken. Blender's SMPL add-ons refuse less than 30."""
 
     samples: Annotated[int, Option(metavar="K")] = 0
     """Also the first K samples of every person."""
@@ -120,7 +130,7 @@ class ExportConfig:
     def __post_init__(self) -> None:
         check_choices(self)
         check_at_least(self, 0, "--samples")
-        check_above_zero(self, "--focal-length")
+        check_above_zero(self, "--focal-length", "--fps")
         check(
             not (self.refined and self.samples),
             "--refined and --samples exclude each other: samples go with the mode",

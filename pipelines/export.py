@@ -1,17 +1,20 @@
-"""Meshes and parameters of a prediction run for other tools.
+"""Meshes, motions and parameters of a prediction run for other tools.
 
-obj, ply and glb hold one mesh per file, in metres, y up, facing +z as seen in the picture.
-smpl-npz holds poses (N, 72), betas (10), trans (N, 3), gender and mocap_framerate in the layout of
-AMASS, one file per person, or per track of a video; smplh-npz the same with poses (N, 156), hands
-flat, as Blender's SMPL add-ons read them.
+obj, ply and glb hold one mesh per file, in metres, y up, facing +z as seen in the picture; of a
+track of a video, glb holds one body that moves. smpl-npz holds poses (N, 72), betas (10),
+trans (N, 3), gender and mocap_framerate in the layout of AMASS, one file per person, or per track
+of a video; smplh-npz the same with poses (N, 156), hands flat, as Blender's SMPL add-ons read them.
+spin-npz is one annotation file of all pictures, as SPIN's and its followers' trainings read it.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from itertools import compress
 
 import torch
 from torch import Tensor
@@ -25,17 +28,30 @@ from hierprob3d.model.estimate.reconstruction import (
     with_refined_body,
 )
 from hierprob3d.model.files.inner_paths import file_name, same_file_key
-from hierprob3d.model.files.mesh_files import glb_bytes, obj_bytes, ply_bytes
+from hierprob3d.model.files.mesh_files import mesh_bytes
 from hierprob3d.model.picture.drawing import vertex_normals
 from hierprob3d.pipelines.command.usage import EXIT_DONE, UsageError
 from hierprob3d.pipelines.command.wording import counted, people
+from hierprob3d.pipelines.results.annotation_rows import annotation_npz, common_folder
+from hierprob3d.pipelines.results.moving_bodies import moving_body_glb
+from hierprob3d.pipelines.results.person_sequences import (
+    PersonSequence,
+    RowDict,
+    person_sequence,
+    sequence_key,
+)
+from hierprob3d.pipelines.results.picture_places import Places
 from hierprob3d.pipelines.results.recorded_bodies import RecordedBodies
 from hierprob3d.pipelines.results.run_folder import PeoplePart, RunFolder
-from hierprob3d.pipelines.results.smpl_sequences import Places, RowDict, sequence_key, sequence_npz
+from hierprob3d.pipelines.results.smpl_sequences import sequence_npz
+from hierprob3d.pipelines.results.tracked_rows import TrackedRows
 from hierprob3d.transforms.store.file_names import readable_stem
 from hierprob3d.transforms.store.output_folder import OutputFolder
 
 FILTER_COLUMNS = ("uri", "item_id", "frame_index", "person_index", "track_id")
+ANNOTATIONS = "annotations.npz"
+"""The file of spin-npz."""
+
 _BATCH_SIZE = 16
 _HASH_LENGTH = 16
 """Of hexadecimal digits: among a million namesakes, two share them once in 37 million runs."""
@@ -51,15 +67,14 @@ def run(config: ExportConfig) -> int:
     torch.set_num_threads(1)  # few bodies at once: threads cost more than they save
     folder = RunFolder(config.folder)
     selection = [_parse_filter(text) for text in config.filter]
-    _check_tracks(folder, selection)
-    selected = _selected(folder, selection)
     if config.refined:
         folder.check_refined()
-        selected = map(_with_refined_bodies, selected)
-    export = _export_meshes if config.format in MESH_FORMATS else _export_parameters
+    tracks = TrackedRows(folder, config.refined) if config.tracks else None
+    _check_tracks(folder, selection, tracks)
+    export = _Export(folder, config, tracks)
     num_files = num_people = 0
     output, written = OutputFolder(config.output), set[str]()
-    for exported in export(selected, Places(folder, config.focal_length), config):
+    for exported in export.files(_selected(folder, selection, tracks, config)):
         _note_name(exported.name, written)
         output.write(exported.name, exported.content)
         num_files, num_people = num_files + 1, num_people + exported.num_people
@@ -110,29 +125,34 @@ def _parse_filter(text: str) -> tuple[str, str]:
     return column, pattern
 
 
-def _selected(folder: RunFolder, selection: Sequence[tuple[str, str]]) -> Iterator[_Selected]:
+def _selected(
+    folder: RunFolder,
+    selection: Sequence[tuple[str, str]],
+    tracks: TrackedRows | None,
+    config: ExportConfig,
+) -> Iterator[_Selected]:
     """The people of each part that match all patterns; parts without any are left out."""
-    tracks = folder.track_ids()
-    for part in folder.people_parts(_PARAMETER_COLUMNS):
+    columns = [*_PARAMETER_COLUMNS, *(["keypoints"] if config.format == "spin-npz" else [])]
+    for part in folder.people_parts(columns):
         rows: list[RowDict] = list(part.rows())
         for row in rows:
-            row["track_id"] = tracks.get((row["item_id"], row["person_index"]))
+            row["track_id"] = tracks.track_id(row) if tracks else None
         wanted = [row for row in rows if _matches(row, selection)]
+        if config.refined:
+            wanted = [with_refined_body(row) for row in wanted]
         if wanted:
             yield _Selected(part, wanted)
 
 
-def _check_tracks(folder: RunFolder, selection: Sequence[tuple[str, str]]) -> None:
+def _check_tracks(
+    folder: RunFolder, selection: Sequence[tuple[str, str]], tracks: TrackedRows | None
+) -> None:
     """Raise UsageError where tracks are asked for, and there are none."""
-    if any(column == "track_id" for column, _ in selection) and not folder.track_ids():
+    if any(column == "track_id" for column, _ in selection) and not tracks:
         raise UsageError(
             f"{folder.folder} has no tracks for --filter track_id: run "
             f"`hierprob3d track {folder.folder}` first."
         )
-
-
-def _with_refined_bodies(selected: _Selected) -> _Selected:
-    return _Selected(selected.part, [with_refined_body(row) for row in selected.rows])
 
 
 def _matches(row: RowDict, selection: Sequence[tuple[str, str]]) -> bool:
@@ -142,20 +162,120 @@ def _matches(row: RowDict, selection: Sequence[tuple[str, str]]) -> bool:
     )
 
 
-def _export_meshes(
-    selected: Iterator[_Selected], places: Places, config: ExportConfig
-) -> Iterator[ExportedFile]:
-    """One file per person and mesh."""
-    bodies = RecordedBodies(RunFolder(config.folder), config.body_model)
-    for part in selected:
-        body = bodies.of_part(part.part)
-        for start in range(0, len(part.rows), _BATCH_SIZE):
-            rows = part.rows[start : start + _BATCH_SIZE]
-            meshes = _meshes(rows, body, config.samples)
-            if config.in_camera:
-                meshes = meshes + places.translation(rows)[:, None, None]
-            for row, person in zip(rows, meshes, strict=True):
-                yield from _person_files(row, person, body, config.format)
+class _Export:
+    """Makes the files of a run.
+
+    Args:
+        folder: of the run.
+        config: what is wanted.
+        tracks: of the run's videos, where they are wanted.
+    """
+
+    def __init__(self, folder: RunFolder, config: ExportConfig, tracks: TrackedRows | None) -> None:
+        self._config, self._tracks = config, tracks
+        self._places = Places(folder, config.focal_length)
+        self._bodies = RecordedBodies(folder, config.body_model)
+
+    def files(self, selected: Iterator[_Selected]) -> Iterator[ExportedFile]:
+        """All files of the people selected."""
+        if self._config.format in PARAMETER_FORMATS:
+            return self._parameters(selected)
+        if self._config.format in MESH_FORMATS:
+            return self._meshes(selected)
+        return self._annotations(selected)
+
+    def _meshes(self, selected: Iterator[_Selected]) -> Iterator[ExportedFile]:
+        """One file per person and mesh, or of a track one body that moves."""
+        moving = self._config.format == "glb" and not self._config.samples
+        followed = _Followed()
+        for part in selected:
+            body = self._bodies.of_part(part.part)
+            is_moving = [moving and row["track_id"] is not None for row in part.rows]
+            still = [row for row, moves in zip(part.rows, is_moving, strict=True) if not moves]
+            followed.add(part.part, list(compress(part.rows, is_moving)))
+            for start in range(0, len(still), _BATCH_SIZE):
+                yield from self._stills(still[start : start + _BATCH_SIZE], body)
+        for rows, first in followed.sequences():
+            sequence, name = self._sequence(rows), _sequence_name(rows[0])
+            body = self._bodies.of_part(first)
+            content = moving_body_glb(sequence, body, name, self._config.in_camera)
+            yield ExportedFile(f"{name}.glb", content, len(rows))
+
+    def _stills(self, rows: list[RowDict], body: Body) -> Iterator[ExportedFile]:
+        meshes = _meshes(rows, body, self._config.samples)
+        if self._config.in_camera:
+            meshes = meshes + self._places.translation(rows)[:, None, None]
+        for row, person in zip(rows, meshes, strict=True):
+            yield from _person_files(row, person, body, self._config.format)
+
+    def _parameters(self, selected: Iterator[_Selected]) -> Iterator[ExportedFile]:
+        """One npz per person of a picture, or per track of a video."""
+        config, followed = self._config, _Followed()
+        for part in selected:
+            followed.add(part.part, part.rows)
+        _tell_foreign_betas(followed.parts)
+        for rows, first in followed.sequences():
+            content = sequence_npz(
+                self._sequence(rows), rows, self._places, PARAMETER_FORMATS[config.format],
+                config.samples, first.metadata,
+            )  # fmt: skip
+            yield ExportedFile(f"{_sequence_name(rows[0])}.npz", content, len(rows))
+
+    def _annotations(self, selected: Iterator[_Selected]) -> Iterator[ExportedFile]:
+        """One file of all people of pictures."""
+        rows, genders, parts, num_left_out = list[RowDict](), list[str](), list[PeoplePart](), 0
+        for part in selected:
+            of_pictures = [row for row in part.rows if row["frame_index"] is None]
+            num_left_out += len(part.rows) - len(of_pictures)
+            genders += [part.part.metadata.get("body_gender", "neutral")] * len(of_pictures)
+            rows += of_pictures
+            parts.append(part.part)
+        if num_left_out:
+            left_out = (
+                f"{people(num_left_out)} of video frames left out: annotation files name pictures"
+            )
+            if not rows:
+                raise UsageError(f"{left_out}, and there is none.")
+            print(f"note: {left_out}", file=sys.stderr)
+        if rows:
+            _tell_foreign_betas(parts)
+            root = common_folder([row["uri"] for row in rows])
+            print(f"imgname counts from {root or '/'}: trainings and --images are given that")
+            yield ExportedFile(ANNOTATIONS, annotation_npz(rows, genders, root), len(rows))
+
+    def _sequence(self, rows: list[RowDict]) -> PersonSequence:
+        """The motion of a person, smoothed where it was followed."""
+        if self._tracks is None or rows[0]["track_id"] is None:
+            return person_sequence(rows, self._places)
+        bodies = [self._tracks.smoothed(row) for row in rows]
+        return person_sequence(bodies, self._places, self._config.fps)
+
+
+class _Followed:
+    """Gathers rows of all parts by person."""
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[str, ...], list[RowDict]] = {}
+        self._firsts: dict[tuple[str, ...], PeoplePart] = {}
+        self.parts = list[PeoplePart]()
+
+    def add(self, part: PeoplePart, rows: Sequence[RowDict]) -> None:
+        """Rows of a part."""
+        self.parts.append(PeoplePart(part.name, part.table.schema.empty_table(), part.metadata))
+        for row in rows:
+            key = sequence_key(row)
+            self._rows.setdefault(key, []).append(row)
+            self._firsts.setdefault(key, self.parts[-1])
+
+    def sequences(self) -> Iterator[tuple[list[RowDict], PeoplePart]]:
+        """Rows of each person in order of time, and the part that the first came from."""
+        for key, rows in self._rows.items():
+            yield sorted(rows, key=lambda row: row["frame_index"] or 0), self._firsts[key]
+
+
+def _tell_foreign_betas(parts: Sequence[PeoplePart]) -> None:
+    if any(part.metadata.get("body_family") != "smpl" for part in parts):
+        print("note: betas are OpenBody's; poses fit SMPL too, these betas do not: set them to 0")
 
 
 def _meshes(rows: Sequence[RowDict], body: Body, num_samples: int) -> Tensor:
@@ -170,41 +290,9 @@ def _person_files(row: RowDict, meshes: Tensor, body: Body, kind: str) -> Iterat
     """Files of one person's meshes (1 + K, V, 3)."""
     names = ["", *(f"_sample{index:02d}" for index in range(len(meshes) - 1))]
     for name, mesh in zip(names, meshes, strict=True):
-        content = _WRITERS[kind](mesh, body.faces)
+        normals = vertex_normals(mesh[None], body.faces)[0].numpy()
+        content = mesh_bytes(kind, mesh.numpy(), body.faces.numpy(), normals)
         yield ExportedFile(f"{_person_name(row)}{name}.{kind}", content, num_people=int(not name))
-
-
-def _glb(vertices: Tensor, faces: Tensor) -> bytes:
-    normals = vertex_normals(vertices[None], faces)[0]
-    return glb_bytes(vertices.numpy(), faces.numpy(), normals.numpy())
-
-
-_WRITERS: dict[str, Callable[[Tensor, Tensor], bytes]] = {
-    "obj": lambda vertices, faces: obj_bytes(vertices.numpy(), faces.numpy()),
-    "ply": lambda vertices, faces: ply_bytes(vertices.numpy(), faces.numpy()),
-    "glb": _glb,
-}
-
-
-def _export_parameters(
-    selected: Iterator[_Selected], places: Places, config: ExportConfig
-) -> Iterator[ExportedFile]:
-    """One npz per person of a picture, or per track of a video."""
-    sequences: dict[tuple[str, ...], list[RowDict]] = {}
-    metadata: dict[tuple[str, ...], dict[str, str]] = {}
-    for part in selected:
-        for row in part.rows:
-            key = sequence_key(row)
-            sequences.setdefault(key, []).append(row)
-            metadata.setdefault(key, part.part.metadata)
-    if any(found.get("body_family") != "smpl" for found in metadata.values()):
-        print("note: betas are OpenBody's; poses fit SMPL too, these betas do not: set them to 0")
-    for key, rows in sequences.items():
-        rows.sort(key=lambda row: row["frame_index"] or 0)
-        content = sequence_npz(
-            rows, places, PARAMETER_FORMATS[config.format], config.samples, metadata[key]
-        )
-        yield ExportedFile(f"{_sequence_name(rows[0])}.npz", content, len(rows))
 
 
 def _person_name(row: RowDict) -> str:

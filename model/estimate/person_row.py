@@ -13,6 +13,14 @@ REFINED_COLUMNS = {
 }
 """Columns of the refined body, by those of the mode that they take the place of."""
 
+SMOOTHED_COLUMNS = {
+    "pose_mode": "smoothed_pose",
+    "shape_mean": "smoothed_betas",
+    "global_rotmat": "smoothed_global_rotmat",
+    "camera": "smoothed_camera",
+}
+"""Columns of tracks/, likewise."""
+
 
 class PersonRow(dict[str, Any]):
     """One person by column name, with the metadata of the file that the row comes from."""

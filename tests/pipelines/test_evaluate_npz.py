@@ -17,7 +17,7 @@ from hierprob3d.model.body.mesh_body import load_body
 from hierprob3d.model.rotation.rotations import rotvec_to_rotmat
 from hierprob3d.pipelines.command.cli import main
 from hierprob3d.training.assessment.evaluation_set import make_evaluation_set
-from hierprob3d.transforms.datasets.annotation_file import _OPENPOSE_TO_COCO, _PART_TO_COCO
+from hierprob3d.transforms.datasets.annotation_file import _OPENPOSE_TO_COCO, PART_TO_COCO
 from hierprob3d.transforms.evaluation.evaluation_models import open_dataset
 
 NUM_ROWS = 4
@@ -38,7 +38,7 @@ def write(data: Path, tmp_path: Path) -> Write:
     def written(**changes: np.ndarray | None) -> Path:
         with np.load(data / "labels.npz") as labels:
             part = np.zeros((NUM_ROWS, 24, 3))
-            part[:, list(_PART_TO_COCO)] = labels["joints2D"]
+            part[:, list(PART_TO_COCO)] = labels["joints2D"]
             fields = {
                 "imgname": labels["fnames"], "center": labels["bbox_centres"][:, ::-1],
                 "scale": labels["bbox_whs"] * 1.2 / 200, "pose": labels["poses"],
@@ -87,7 +87,7 @@ def test_hmr2_s_names_and_pixels_mean_the_same(write: Write, data: Path, tmp_pat
     _, spin = evaluate(write(), data, tmp_path / "spin", *few)
     with np.load(write()) as spins:
         openpose = np.zeros((NUM_ROWS, 25, 3))
-        openpose[:, list(_OPENPOSE_TO_COCO)] = spins["part"][:, list(_PART_TO_COCO)]
+        openpose[:, list(_OPENPOSE_TO_COCO)] = spins["part"][:, list(PART_TO_COCO)]
         fields = {
             "scale": np.repeat(200 * spins["scale"][:, None], 2, axis=1),
             "body_pose": spins["pose"], "betas": spins["shape"], "pose": None, "shape": None,

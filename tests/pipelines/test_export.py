@@ -16,10 +16,15 @@ from example_run import write_example_run
 from hierprob3d.model.body.mesh_body import load_body
 from hierprob3d.model.estimate.reconstruction import rebuild_samples
 from hierprob3d.model.picture.cameras import half_turn_x
-from hierprob3d.model.rotation.rotations import rotmat_to_rotvec, rotvec_to_rotmat
+from hierprob3d.model.rotation.rotations import (
+    rotmat_to_rotvec,
+    rotmat_to_unitquat,
+    rotvec_to_rotmat,
+)
 from hierprob3d.pipelines.command import cli
 from hierprob3d.pipelines.export import source_name
 from hierprob3d.transforms.store.output_folder import OutputFolder
+from tests.glb_reader import Glb
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +104,52 @@ def test_smpl_npz_holds_one_file_per_track_and_rebuilds_the_joints(
     _, joints = body(shape, rotmats[:, 1:], rotmats[:, 0])
     for found, row in zip(joints, rows[1:3], strict=True):
         torch.testing.assert_close(found, stored_joints(row), atol=1e-4, rtol=0)
+
+
+def test_a_track_in_glb_is_one_body_that_moves_smoothed(example: Any, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(example[0], run, ignore=shutil.ignore_patterns("tracks", "*bbbb*"))
+    assert cli.main(["track", str(run), "--smoothing", "0"]) == 0
+    assert export(run, tmp_path / "out", "--format", "glb") == 0
+    files = {path.name.split("_", 2)[2]: path for path in (tmp_path / "out").iterdir()}
+    assert sorted(files) == ["person0.glb", "track0.glb", "track1.glb"]
+    file = Glb(files["track0.glb"].read_bytes())
+    (animation,) = file.description["animations"]
+    times = file.array(animation["samplers"][0]["input"])[:, 0]
+    np.testing.assert_allclose(times, [0, 0.1], atol=1e-6)
+    turns = file.array(animation["samplers"][1]["output"])
+    rotmats = torch.tensor([row["global_rotmat"] for row in example[1][1:3]]).view(2, 3, 3)
+    expected = rotmat_to_unitquat(rotmats).roll(-1, -1).numpy()
+    np.testing.assert_allclose(np.abs((turns * expected).sum(1)), 1, atol=1e-5)
+    assert "animations" not in Glb(files["person0.glb"].read_bytes()).description
+    # Without tracks every row is by itself, as it was predicted.
+    assert export(run, tmp_path / "raw", "--format", "glb", "--no-tracks") == 0
+    assert len(list((tmp_path / "raw").iterdir())) == 4
+
+
+def test_a_motion_at_another_rate(example: Any, tmp_path: Path) -> None:
+    words = ["--format", "smpl-npz", "--filter", "track_id=3", "--fps", "40"]
+    assert export(example[0], tmp_path, *words) == 0
+    (path,) = tmp_path.iterdir()
+    track = np.load(path)
+    assert float(track["mocap_framerate"]) == 40 and track["poses"].shape == (5, 72)
+    assert track["is_seen"].tolist() == [True, False, False, False, True]
+    assert track["frame_index"].tolist() == [0, -1, -1, -1, 1]
+
+
+def test_annotations_name_pictures_and_frames_are_left_out(
+    example: Any, tmp_path: Path, capsys: Any
+) -> None:
+    folder, rows = example
+    assert export(folder, tmp_path, "--format", "spin-npz") == 0
+    assert "3 people of video frames left out" in capsys.readouterr().err
+    labels = np.load(tmp_path / "annotations.npz")
+    assert labels["imgname"].tolist() == ["astronaut.png"]
+    assert labels["center"].tolist() == [[220, 260]]
+    assert labels["scale"] == pytest.approx(480 / 200)
+    np.testing.assert_allclose(labels["part"][0, 19], np.reshape(rows[0]["keypoints"], (17, 3))[0])
+    assert export(folder, tmp_path / "x", "--format", "spin-npz", "--filter", "uri=*.mp4") == 2
+    assert "annotation files name pictures, and there is none" in capsys.readouterr().err
 
 
 def test_betas_of_a_track_are_weighted_by_precision(example: Any, tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ S_TO_14 = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 18)
 """SPIN's J24_TO_J14: the 14 joints of evaluation among those of `S`."""
 
 _S_PELVIS = 14
-_PART_TO_COCO = (19, 20, 21, 22, 23, 9, 8, 10, 7, 11, 6, 3, 2, 4, 1, 5, 0)
+PART_TO_COCO = (19, 20, 21, 22, 23, 9, 8, 10, 7, 11, 6, 3, 2, 4, 1, 5, 0)
 _OPENPOSE_TO_COCO = (0, 16, 15, 18, 17, 5, 2, 6, 3, 7, 4, 12, 9, 13, 10, 14, 11)
 _CROP = (PROXY_SIZE, PROXY_SIZE)
 _GENDERS = {"m": "male", "f": "female", "n": "neutral"}
@@ -176,7 +176,7 @@ class AnnotationDataset:
 
     def _stored_keypoints(self, index: int, fields: tuple[str, ...]) -> np.ndarray:
         """(17, 3) keypoints of the first of some fields that the file has."""
-        order = {"part": _PART_TO_COCO, "openpose": _OPENPOSE_TO_COCO}
+        order = {"part": PART_TO_COCO, "openpose": _OPENPOSE_TO_COCO}
         for name in fields:
             if name in self._labels:
                 return self._labels[name][index][list(order[name])].astype(np.float64)
