@@ -121,8 +121,7 @@ class ExportConfig:
     """The body model of the run: SMPL file or folder; where the run found it if not given."""
 
     focal_length: Annotated[float | None, Option(metavar="PX")] = None
-    """Focal length that sets the distance from the camera; otherwise the picture's diagonal, a
-    field of view of 53 degrees."""
+    """Focal length that sets the distance from the camera; otherwise the run's (focal_px)."""
 
     in_camera: bool = False
     """Move meshes to where the person stands before the camera, instead of the origin."""

@@ -57,8 +57,8 @@ _HASH_LENGTH = 16
 """Of hexadecimal digits: among a million namesakes, two share them once in 37 million runs."""
 
 _PARAMETER_COLUMNS = (
-    *FILTER_COLUMNS, "time_s", "crop", "camera", "pose_F", "pose_mode", "shape_mean", "shape_std",
-    "global_rotmat", "global_F", "seed", *REFINED_COLUMNS.values(),
+    *FILTER_COLUMNS, "time_s", "crop", "camera", "focal_px", "pose_F", "pose_mode", "shape_mean",
+    "shape_std", "global_rotmat", "global_F", "seed", *REFINED_COLUMNS.values(),
 )  # fmt: skip
 
 

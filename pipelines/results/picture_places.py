@@ -25,7 +25,7 @@ class Places:
 
     Args:
         folder: of the run.
-        focal_length: in px; None takes the picture's diagonal.
+        focal_length: in px; None takes what the run recorded.
     """
 
     def __init__(self, folder: RunFolder, focal_length: float | None) -> None:
@@ -36,8 +36,9 @@ class Places:
         self._rates = _frame_rates(frames)
 
     def focal_length(self, row: Row) -> float:
-        """Focal length in px: the given one, or the picture's diagonal."""
-        return self._focal_length or math.hypot(*self._sizes[row["item_id"]])
+        """Focal length in px: the given one, the row's, or the picture's diagonal."""
+        recorded = row.get("focal_px")  # rows of earlier versions have none
+        return self._focal_length or recorded or math.hypot(*self._sizes[row["item_id"]])
 
     def translation(self, rows: Sequence[Row]) -> Tensor:
         """(P, 3) metres from the body frame's origin to the person's place."""
