@@ -60,6 +60,21 @@ class RenderConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CompactConfig:
+    """A run's many small files joined into few large ones, sorted by picture, in a new folder.
+
+    The folder of the run stays as it is. The new one appears whole or not at all, and is read, and
+    gone on with, as any other; drawn pictures are not copied.
+    """
+
+    folder: Annotated[str, _FOLDER]
+    """Output folder of a prediction run."""
+
+    output: Annotated[str, Option(metavar="NEW")]
+    """Folder of the joined run, which must not be there yet."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReportConfig:
     """One self-contained HTML page of a prediction run: counts, people, spreads, errors, times."""
 

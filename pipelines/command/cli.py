@@ -86,6 +86,10 @@ COMMANDS = {
         "plan, work and finish as a chain of Slurm jobs",
         "configs.parts:SlurmConfig", "pipelines.parts.slurm:run", takes_command=True,
     ),
+    "compact": Command(
+        "join a run's many small files into few large ones",
+        "configs.run_results:CompactConfig", "pipelines.compact:run",
+    ),
     "prepare-backgrounds": Command(
         "photographs for training, such as LSUN's",
         "configs.training_commands:BackgroundsConfig", "training.prepare_backgrounds:run",

@@ -19,7 +19,13 @@ from hierprob3d.configs.checks import nearest
 from hierprob3d.configs.prediction import SAVES
 from hierprob3d.model.estimate.person_row import REFINED_COLUMNS, PersonRow
 from hierprob3d.pipelines.command.usage import UsageError
-from hierprob3d.transforms.store.output_folder import RUNS, TABLES, OutputFolder, run_of
+from hierprob3d.transforms.store.output_folder import (
+    COMPACTING,
+    RUNS,
+    TABLES,
+    OutputFolder,
+    run_of,
+)
 from hierprob3d.transforms.tables.schema import (
     PeopleLayout,
     errors_schema,
@@ -96,6 +102,11 @@ class RunFolder:
             raise UsageError(
                 f"{folder} is not the output of a prediction run: it has none of the folders "
                 f"{', '.join((*TABLES, RUNS))}."
+            )
+        if os.path.basename(COMPACTING) in self.store.names(RUNS):
+            raise UsageError(
+                f"{folder} is not whole: hierprob3d compact is writing it, or was stopped; then "
+                "remove it and run that again."
             )
         self._finished = {_base(name) for name in self.store.parts("frames")}
 

@@ -57,6 +57,9 @@ TRACKS = "tracks"
 RUNS = "runs"
 PICTURES = "pictures"
 MARKS = f"{RUNS}/marks"
+COMPACTING = f"{RUNS}/.compacting"
+"""In a store, where no folder can be renamed, as long as `hierprob3d compact` writes it."""
+
 PLAN_SUFFIX = ".plan.parquet"
 """Of the plans in runs/, which are there as long as their run works."""
 _DROP_JOURNAL = f"{RUNS}/.dropping.json"
@@ -215,6 +218,23 @@ class OutputFolder(StoreFiles):
         """One row group of a Parquet file."""
         with self._open_part(name) as file:
             return file.read_row_group(group, use_threads=False)
+
+    def num_rows(self, name: str) -> int:
+        """Rows of a part, as its footer says."""
+        with self._open_part(name) as file:
+            return int(file.metadata.num_rows)
+
+    def first_text(self, name: str, column: str) -> str:
+        """The smallest value of a part's text column, by its statistics where it has them."""
+        with self._open_part(name) as file:
+            place = file.schema_arrow.names.index(column)
+            groups = [file.metadata.row_group(i).column(place) for i in range(file.num_row_groups)]
+            known = [
+                g.statistics.min for g in groups if g.is_stats_set and g.statistics.has_min_max
+            ]
+            if len(known) == len(groups) and known:
+                return str(min(known))
+            return str(pc.min(read_columns(file, [column])[column]).as_py())
 
     @contextmanager
     def _open_part(self, name: str) -> Iterator[ParquetFile]:
