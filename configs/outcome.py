@@ -15,7 +15,8 @@ class OutcomeConfig:
     """Do again what earlier runs ended with an error row."""
 
     overwrite: bool = False
-    """Do everything again; earlier rows of what is done again are replaced."""
+    """Do everything again; earlier rows of what is done again are replaced, and those of frames of
+    the same video that --frame-step or --fps do not choose any more go."""
 
     max_failed_ratio: float = 0.5
     """Share of failures above which the exit code is 1."""

@@ -136,7 +136,7 @@ class Prediction(Job):
 
         planner = _planner(config, store, self.listing, finished.redo, sharing)
         dropped = set(finished.changed)
-        plan = run.plan(noting_dropped(planner.shards(), finished.redo, dropped), SOURCE_DETAILS)
+        plan = run.plan(noting_dropped(planner, finished.redo, dropped), SOURCE_DETAILS)
         try:
             self.config = with_earlier_spread(config, store, dropped)
             check_columns(store, layout_of(self.config, models), dropped)
@@ -218,7 +218,7 @@ def _say_what_would_be_done(
     )
     dropped = set(finished.changed)
     shown: list[str] = []
-    for shard in noting_dropped(planner.shards(), finished.redo, dropped):
+    for shard in noting_dropped(planner, finished.redo, dropped):
         shown += [item.name for item in shard.items[: NUM_SHOWN_ITEMS - len(shown)]]
     layout = layout_of(with_earlier_spread(config, store, dropped), models)
     check_columns(store, layout, dropped)
@@ -248,7 +248,10 @@ def _planner(
         limit=source.limit,
     )
     done = store.finished_ids().without(redo)
-    return Planner(listing.uris, done, rules, listing.versions, listing.given, listing.skipped)
+    replaced = redo if config.run.overwrite else ()
+    return Planner(
+        listing.uris, done, rules, listing.versions, listing.given, listing.skipped, replaced
+    )
 
 
 def _nothing_to_do(config: PredictConfig, listing: Listing, finished: FinishedInputs) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from hierprob3d.pipelines.command.usage import UsageError
 from hierprob3d.transforms.batch.models import Models, model_hashes
 from hierprob3d.transforms.inputs.items import Shard, picture_item
 from hierprob3d.transforms.inputs.listing import Listing
+from hierprob3d.transforms.inputs.planning import Planner
 from hierprob3d.transforms.inputs.uris import archive_of, printable
 from hierprob3d.transforms.store.output_folder import RUNS, TABLES, FinishedItem, OutputFolder
 from hierprob3d.transforms.tables.schema import STATUS_FAILED, PeopleLayout, people_schema
@@ -61,19 +62,19 @@ def _is_changed(item: FinishedItem, version: str | None) -> bool:
     return None not in (version, item.source_version) and item.source_version != version
 
 
-def noting_dropped(
-    shards: Iterable[Shard], redo: Collection[str], dropped: set[str]
-) -> Iterator[Shard]:
-    """The shards as they come; those of `redo` that they do again are added to `dropped`.
+def noting_dropped(planner: Planner, redo: Collection[str], dropped: set[str]) -> Iterator[Shard]:
+    """The planner's shards as they come; those of `redo` that they do again go to `dropped`.
 
     --limit may leave others for later. A video that could not be read is one item in all, and so is
-    what was wrong with an archive; frames and members take its place.
+    what was wrong with an archive; frames and members take its place. Frames that the rules do not
+    choose any more go with those that take their place.
     """
-    for shard in shards:
+    for shard in planner.shards():
         if redo:
             whole = [picture_item(shard.container)] if shard.container else []
             dropped.update(i.item_id for i in (*shard.items, *whole) if i.item_id in redo)
         yield shard
+    dropped |= planner.left_out
 
 
 def check_writable(store: OutputFolder) -> None:

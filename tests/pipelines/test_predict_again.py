@@ -76,6 +76,8 @@ def test_a_repaired_video_takes_the_place_of_its_error(predict: Predict, tmp_pat
     options = ("--frame-step", 20, "--retry-failed")
     assert predict(video, "--output", output, *FAST, *options) == 0
     assert status_by_name(output) == {"a.mp4#0": "ok", "a.mp4#20": "ok"}
+    assert predict(video, "--output", output, *FAST, "--frame-step", 40, "--overwrite") == 0
+    assert status_by_name(output) == {"a.mp4#0": "ok"}  # #20 is not chosen any more
 
 
 @pytest.mark.parametrize("dry", [(), ("--dry-run",)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -60,6 +60,7 @@ class Planner:
         versions: Source version by URI, where it is known.
         given: What lists say of the people there, by URI.
         skipped: Counts members of archives that are not read, by kind.
+        replaced: Ids of items of earlier runs that go with what the rules do not choose any more.
     """
 
     uris: Sequence[str]
@@ -68,7 +69,10 @@ class Planner:
     versions: Mapping[str, str] = field(default_factory=dict)
     given: Mapping[str, str] = field(default_factory=dict)
     skipped: Counter[str] = field(default_factory=Counter)
+    replaced: Collection[str] = ()
 
+    left_out: set[str] = field(default_factory=set)
+    """Those of `replaced` that are frames of a video done again, and not chosen, found so far."""
     num_done: int = 0
     """Items that an earlier run finished."""
     num_pictures: int = 0
@@ -192,6 +196,10 @@ class Planner:
         new = self._take([replace(item, given=self._given_of(uri)) for item in items])
         self.num_frames += len(new)
         self.num_videos += bool(new)
+        if new and self.replaced:
+            others = set(range(len(index.times_s))).difference(frames)
+            ids = (frame_item(uri, number, 0.0).item_id for number in others)
+            self.left_out.update(item_id for item_id in ids if item_id in self.replaced)
         by_frame = {item.frame_index: item for item in new}
         wanted = [item.frame_index for item in new if item.frame_index is not None]
         size = self.rules.shard_size or self._default_size(self.num_items)

@@ -45,7 +45,7 @@ from .parquet_files import (
     read_columns,
     table_bytes,
 )
-from .part_runs import belongs_to, series_of
+from .part_runs import belongs_to, is_run_id, series_of
 from .store_files import TEMPORARY_PREFIX, StoreFiles
 
 TABLES = ("people", "errors", "frames")
@@ -67,7 +67,8 @@ _PART_NAME = re.compile(r"part-(?P<run>.+)-(?P<shard>\d+)\.parquet")
 _MARK_KEY = re.compile(r"\w[\w.-]*")
 _MARKS_AT_ONCE = 16
 _ID = "item_id"
-"""A column of all our tables."""
+_RUN = "run_id"
+"""Columns of all our tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +295,7 @@ class OutputFolder(StoreFiles):
             name
             for table in ("people", "errors")
             for name in self.parts(table, series=series)
-            if os.path.basename(name) not in finished
+            if os.path.basename(name) not in finished and self._is_of_a_run(name)
         ]
         leftovers += [
             f"{table}/{name}"
@@ -309,6 +310,17 @@ class OutputFolder(StoreFiles):
         for name in leftovers:
             self.remove(name)
         return len(leftovers)
+
+    def _is_of_a_run(self, name: str) -> bool:
+        """Whether a run wrote a part, not somebody whose file has such a name by chance."""
+        try:
+            with self._open_part(name) as file:
+                if not {_ID, _RUN} <= set(file.schema_arrow.names):
+                    return False
+                first = next(file.iter_batches(1, columns=[_RUN], use_threads=False), None)
+        except DamagedPart:  # cut off by a loss of power, say
+            return is_run_id(run_of(name))
+        return first is not None and first[_RUN].to_pylist() == [run_of(name)]
 
     def drop_items(self, item_ids: Collection[str]) -> None:
         """Removes all rows and pictures of some items, so that they count as never done.

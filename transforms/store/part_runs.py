@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+_RUN_ID = re.compile(r"(?:.+-p\d{5,}-)?\d{8}T\d{6}Z-[0-9a-f]{6}")
 _SERIES = re.compile(r"(?P<series>(?P<plan>.+)-p(?P<part>\d{5,}))-[^-]+-[^-]+")
 
 
@@ -25,6 +26,11 @@ def part_run_id(plan_id: str, part: int, run_id: str) -> str:
         run_id: That no other run has, see `new_run_id`.
     """
     return f"{part_series(plan_id, part)}-{run_id}"
+
+
+def is_run_id(name: str) -> bool:
+    """Whether a name is one that runs are given, see `new_run_id`."""
+    return _RUN_ID.fullmatch(name) is not None
 
 
 def series_of(run_id: str) -> str:

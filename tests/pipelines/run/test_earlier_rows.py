@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -12,6 +14,7 @@ from hierprob3d.pipelines.run.earlier_rows import finished_inputs, noting_droppe
 from hierprob3d.transforms.batch.isolation import People
 from hierprob3d.transforms.inputs.items import Frame, Shard, picture_item
 from hierprob3d.transforms.inputs.listing import Listing
+from hierprob3d.transforms.inputs.planning import Planner
 from hierprob3d.transforms.inputs.uris import member_uri
 from hierprob3d.transforms.store.output_folder import OutputFolder
 from hierprob3d.transforms.tables.rows import frames_table
@@ -46,5 +49,6 @@ def test_members_are_finished_as_long_as_their_archive_stays(
 def test_what_was_wrong_with_an_archive_goes_when_its_members_are_done_again() -> None:
     shard = Shard(0, (replace(MEMBER, source_version="version 2"),), {"tar_offset": 0})
     dropped = set[str]()
-    list(noting_dropped([shard], {MEMBER.item_id, DAMAGE.item_id}, dropped))
+    planner = cast(Planner, SimpleNamespace(shards=lambda: iter([shard]), left_out=set()))
+    list(noting_dropped(planner, {MEMBER.item_id, DAMAGE.item_id}, dropped))
     assert dropped == {MEMBER.item_id, DAMAGE.item_id}

@@ -44,10 +44,11 @@ def publish(store: OutputFolder, shard: str, ids: list[str], tables: str = "pef"
     name = {table: part_name(table, "run", shard) for table in ("people", "errors", "frames")}
     rows = [{"item_id": i, "uri": f"/{i}.jpg", "status": "ok", "num_people": 1} for i in ids]
     if "p" in tables:
-        store.write_table(name["people"], pa.table({"item_id": ids, "x": range(len(ids))}))
+        store.write_table(name["people"], pa.table({"item_id": ids, "run_id": ["run"] * len(ids)}))
     if "e" in tables:
         store.write_table(
-            name["errors"], pa.Table.from_pylist([{"item_id": i} for i in ids], errors_schema())
+            name["errors"],
+            pa.Table.from_pylist([{"item_id": i, "run_id": "run"} for i in ids], errors_schema()),
         )
     if "f" in tables:
         store.write_table(name["frames"], pa.Table.from_pylist(rows, frames_schema()))
@@ -73,6 +74,20 @@ def test_sweep_removes_parts_without_their_mark(store: OutputFolder) -> None:
     publish(store, "00001", ["b"], tables="pe")
     assert store.sweep() == 2
     assert items(store, "people") == items(store, "errors") == ["a"]
+
+
+def test_sweep_leaves_files_that_only_have_such_names(store: OutputFolder) -> None:
+    foreign = [part_name("people", "x", "00001"), part_name("errors", "copy", "00001")]
+    store.write_table(foreign[0], pa.table({"item_id": ["a"], "age": [41]}))
+    publish(store, "00000", ["a"])
+    store.write(foreign[1], store.read(part_name("people", "run", "00000")))
+    store.write(part_name("people", "notes", "2026"), b"no Parquet")
+    store.write(part_name("people", "20261129T195900Z-0a1b2c", "00000"), b"cut off")
+    assert store.sweep() == 1
+    assert store.parts("people") == [
+        "people/part-notes-2026.parquet", "people/part-run-00000.parquet", foreign[0]
+    ]  # fmt: skip
+    assert foreign[1] in store.parts("errors")
 
 
 def test_empty_tables_are_not_written_and_replace_older_ones(store: OutputFolder) -> None:
