@@ -156,11 +156,22 @@ def last_lines(error: BaseException) -> str | None:
     """The end of an error's traceback, at most 2,000 characters; None if it was never raised."""
     if error.__traceback__ is None:
         return None
-    text = _printable("".join(traceback.format_exception(error)).rstrip())
+    text = _printable("".join(_without_carets(error).format()).rstrip())
     if len(text) <= _MAX_TRACEBACK:
         return text
     _, _, whole_lines = text[-_MAX_TRACEBACK:].partition("\n")
     return whole_lines or text[-_MAX_TRACEBACK:]
+
+
+def _without_carets(error: BaseException) -> traceback.TracebackException:
+    """An error's traceback; to point into its lines, Python would compile each of them anew."""
+    whole = traceback.TracebackException.from_exception(error, compact=True)
+    part: traceback.TracebackException | None = whole
+    while part is not None:
+        for frame in part.stack:
+            frame.colno = None
+        part = part.__cause__ or part.__context__
+    return whole
 
 
 def _status(num_people: int, any_failed: bool) -> str:
