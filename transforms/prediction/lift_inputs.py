@@ -53,4 +53,4 @@ def lift_input(people: People) -> LiftInput:
 
 def _in_crop(points: Tensor, crop: Tensor) -> Tensor:
     """Points (P, N, 2 + more), x and y from px of the picture to px of the crop."""
-    return torch.cat([image_to_crop(points[..., :2], crop), points[..., 2:]], dim=-1)
+    return torch.cat([image_to_crop(points[..., :2], crop[:, None]), points[..., 2:]], dim=-1)

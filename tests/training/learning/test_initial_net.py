@@ -8,11 +8,11 @@ import torch
 
 from hierprob3d.configs.training import TrainConfig
 from hierprob3d.model.network.checkpoints import (
-    default_weights_path,
     load_distribution_net,
     save_distribution_net,
 )
-from hierprob3d.model.network.network_config import WeightsMetadata
+from hierprob3d.model.network.lift_net import LiftNet
+from hierprob3d.model.network.network_config import LiftConfig, WeightsMetadata
 from hierprob3d.training.learning.initial_net import initial_net
 
 
@@ -119,8 +119,18 @@ def test_a_trained_keypoint_branch_is_kept_and_not_dropped(
     ],
 )
 def test_initial_weights_of_another_kind_are_refused(
-    changes: dict, family: str, message: str
+    undisturbed: Path, changes: dict, family: str, message: str
 ) -> None:
-    config = TrainConfig(initial_weights=str(default_weights_path()), **changes)
+    config = TrainConfig(initial_weights=str(undisturbed / "weights"), **changes)
     with pytest.raises(ValueError, match=message):
         initial_net(config, family)
+
+
+def test_weights_that_read_coordinates_cannot_begin_a_training_of_pictures(tmp_path: Path) -> None:
+    path = tmp_path / "lift.safetensors"
+    metadata = WeightsMetadata(
+        body_family="openbody", sign_rule="invariant", lift_width=8, lift_blocks=1
+    )
+    save_distribution_net(LiftNet(LiftConfig(width=8, blocks=1)), path, metadata)
+    with pytest.raises(ValueError, match="reads coordinates"):
+        initial_net(TrainConfig(initial_weights=str(path)), "openbody")
