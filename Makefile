@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 OUTPUT ?= demo_output
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-cluster check docs bench soak clean
+.PHONY: help setup demo test test-cluster check docs dist bench soak clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,6 +40,11 @@ check: setup  ## lint and type check
 
 docs: setup  ## build the site into site/; a broken link or name is an error
 	$(BIN)/zensical build --strict --clean
+
+dist: setup  ## wheel and sdist into dist/, the same bytes from the same commit
+	$(BIN)/python -m tools.release dist
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt twine
+	$(BIN)/twine check --strict dist/*
 
 bench: setup  ## speed, side by side with straightforward ports of the original's loops
 	@for file in $(filter-out benchmarks/timing.py,$(wildcard benchmarks/*.py)); do name=$$(basename $$file .py); echo "== $$name"; \
