@@ -9,7 +9,6 @@ import tomllib
 from pathlib import Path
 
 import yaml
-
 from tools.release import repack
 
 REPOSITORY = Path(__file__).resolve().parents[2]
