@@ -130,6 +130,10 @@ class AssessConfig:
     num_people: int = 2048
     """Rendered people."""
 
+    num_detected: int = 1020
+    """Rendered people, a quarter of them cut, who are found by the bundled detector and predicted
+    with the keypoints of each bundled keypoint model; 0: none."""
+
     seed: int = 2110
     """Seed of all draws."""
 
@@ -142,6 +146,7 @@ class AssessConfig:
     def __post_init__(self) -> None:
         check_device(self.device)
         check_at_least(self, 1, "--num-people")
+        check_at_least(self, 0, "--num-detected")
         check(
             not (self.rendered and (self.poses or self.backgrounds)),
             "--rendered pictures have poses and backgrounds: give no others",

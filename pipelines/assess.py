@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from hierprob3d.configs.paper_training import load_train_config
-from hierprob3d.configs.prediction import RefinementConfig
+from hierprob3d.configs.prediction import ModelsConfig, RefinementConfig
 from hierprob3d.configs.proxy_look import ProxyLook
 from hierprob3d.configs.training import DataConfig
 from hierprob3d.configs.training_commands import AssessConfig
@@ -24,6 +24,7 @@ from hierprob3d.model.network.checkpoints import (
 )
 from hierprob3d.model.network.device import resolve_device
 from hierprob3d.pipelines.command.usage import EXIT_DONE, UsageError
+from hierprob3d.pipelines.results.detector_figures import detector_figures, detector_markdown
 from hierprob3d.pipelines.results.photo_figures import person_fits, photo_figures, photo_markdown
 from hierprob3d.pipelines.results.run_folder import RunFolder
 from hierprob3d.training.assessment.assessment import assess, drawn_mean_pose, weights_mean_pose
@@ -32,6 +33,7 @@ from hierprob3d.training.assessment.evaluation_set import HELDBACK_POSES
 from hierprob3d.training.people import rendered_set
 from hierprob3d.training.people.people_description import DESCRIPTION_FILE
 from hierprob3d.training.people.people_setup import PoseChoice
+from hierprob3d.transforms.batch.models import BUNDLED_KEYPOINT_MODELS, Models, load_models
 
 RECORD_FILE, MARKDOWN_FILE = "assessment.json", "assessment.md"
 PICTURES = "pictures"
@@ -64,6 +66,9 @@ def run(config: AssessConfig) -> int:
     record["conditions"] = assess(
         net, body, people, mean_pose, noise, config.seed, error, heatmap_std
     )
+    if config.num_detected:
+        models = _detector_models(config, data)
+        record["detectors"] = detector_figures(data, models, config.num_detected, config.seed)
     _write(Path(config.output), record)
     return EXIT_DONE
 
@@ -77,6 +82,8 @@ def report(record: dict[str, Any]) -> str:
         f"{record['seed']}.",
         assessment_markdown(record["conditions"]),
     ]
+    if "detectors" in record:
+        parts.append(detector_markdown(record["detectors"]))
     if "photographs" in record:
         parts.append(photo_markdown(record["photographs"]))
     return "\n\n".join(part.strip() for part in parts) + "\n"
@@ -112,6 +119,15 @@ def _render(config: AssessConfig, data: DataConfig, net: BodyNet, device: torch.
     poses = PoseChoice.for_validation(data)
     rendered_set.render_set(folder, data, poses, range(num_shards), config.seed, str(device))
     return folder
+
+
+def _detector_models(config: AssessConfig, data: DataConfig) -> dict[str, Models]:
+    """The models of runs with each bundled keypoint model, by its name."""
+    given = ModelsConfig(weights=config.weights, body_model=data.body_model, device=config.device)
+    return {
+        kind: load_models(replace(given, keypoints=kind))
+        for kind in sorted(BUNDLED_KEYPOINT_MODELS)
+    }
 
 
 def _write(output: Path, record: dict[str, Any]) -> None:

@@ -25,13 +25,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hierprob3d.training.people.rendered_set.SHARD_SIZE", 3)
         words = f"--poses={folder / 'poses.npz'}", f"--predictions={folder / 'predicted'}"
-        assert _assess(folder, "assessed", *words) == 0
+        assert _assess(folder, "assessed", *words, num_detected=4) == 0
     return folder
 
 
-def _assess(folder: Path, output: str, *words: str) -> int:
+def _assess(folder: Path, output: str, *words: str, num_detected: int = 0) -> int:
     naive = f"data.train_poses={folder / 'poses.npz'}"
-    return main(["assess", "--output", str(folder / output), "--num-people", "3", *words, naive])
+    sizes = f"--num-people=3 --num-detected={num_detected}".split()
+    return main(["assess", "--output", str(folder / output), *sizes, *words, naive])
 
 
 def _record(folder: Path, output: str) -> dict:
@@ -52,10 +53,27 @@ def test_all_figures_are_written(folder: Path) -> None:
         assert part in tables
 
 
+def test_people_found_by_the_real_detectors(folder: Path) -> None:
+    record = _record(folder, "assessed")["detectors"]
+    assert list(record) == ["whole", "cut"]
+    for name in ("blazepose", "movenet"):
+        whole = record["whole"][name]
+        assert whole["people"] == 3 and record["cut"][name]["people"] == 1
+        assert 2 <= whole["found"] <= 3
+        mean, median = whole["MPJPE-PA"]
+        assert 10 < median < 200 and 10 < mean < 300
+        assert whole["keypoints seen, px"][1] < 10
+    assert record["whole"]["blazepose"] != record["whole"]["movenet"]
+    assert record["whole"]["blazepose"]["found"] == record["whole"]["movenet"]["found"]
+    tables = (folder / "assessed" / "assessment.md").read_text()
+    assert "| whole, blazepose | whole, movenet | cut, blazepose | cut, movenet |" in tables
+
+
 def test_pictures_that_are_there_give_the_same_figures(folder: Path) -> None:
     assert _assess(folder, "again", f"--rendered={folder / 'assessed' / 'pictures'}") == 0
     first, again = _record(folder, "assessed"), _record(folder, "again")
-    assert again == {name: first[name] for name in first if name != "photographs"}
+    others = ("photographs", "detectors")
+    assert again == {name: first[name] for name in first if name not in others}
     assert not (folder / "again" / "pictures").exists()
 
 
