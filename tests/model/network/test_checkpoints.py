@@ -249,3 +249,19 @@ def test_unusable_metadata_are_refused(
     write_tensors(tmp_path / "w.safetensors", {"a": torch.ones(1)}, notes)
     with pytest.raises(WeightsError, match=f"w.safetensors carries unusable metadata: .*{message}"):
         load_distribution_net(tmp_path / "w.safetensors")
+
+
+def test_the_width_of_the_papers_embedding_is_that_of_its_tensors(tmp_path: Path) -> None:
+    narrow = DistributionNet(NetworkConfig(embed_dim=32))
+    state = narrow.state_dict()
+    torch.save({"best_model_state_dict": state}, tmp_path / "narrow.tar")
+    loaded = load_distribution_net(tmp_path / "narrow.tar")
+    assert loaded.config == NetworkConfig(embed_dim=32) and loaded.body_family == "smpl"
+    assert_same_state(loaded, state)
+
+
+def test_edges_and_heatmaps_of_the_training_are_checked() -> None:
+    other = {"edge_nms": False, "heatmap_std": 3.0}
+    assert replace(OPEN, proxy=other).proxy == other
+    with pytest.raises(ValueError, match="edge_gaussian_size must be odd, got 4"):
+        replace(OPEN, proxy={"edge_gaussian_size": 4})

@@ -68,6 +68,10 @@ def test_the_network_input_is_the_pooled_proxy(people: RenderedSet) -> None:
     assert proxy.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(proxy[:, 1:], pooled, atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(proxy[:, 0], people.edges.float() * EDGE_STEP)
+    wide = network_input(people, people.joints2d, kept, 2, torch.float32, heatmap_std=7.0)
+    heatmaps = joints2d_to_heatmaps(people.joints2d, std=7.0) * kept[..., None, None]
+    pooled = torch.nn.functional.avg_pool2d(heatmaps, 2)
+    torch.testing.assert_close(wide[:, 1:], pooled, atol=1e-6, rtol=1e-5)
     coarse = network_input(people, people.joints2d, kept, 4, torch.float32)
     torch.testing.assert_close(
         coarse, torch.nn.functional.avg_pool2d(proxy, 2), atol=1e-6, rtol=1e-5

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from hierprob3d.configs.paper_inference import ProxySettings
 from hierprob3d.configs.prediction import ModelsConfig
+from hierprob3d.model.network.network_config import NetworkConfig, WeightsMetadata
 from hierprob3d.model.people.blazepose import BLAZEPOSE_PATH
 from hierprob3d.model.people.blazepose_keypoints import BlazePoseKeypoints
 from hierprob3d.model.people.movenet import MULTIPOSE_PATH, THUNDER_PATH
@@ -18,6 +22,7 @@ from hierprob3d.transforms.batch.models import (
     keypoint_estimator,
     keypoints_path,
     load_models,
+    proxy_settings,
 )
 from hierprob3d.transforms.prediction.proxies import make_proxies
 
@@ -75,3 +80,18 @@ def test_settings_of_a_network_with_other_layers_are_refused(tmp_path: Path) -> 
     file.write_text("MODEL: {NUM_RESNET_LAYERS: 50}")
     with pytest.raises(ValueError, match="NUM_RESNET_LAYERS is 50, but the weights have 18"):
         load_models(ModelsConfig(pose_shape_cfg=str(file)))
+
+
+def test_weights_carry_how_their_input_was_made_and_a_file_goes_before(tmp_path: Path) -> None:
+    config = NetworkConfig(embed_dim=128)
+    metadata = WeightsMetadata(
+        body_family="smpl", sign_rule="paper", embed_dim=128, proxy={"heatmap_std": 3.0}
+    )
+    net: Any = SimpleNamespace(config=config, metadata=metadata)
+    assert proxy_settings(None, net) == ProxySettings(heatmap_std=3.0)
+    file = tmp_path / "cfg.yaml"
+    file.write_text("DATA: {EDGE_NMS: false}\nMODEL: {EMBED_DIM: 128}\n")
+    assert proxy_settings(str(file), net) == ProxySettings(edge_nms=False, embed_dim=128)
+    file.write_text("MODEL: {EMBED_DIM: 256}\n")
+    with pytest.raises(ValueError, match="MODEL.EMBED_DIM is 256, but the weights have 128: give"):
+        proxy_settings(str(file), net)
