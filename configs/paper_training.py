@@ -173,11 +173,15 @@ def _train_config(
 
 
 def _literal(text: str) -> Any:
-    """A value as the paper's code reads it from the command line."""
+    """A value as the paper's code reads it from the command line; tuples are lists."""
     try:
-        return ast.literal_eval(text)
+        return _with_lists(ast.literal_eval(text))
     except (ValueError, SyntaxError):
         return text
+
+
+def _with_lists(value: Any) -> Any:
+    return [_with_lists(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def from_paper(settings: Mapping[str, Any]) -> dict[str, Any]:

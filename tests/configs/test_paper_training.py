@@ -135,6 +135,12 @@ def test_the_paper_s_settings_by_name() -> None:
     assert config.data == replace(published.data, num_shards=5)
 
 
+def test_tuples_are_lists_as_in_the_paper_s_code() -> None:
+    names = "TRAIN.SYNTH_DATA.AUGMENT.PROXY_REP.JOINTS_TO_SWAP", "DATA.BBOX_SCALE_FACTOR"
+    config = load_train_config(None, [], dict(zip(names, ("[(13, 14)]", "1"), strict=True)))
+    assert config.data.keypoint_noise.swap_groups == ((13,),)
+
+
 def test_the_paper_s_settings_go_over_those_of_its_file(tmp_path: Path) -> None:
     path = tmp_path / "pose_shape_cfg.yaml"
     path.write_text("TRAIN: {LR: 0.5, NUM_EPOCHS: 70}\n")
