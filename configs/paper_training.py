@@ -274,18 +274,15 @@ def _stage(paper: Mapping[str, Any], stage: str) -> dict[str, Any]:
 
 
 def _camera(paper: Mapping[str, Any]) -> dict[str, Any]:
-    """Shape, camera and crop.
-
-    The mean of MEAN_CAM_T's x and y only moves the person within a picture that is cropped to the
-    person; the paper counts DELTA_CENTRE_RANGE in pixels before the crop, about 1.1 of ours each.
-    """
+    """Shape, camera and crop."""
     augment = f"{_SYNTH}.AUGMENT"
     focal_length = paper[f"{_SYNTH}.FOCAL_LENGTH"]
     nearer, farther = _range(paper, f"{augment}.CAM.DELTA_Z_RANGE")
-    distance = paper[f"{_SYNTH}.MEAN_CAM_T"][2] + (nearer + farther) / 2
+    right, down, away = _place(paper, f"{_SYNTH}.MEAN_CAM_T")
+    distance = away + (nearer + farther) / 2
     smaller, larger = _range(paper, f"{augment}.BBOX.DELTA_SCALE_RANGE")
-    left, right = _range(paper, f"{augment}.BBOX.DELTA_CENTRE_RANGE")
-    if left != -right:
+    lowest, highest = _range(paper, f"{augment}.BBOX.DELTA_CENTRE_RANGE")
+    if lowest != -highest:
         raise ValueError(f"{augment}.BBOX.DELTA_CENTRE_RANGE must be symmetric about 0 here")
     return {
         "shape_std": paper[f"{augment}.SMPL.SHAPE_STD"],
@@ -295,7 +292,9 @@ def _camera(paper: Mapping[str, Any]) -> dict[str, Any]:
         "camera_xy_std": paper[f"{augment}.CAM.XY_STD"],
         "box_scale": round(paper["DATA.BBOX_SCALE_FACTOR"] + (smaller + larger) / 2, 9),
         "box_scale_jitter": round((larger - smaller) / 2, 9),
-        "box_centre_jitter": right,
+        "box_centre_jitter": highest,
+        "camera_offset": [right, down],
+        "picture_size": float(paper["DATA.PROXY_REP_SIZE"]),
         "extreme_crop_probability": paper[f"{_PROXY}.EXTREME_CROP_PROB"],
     }
 
@@ -345,6 +344,14 @@ def _keypoint_noise(paper: Mapping[str, Any]) -> dict[str, Any]:
         "swap_groups": [[pair[0]] for pair in pairs],
         "drop_visible": [probability if joint in lost else 0.0 for joint in range(17)],
     }
+
+
+def _place(paper: Mapping[str, Any], name: str) -> tuple[float, float, float]:
+    """Metres right, down and away."""
+    place = paper[name]
+    if len(place) != 3:
+        raise ValueError(f"{name} must be a place [x, y, z], got {place!r}")
+    return place[0], place[1], place[2]
 
 
 def _range(paper: Mapping[str, Any], name: str) -> tuple[float, float]:

@@ -56,6 +56,13 @@ class SynthesisConfig:
     them, the truth is the body beneath."""
     camera_xy_std: float = 0.0
     """Deviation of the person from the optical axis, metres in each direction (the paper: 0.05)."""
+    camera_offset: tuple[float, float] = (0.0, 0.0)
+    """Metres by which the person lies right of and below the optical axis, on average (the paper: 0
+    and -0.2)."""
+    picture_size: float = 0.0
+    """If not 0: side in pixels of the picture that the crop is cut from. Beyond its border the crop
+    is black, keypoints count as outside and the box ends there; box_centre_jitter is in its pixels
+    (the paper: 256)."""
     box_aspect: float = 0.75
     """Width over height of the crop's content, between black bars: as prediction cuts it. The
     paper trains with 1."""

@@ -11,7 +11,6 @@ import torch
 from hierprob3d.model.picture.proxy import PROXY_SIZE
 from hierprob3d.training.look.occlusion import (
     missing_keypoints,
-    random_frames,
     random_halves,
     random_objects,
 )
@@ -69,7 +68,7 @@ class BarePeople:
         draws, config, size = Draws(generator), self._config, self._size
         people = self._people.sample(draws, num)
         keypoints = people.framed.keypoints
-        outside = ~at_keypoints(random_frames(draws, num, config, size), keypoints)
+        outside = ~at_keypoints(self._people.frames(draws, people, size), keypoints)
         hidden = self._people.hidden_by_body(self._people.rasterized(people, size), people)
         hidden |= missing_keypoints(draws, num, config)
         hidden |= at_keypoints(random_halves(draws, num, config.missing_halves, size), keypoints)

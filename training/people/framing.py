@@ -33,12 +33,15 @@ class FramedPeople:
         keypoints: (B, 17, 3) likewise.
         eye: (B, 3) place of the camera in the frame of the bodies, metres.
         scale: (B,) px per metre as far away as the body.
+        picture: (B, 2, 2) first and last x and y, px, of the picture that the crop is cut from;
+            None where it has no end.
     """
 
     vertices: Tensor
     keypoints: Tensor
     eye: Tensor
     scale: Tensor
+    picture: Tensor | None = None
 
 
 def boxed_vertices(vertex_parts: Tensor) -> Tensor:
@@ -67,19 +70,37 @@ def frame_people(
     focal = draws.uniform(*config.focal_length, num)
     jitter = 1 + config.distance_jitter * draws.uniform(-1, 1, num)
     distance = focal * config.distance_per_focal * jitter
-    eye = torch.cat([draws.normal(config.camera_xy_std, num, 2), -distance[:, None]], dim=1)
+    sideways = draws.normal(config.camera_xy_std, num, 2)
+    sideways = sideways - sideways.new_tensor(config.camera_offset)
+    eye = torch.cat([sideways, -distance[:, None]], dim=1)
     flat = [_perspective(points, eye) for points in (vertices, keypoints)]
     extreme = draws.chance(config.extreme_crop_probability, num)
     kind = torch.where(extreme, 1 + draws.choice(config.extreme_crop_shares, num), 0)
-    centre, side = _tight_box(flat[0], boxed[kind], config.box_aspect)
+    reach = config.picture_size / 2 * (distance / focal)[:, None, None]  # metres, of the picture
+    seen = flat[0][..., :2]
+    seen = seen.clamp(-reach, reach) if config.picture_size else seen
+    centre, side = _tight_box(seen, boxed[kind], config.box_aspect)
     box_scale = config.box_scale + config.box_scale_jitter * draws.uniform(-1, 1, num)
     scale = (PROXY_SIZE / (side * box_scale))[:, None, None]
-    shift = PROXY_SIZE / 2 + config.box_centre_jitter * draws.uniform(-1, 1, num, 2)
+    jitter2d = config.box_centre_jitter * draws.uniform(-1, 1, num, 2)
+    if config.picture_size:  # in its pixels
+        jitter2d = jitter2d * scale[:, 0] * (distance / focal)[:, None]
+    shift = PROXY_SIZE / 2 + jitter2d
     offset = shift[:, None] - scale * centre[:, None]
     on_screen = [
         torch.cat([points[..., :2] * scale + offset, points[..., 2:]], dim=-1) for points in flat
     ]
-    return FramedPeople(on_screen[0], on_screen[1], eye, scale[:, 0, 0])
+    ends = torch.cat([offset - scale * reach, offset + scale * reach], dim=1)
+    picture = ends if config.picture_size else None
+    return FramedPeople(on_screen[0], on_screen[1], eye, scale[:, 0, 0], picture)
+
+
+def inside_picture(picture: Tensor, size: int) -> Tensor:
+    """(B, size, size) pixels of the 256 px crop within the ends of `FramedPeople.picture`."""
+    centres = (torch.arange(size, device=picture.device) + 0.5) * (PROXY_SIZE / size)
+    within = (centres >= picture[:, 0, :, None]) & (centres < picture[:, 1, :, None])
+    across, down = within.unbind(1)
+    return down[:, :, None] & across[:, None]
 
 
 def _perspective(points: Tensor, eye: Tensor) -> Tensor:
@@ -92,7 +113,7 @@ def _perspective(points: Tensor, eye: Tensor) -> Tensor:
 
 def _tight_box(points: Tensor, inside: Tensor, aspect: float) -> tuple[Tensor, Tensor]:
     """Centre (B, 2) and height (B,) of the box of an aspect around the points marked `inside`."""
-    low = points[..., :2].masked_fill(~inside[..., None], torch.inf).amin(1)
-    high = points[..., :2].masked_fill(~inside[..., None], -torch.inf).amax(1)
+    low = points.masked_fill(~inside[..., None], torch.inf).amin(1)
+    high = points.masked_fill(~inside[..., None], -torch.inf).amax(1)
     extent = high - low
     return (low + high) / 2, torch.maximum(extent[:, 1], extent[:, 0] / aspect)

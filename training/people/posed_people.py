@@ -14,11 +14,12 @@ from hierprob3d.model.picture.cameras import half_turn_x
 from hierprob3d.model.picture.proxy import PROXY_SIZE, unoccluded_mask
 from hierprob3d.model.picture.rasterizer import Fragments, rasterize
 from hierprob3d.model.rotation.rotations import rotvec_to_rotmat
+from hierprob3d.training.look.occlusion import random_frames
 from hierprob3d.training.look.thick_clothes import GARMENTS, ThickClothes
 from hierprob3d.training.poses.pose_sampler import PoseSampler
 from hierprob3d.training.random.draws import Draws
 
-from .framing import FramedPeople, boxed_vertices, frame_people
+from .framing import FramedPeople, boxed_vertices, frame_people, inside_picture
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,12 @@ class PosedPeopleSampler:
             vertices, _ = self._posed(self._clothes.worn(shaped, thickness), rotmats)
         framed = frame_people(draws, vertices, keypoints, self._boxed, self.config)
         return PosedPeople(rotvecs, betas, vertices, thickness, framed)
+
+    def frames(self, draws: Draws, people: PosedPeople, size: int = PROXY_SIZE) -> Tensor:
+        """(B, size, size) where the pictures of people are, in their crops."""
+        frames = random_frames(draws, len(people.betas), self.config, size)
+        picture = people.framed.picture
+        return frames if picture is None else frames & inside_picture(picture, size)
 
     def rasterized(self, people: PosedPeople, size: int = PROXY_SIZE) -> Fragments:
         """What the pixels of crops of size x size see."""

@@ -26,7 +26,6 @@ from hierprob3d.training.look.lighting import lit, random_lights
 from hierprob3d.training.look.occlusion import (
     MissingPerson,
     missing_person,
-    random_frames,
     random_objects,
 )
 from hierprob3d.training.look.surface import SurfacePixels, VertexNormals
@@ -105,7 +104,7 @@ class SyntheticPeople:
         parts = self.people.face_parts[pixels.face]
         missing = missing_person(draws, pixels, parts, num, config)
         covered = random_objects(draws, num, config)
-        frame = random_frames(draws, num, config)
+        frame = self.people.frames(draws, people)
         rgb = self._compose(draws, pixels, colours, missing, covered)
         outside = ~at_keypoints(frame, keypoints)
         hidden = self.people.hidden_by_body(fragments, people) | missing.keypoints

@@ -7,7 +7,12 @@ import torch
 from torch import Tensor
 
 from hierprob3d.configs.synthetic_people import SynthesisConfig
-from hierprob3d.training.people.framing import FramedPeople, boxed_vertices, frame_people
+from hierprob3d.training.people.framing import (
+    FramedPeople,
+    boxed_vertices,
+    frame_people,
+    inside_picture,
+)
 from hierprob3d.training.random.draws import Draws
 
 EXACT = SynthesisConfig(
@@ -80,3 +85,29 @@ def test_off_the_axis_people_are_seen_from_the_side(draws: Draws) -> None:
     expected = -people.eye[:, 0] * (1 - 2.5 / 3.5) * scale
     torch.testing.assert_close(sideways, expected, atol=1e-2, rtol=1e-3)
     assert people.eye[:, 0].std() == pytest.approx(0.3, rel=0.25)
+
+
+def test_people_are_cut_off_where_their_picture_ends(draws: Draws, stick: Tensor) -> None:
+    """2 m at 2.5 m fill 240 px of 256; half a metre lower, 44 px of them are out of the picture."""
+    config = dataclasses.replace(
+        EXACT, picture_size=256.0, camera_offset=(0.0, 0.5), box_scale=1.0, box_aspect=1.0
+    )
+    people = framed(draws, stick, config)
+    assert people.picture is not None
+    first, last = people.picture[0]
+    scale = 256 / (256 - (128 - 60))  # from the head at 68 px down to the border
+    torch.testing.assert_close(last - first, torch.full((2,), 256 * scale))
+    head, _, foot = people.vertices[0, :, 1].tolist()
+    assert head == pytest.approx(0, abs=1e-3) and last[1] == pytest.approx(256, abs=1e-3)
+    assert foot == pytest.approx(240 * scale, abs=1e-3)
+    lower = people.picture - 64.0
+    mask = inside_picture(lower, 64)
+    assert mask.shape == (1, 64, 64) and mask[0, :48].any() and not mask[0, 48:].any()
+
+
+def test_the_box_is_displaced_in_pixels_of_the_picture(draws: Draws, stick: Tensor) -> None:
+    config = dataclasses.replace(EXACT, picture_size=256.0, box_centre_jitter=5.0, box_aspect=1.0)
+    people = framed(draws, stick.repeat(200, 1, 1), config)
+    middle = (people.vertices[:, 0, 1] + people.vertices[:, 2, 1]) / 2 - 128
+    scale = (people.vertices[:, 2, 1] - people.vertices[:, 0, 1]) / 240
+    assert float((middle / scale).abs().max()) == pytest.approx(5.0, abs=0.1)
