@@ -123,7 +123,7 @@ def test_evaluate(world: Path, capsys: pytest.CaptureFixture) -> None:
     assert len(np.load(world / "pw3d" / "hrnet_results_centred.npy")) == 8
     printed = capsys.readouterr().out
     for name, count in (("3dpw", 8), ("ssp3d", 3)):
-        rows = ds.dataset(world / f"{name}_eval" / "people").to_table()
+        rows = ds.dataset(world / f"{name}_eval" / "frames").to_table()
         assert rows.num_rows == count
     assert "84.90 mm" in printed and "13.60 mm" in printed  # the published figures
     errors = np.load(world / "3dpw_eval" / "MPJPE-PA_per_frame.npy")
