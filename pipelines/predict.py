@@ -131,7 +131,7 @@ class Prediction(Job):
 
         def sharing(num_items: int) -> int:
             if num_parts is None:
-                return run.workers(num_items).num_workers
+                return run.workers(num_items).num_sharing
             return num_parts * _WORKERS_PER_PART
 
         planner = _planner(config, store, self.listing, finished.redo, sharing)
@@ -214,7 +214,7 @@ def _say_what_would_be_done(
 
     finished = finished_inputs(config, store, listing)
     planner = _planner(
-        config, store, listing, finished.redo, lambda number: workers_for(number).num_workers
+        config, store, listing, finished.redo, lambda number: workers_for(number).num_sharing
     )
     dropped = set(finished.changed)
     shown: list[str] = []

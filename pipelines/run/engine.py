@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
+import logging
+import os
+import signal
 import sys
+import threading
 import time
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
 
 import apache_beam as beam
 import grpc
@@ -18,6 +25,14 @@ _MEMORY_HINT = (
 )
 _DISCONNECTED = "worker disconnected"
 _NO_WORDS = frozenset({"", ">", "unknown error"})
+_SERVERS_LOGGER = "PrismJobServer"
+"""What a Prism that the command starts itself prints."""
+
+_CANCELLED = "pipeline canceled"
+"""What Prism says of the bundles of a job that was cancelled."""
+
+_stopped_jobs: list[str] = []
+"""Those of this process that were interrupted: threads of this process may work for them still."""
 
 
 class EnginePipeline(beam.Pipeline):
@@ -29,7 +44,9 @@ class EnginePipeline(beam.Pipeline):
 
     def run(self, test_runner_api: bool | str = "AUTO") -> PipelineResult:
         """Submits the job."""
-        return EngineJob(super().run(test_runner_api))
+        logging.getLogger(_SERVERS_LOGGER).addFilter(_is_error)
+        with _own_interrupt():
+            return EngineJob(super().run(test_runner_api))
 
 
 class EngineJob(PipelineResult):
@@ -45,12 +62,52 @@ class EngineJob(PipelineResult):
 
     def wait_until_finish(self, duration: int | None = None) -> str:
         """Waits for its end, at most so many milliseconds; its state."""
+        # Workers in this process are there until the job has ended: it could not be cancelled else.
+        callbacks = getattr(self._job, "_cleanup_callbacks", ())
+        self._job._cleanup_callbacks = ()
         try:
             state: str = self._job.wait_until_finish(duration)
             return state
-        except BaseException:
+        except BaseException as error:
+            _stopped_jobs.append(str(error))
             cancel(self._job)
             raise
+        finally:
+            for callback in callbacks:
+                callback()
+
+
+def leave_stopped_jobs(code: int) -> NoReturn | None:
+    """Ends this process at once if a job of it was stopped; otherwise returns.
+
+    Where an engine's workers are threads of the command they are in the midst of a stage, and
+    Python's way of ending would take torch from under them: that aborts the process.
+    """
+    if not _stopped_jobs:
+        return None
+    atexit._run_exitfuncs()  # engines that the command started end there
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+@contextmanager
+def _own_interrupt() -> Iterator[None]:
+    """Keeps our handler of Ctrl-C: Beam's would end the engine before the job is cancelled."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
+def _is_error(record: logging.LogRecord) -> bool:
+    """Drops what a job server says of its doings, which would cut into the progress."""
+    text = record.getMessage()
+    return '"level":"ERROR' in text and not (_stopped_jobs and _CANCELLED in text)
 
 
 def cancel(job: Any) -> None:

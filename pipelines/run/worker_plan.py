@@ -27,6 +27,12 @@ _GIB_PER_WORKER = 3.0
 meshes of all samples of a batch of people about as much again; the rest is for allocators that
 hand nothing back. A larger --batch-size, --num-samples or picture needs more."""
 
+_ENGINES_WORKERS = ("--parallelism", "--num_workers", "--max_num_workers")
+"""Options of Flink and of Dataflow."""
+
+_UNKNOWN_WORKERS = 8
+"""Where an engine decides: several shards for each of so many, which one worker does no slower."""
+
 _MAX_WORKERS_PER_GPU = 4
 _MAX_THREADS = 4
 
@@ -53,6 +59,9 @@ class WorkerPlan:
     is_local: bool = True
     """Whether all processes are on this machine."""
 
+    num_sharing: int = 1
+    """Processes that shards are cut for; more than `num_workers` where these are not known."""
+
     needs_beam: bool = True
     """False: one process, and no option of Beam's says how it is to work."""
 
@@ -75,7 +84,7 @@ def plan_workers(beam_words: Sequence[str], num_items: int, on_gpu: bool) -> Wor
     """
     flags = pipeline_flags(beam_words)
     if not is_local_runner(runner_name(beam_words)):
-        return WorkerPlan(tuple(flags), is_local=False)
+        return WorkerPlan(tuple(flags), is_local=False, num_sharing=_engine_workers(beam_words))
     asked_mode = option_value(beam_words, MODE)
     asked_workers = option_value(beam_words, NUM_WORKERS)
     num_workers = int(asked_workers or 0) or default_workers(num_cores(), on_gpu)
@@ -90,6 +99,7 @@ def plan_workers(beam_words: Sequence[str], num_items: int, on_gpu: bool) -> Wor
             f"{NUM_WORKERS}={num_workers}",
         ),
         num_workers=num_workers,
+        num_sharing=num_workers,
         num_threads=max(1, min(_MAX_THREADS, num_cores() // 2)) if num_workers == 1 else 1,
         starts_processes=mode == MULTI_PROCESSING,
         needs_beam=bool(beam_words) or mode != IN_MEMORY,
@@ -103,6 +113,12 @@ def one_process(plan: WorkerPlan) -> WorkerPlan:
     flags = (*_without(plan.flags, MODE, NUM_WORKERS), f"{MODE}={MULTI_PROCESSING}",
              f"{NUM_WORKERS}=1")  # fmt: skip
     return replace(plan, flags=flags, num_workers=1, starts_processes=True, needs_beam=True)
+
+
+def _engine_workers(beam_words: Sequence[str]) -> int:
+    """Processes that another engine may have, as far as its options say."""
+    values = [option_value(beam_words, name) for name in _ENGINES_WORKERS]
+    return max([_UNKNOWN_WORKERS, *(int(value) for value in values if value and value.isdecimal())])
 
 
 def default_workers(cores: int, on_gpu: bool) -> int:

@@ -18,7 +18,10 @@ def main() -> int:
     from hierprob3d.pipelines.command.cli import main as run_command
 
     logging.getLogger().addFilter(_is_no_beam_chatter)
-    return run_command()
+    code = run_command()
+    if engine := sys.modules.get("hierprob3d.pipelines.run.engine"):
+        engine.leave_stopped_jobs(code)
+    return code
 
 
 def _is_no_beam_chatter(record: "logging.LogRecord") -> bool:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+
 import grpc
 import pytest
 from apache_beam.runners.runner import PipelineState
 
+from hierprob3d.pipelines.run import engine
 from hierprob3d.pipelines.run.engine import EngineJob, failure_text
+
+
+@pytest.fixture(autouse=True)
+def stopped(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Jobs that were stopped; those of this process are none of the test's."""
+    jobs: list[str] = []
+    monkeypatch.setattr(engine, "_stopped_jobs", jobs)
+    return jobs
 
 
 class _Job:
@@ -15,6 +27,7 @@ class _Job:
     def __init__(self, end: BaseException | None) -> None:
         self.end, self.asked, self.looks = end, 0, 0
         self.is_gone = False
+        self._cleanup_callbacks: tuple[Callable[[], None], ...] = ()
 
     def wait_until_finish(self, duration: int | None = None) -> str:
         if self.end is not None:
@@ -38,6 +51,40 @@ def test_an_interrupted_job_is_cancelled_to_its_end(end: BaseException) -> None:
     with pytest.raises(type(end)):
         EngineJob(job).wait_until_finish()
     assert job.asked == 1 and job.looks == 3
+
+
+def test_workers_of_this_process_stay_until_the_job_is_cancelled() -> None:
+    job = _Job(KeyboardInterrupt())
+    asked: list[int] = []
+    job._cleanup_callbacks = (lambda: asked.append(job.asked),)
+    with pytest.raises(KeyboardInterrupt):
+        EngineJob(job).wait_until_finish()
+    assert asked == [1]
+
+
+def test_the_process_of_a_stopped_job_leaves_with_its_exit_code(
+    stopped: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[object] = []
+    monkeypatch.setattr(engine.atexit, "_run_exitfuncs", lambda: left.append("exit functions"))
+    monkeypatch.setattr(engine.os, "_exit", left.append)
+    engine.leave_stopped_jobs(0)
+    assert left == []
+    stopped.append("by Ctrl-C")
+    engine.leave_stopped_jobs(130)
+    assert left == ["exit functions", 130]
+
+
+@pytest.mark.parametrize(
+    ("line", "is_told"),
+    [
+        ('{"level":"INFO","msg":"Serving JobManagement"}', False),
+        ('{"level":"ERROR","msg":"Bundle Failed.","error":"no space left"}', True),
+    ],
+)
+def test_of_a_job_servers_doings_only_errors_are_told(line: str, is_told: bool) -> None:
+    record = logging.LogRecord("PrismJobServer", logging.INFO, "", 0, line, None, None)
+    assert engine._is_error(record) == is_told
 
 
 def test_a_finished_job_is_left_alone() -> None:
