@@ -97,8 +97,10 @@ def skinned_glb_bytes(mesh: SkinnedMesh, motion: Motion, name: str) -> bytes:
 
 
 def _attributes(mesh: SkinnedMesh, arrays: _Arrays) -> dict[str, int]:
-    strongest = np.argsort(-mesh.weights, axis=1, kind="stable")[:, :_WEIGHTS_PER_VERTEX]
-    weights = np.take_along_axis(mesh.weights, strongest, axis=1)
+    missing = max(0, _WEIGHTS_PER_VERTEX - mesh.weights.shape[1])
+    weights = np.pad(mesh.weights, ((0, 0), (0, missing)))
+    strongest = np.argsort(-weights, axis=1, kind="stable")[:, :_WEIGHTS_PER_VERTEX]
+    weights = np.take_along_axis(weights, strongest, axis=1)
     weights = weights / weights.sum(1, keepdims=True)
     joints = np.where(weights > 0, strongest, 0)  # unused ones are joint 0, as the format wants
     columns = {

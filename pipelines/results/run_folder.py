@@ -14,9 +14,8 @@ from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from hierprob3d.configs.checks import nearest
-from hierprob3d.configs.prediction import SAVES
 from hierprob3d.model.estimate.person_row import REFINED_COLUMNS, PersonRow
 from hierprob3d.pipelines.command.usage import UsageError
 from hierprob3d.transforms.store.output_folder import (
@@ -30,11 +29,13 @@ from hierprob3d.transforms.tables.schema import (
     PeopleLayout,
     errors_schema,
     frames_schema,
-    people_columns,
     people_schema,
 )
 from hierprob3d.transforms.tables.track_schema import track_schema
 from hierprob3d.transforms.tracking.tracks_store import track_parts
+
+from .people_groups import PeopleGroup, by_track, wanted_columns, with_tracks
+from .stored_columns import check_names, column_rows, concatenate
 
 _TRACK_COLUMNS = ("item_id", "person_index", "track_id")
 
@@ -58,7 +59,7 @@ class PeoplePart:
     def rows(self, numbers: Sequence[int] | None = None) -> list[PersonRow]:
         """The people with these numbers, or all; lists of numbers are float32 arrays."""
         table = self.table if numbers is None else self.table.take(list(numbers))
-        columns = [_values(column) for column in table.columns]
+        columns = [column_rows(column) for column in table.columns]
         return [
             PersonRow(dict(zip(table.column_names, values, strict=True)), self.metadata)
             for values in zip(*columns, strict=True)
@@ -142,12 +143,12 @@ class RunFolder:
     def frames(self) -> pa.Table:
         """Rows of all finished frames parts."""
         tables = [self.store.read_part(name) for name in self._finished_parts("frames")]
-        return _concatenate(tables) if tables else frames_schema().empty_table()
+        return concatenate(tables) if tables else frames_schema().empty_table()
 
     def errors(self) -> pa.Table:
         """Rows of all finished errors parts."""
         tables = [self.store.read_part(name) for name in self._finished_parts("errors")]
-        return _concatenate(tables) if tables else errors_schema().empty_table()
+        return concatenate(tables) if tables else errors_schema().empty_table()
 
     def people_parts(self, columns: Sequence[str] | None = None) -> Iterator[PeoplePart]:
         """The finished people parts one by one; parts of several runs may differ in columns.
@@ -200,7 +201,7 @@ class RunFolder:
         Args:
             columns: those to read; None reads all.
         """
-        _check_names(columns or ())
+        check_names(columns or ())
         for part in self.people_parts(columns):
             yield from part.rows()
 
@@ -225,10 +226,10 @@ class RunFolder:
         Args:
             columns: those to read, where the run has them; None reads all.
         """
-        _check_names(columns or ())
+        check_names(columns or ())
         tables = [part.table for part in self.people_parts(columns)]
         if tables:
-            return _concatenate(tables)
+            return concatenate(tables)
         nobody = people_schema(PeopleLayout(num_vertices=0, uncertainty=False)).empty_table()
         return (
             nobody
@@ -269,7 +270,43 @@ class RunFolder:
         wanted = None if columns is None else list(columns)
         tables = [self.store.read_part(name, wanted) for name in track_parts(self.store)]
         nobody = track_schema().empty_table()
-        return _concatenate(tables) if tables else nobody.select(wanted or nobody.column_names)
+        return concatenate(tables) if tables else nobody.select(wanted or nobody.column_names)
+
+    def by_video(self, columns: Sequence[str] | None = None) -> Iterator[PeopleGroup]:
+        """The people of each video, by its URI, with what tracks/ says of them.
+
+            for video in run.by_video(["pose_mode", "track_id"]):
+                poses = video.arrays()["pose_mode"]  # (N, 23, 3, 3)
+
+        Args:
+            columns: those to read of people/ and tracks/; None reads all.
+        """
+        schema = track_schema()
+        check_names([name for name in columns or () if name not in schema.names])
+        tracks = self.tracks(wanted_columns(columns, schema.names))
+        shards: dict[str, list[str]] = {}
+        for part in self.people_parts(["uri", "frame_index"]):
+            of_videos = part.table.filter(pc.field("frame_index").is_valid())
+            for uri in pc.unique(of_videos["uri"]).to_pylist():
+                shards.setdefault(uri, []).append(part.name)
+        for uri in sorted(shards):
+            tables = [self._people_of(uri, name, columns) for name in shards[uri]]
+            of_video = tracks.filter(pc.field("uri") == uri)
+            yield PeopleGroup(uri, None, with_tracks(concatenate(tables), of_video))
+
+    def by_track(self, columns: Sequence[str] | None = None) -> Iterator[PeopleGroup]:
+        """The people of each track, in the order of videos; none where nobody was followed.
+
+        Args:
+            columns: as of `by_video`.
+        """
+        wanted = None if columns is None else [*columns, "track_id"]
+        for video in self.by_video(wanted):
+            yield from by_track(video)
+
+    def _people_of(self, uri: str, part: str, columns: Sequence[str] | None) -> pa.Table:
+        wanted = wanted_columns(columns, self.store.read_schema(part).names)
+        return self.store.read_part(part, wanted).filter(pc.field("uri") == uri)
 
     def _finished_parts(self, table: str) -> list[str]:
         return [name for name in self.store.parts(table) if _base(name) in self._finished]
@@ -282,28 +319,3 @@ def _base(name: str) -> str:
 
 def _is_json(name: str) -> bool:
     return name.endswith(".json") and not name.startswith(".")
-
-
-def _check_names(columns: Sequence[str]) -> None:
-    """Raise UsageError for a column that no run has."""
-    layout = PeopleLayout(num_vertices=0, save=frozenset(SAVES), global_spread=True, refined=True)
-    known = [column.name for column in people_columns(layout)]
-    for name in columns:
-        if name not in known:
-            raise UsageError(f"no run has people with a column {name!r}.{nearest(name, known)}")
-
-
-def _values(column: pa.ChunkedArray) -> Sequence[Any]:
-    """A column's values; lists of numbers as arrays, null in them as NaN."""
-    if not pa.types.is_fixed_size_list(column.type):
-        return column.to_pylist()
-    numbers = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    return numbers.reshape(len(column), column.type.list_size)
-
-
-def _concatenate(tables: list[pa.Table]) -> pa.Table:
-    """One table, null where a part lacks a column, with the metadata in which all parts agree."""
-    found = [(table.schema.metadata or {}).items() for table in tables]
-    common = dict(set(found[0]).intersection(*found[1:]))
-    bare = [table.replace_schema_metadata() for table in tables]
-    return pa.concat_tables(bare, promote_options="default").replace_schema_metadata(common)

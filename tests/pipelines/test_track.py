@@ -63,6 +63,17 @@ def test_tracks_lie_beside_the_rows_and_are_renewed(example: Path, capsys: Any) 
     assert set(run.track_ids().values()) == {0, 1}
     (part,) = (example / "tracks").glob("part-*-*.parquet")
 
+    (video,) = run.by_video(["pose_mode", "track_id", "smoothed_pose"])
+    arrays = video.arrays()
+    assert arrays["pose_mode"].shape == arrays["smoothed_pose"].shape == (3, 23, 3, 3)
+    assert arrays["track_id"].tolist() == [0, 0, 1]
+    first, second = run.by_track()
+    assert (first.uri, first.track_id, len(first), len(second)) == (PEDESTRIANS, 0, 2, 1)
+    assert first.arrays()["keypoints"].shape == (2, 17, 3)
+    assert not first.table["smoothed_camera"].null_count
+    with pytest.raises(ValueError, match="no run has people with a column 'pose'"):
+        next(run.by_video(["pose"]))
+
     # A later run of track replaces the parts, and its --smoothing 0 leaves bodies as they are.
     assert cli.main(["track", str(example), "--smoothing", "0"]) == 0
     (later,) = (example / "tracks").glob("part-*-*.parquet")

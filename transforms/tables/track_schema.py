@@ -1,4 +1,7 @@
-"""Columns of the tracks table: one row per person of a video frame, beside those of people/."""
+"""Columns of the tracks table: one row per person of a video frame, beside those of people/.
+
+`python -m hierprob3d.transforms.tables.track_schema` prints the table of docs/tracks.md.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import pyarrow as pa
 
 from hierprob3d.model.body.skeleton import NUM_BETAS, NUM_BODY_JOINTS
 
-from .schema import SCHEMA_VERSION, Column, floats
+from .schema import SCHEMA_VERSION, Column, floats, markdown_table
 
 _IDENTITY = (
     Column("item_id", pa.string(), "with person_index the row of people/ that this one is about"),
@@ -60,3 +63,7 @@ def track_schema(metadata: dict[str, str] | None = None) -> pa.Schema:
     return pa.schema(
         [column.field() for column in TRACK_COLUMNS], metadata={**version, **(metadata or {})}
     )
+
+
+if __name__ == "__main__":
+    print(markdown_table(TRACK_COLUMNS))
