@@ -37,8 +37,8 @@ class PosedKeypoints:
         joints: (P, 24, 3) metres.
     """
 
-    points: Float[Tensor, "P 17 3"]
-    shares: Float[Tensor, "P 17 24 3"]
+    points: Float[Tensor, "P K 3"]
+    shares: Float[Tensor, "P K 24 3"]
     rotmats: Float[Tensor, "P 24 3 3"]
     turns: Float[Tensor, "P 24 3 3"]
     joints: Float[Tensor, "P 24 3"]
