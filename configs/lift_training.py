@@ -79,8 +79,9 @@ class LiftTrainConfig:
         )
     )
     """How that is learnt."""
-    num_calibrated: int = 1_024
-    """Held-back people to whom one temperature is fitted for each group of joints; 0: none is."""
+    num_calibrated: int = 512
+    """Held-back people, rendered for the detectors too, to whom one temperature is fitted for each
+    group of joints; 0: none is."""
     num_validated: int = 2_048
     """Held-back people of each validation."""
     seed: int = 0

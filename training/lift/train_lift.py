@@ -21,13 +21,17 @@ from hierprob3d.training.run.run_log import TRAINING, VALIDATION, RunLog
 from hierprob3d.training.run.run_state import RunState
 from hierprob3d.training.run.stopping import StopRequest
 
+from .lift_batch import LiftBatch
 from .lift_learner import LiftLearner
-from .lift_people import LiftPeople, real_errors
+from .lift_people import LiftPeople, calibration_people, real_errors
 from .lift_validation import LiftValidator
 from .temperatures import fit_temperatures
 
 DETECTED = "detected"
 """Folder of a run with what the detectors said of rendered people."""
+
+CALIBRATION = "calibration"
+"""Folder with what they said of people of held-back clips."""
 
 _logger = logging.getLogger(__name__)
 
@@ -99,7 +103,7 @@ class LiftTrainer:
             batch = people.batch(step, config.optimiser.batch_size)
             losses = self.learner.learn_bodies(batch, step)
         else:
-            batch = people.batch(step, config.spread_optimiser.batch_size)
+            batch = people.spread_batch(step, config.spread_optimiser.batch_size)
             losses = self.learner.learn_spread(batch, past)
         done = step + 1
         if done % config.log_every == 0:
@@ -116,12 +120,17 @@ class LiftTrainer:
         config, net = self.config, self.learner.finished
         inside: dict[str, Any] = {}
         if config.num_calibrated:
-            held_back = people.held_back(config.num_calibrated)
-            shares = fit_temperatures(net, held_back, config.seed)
+            shares = fit_temperatures(net, self._calibration_people(people), config.seed)
             inside = {"inside-80%": [round(share, 3) for share in shares.tolist()]}
         metadata = self._metadata(people, {**self.validator.validate(net), **inside})
         save_distribution_net(net, self.folder / "weights", metadata)
         _logger.info("finished: %s", self.folder / "weights")
+
+    def _calibration_people(self, people: LiftPeople) -> LiftBatch:
+        """Held-back people with errors of the detectors, or with modelled ones where all are."""
+        if self.errors is None:
+            return people.held_back(self.config.num_calibrated)
+        return calibration_people(self.config, self.body, self.folder / CALIBRATION)
 
     def _metadata(self, people: LiftPeople, validation: dict[str, Any]) -> WeightsMetadata:
         config = self.config

@@ -22,6 +22,7 @@ from hierprob3d.model.files.weight_files import (
 _FREE_ON_RESUME = (
     "device", "num_threads", "save_every", "log_every", "epochs_per_checkpoint", "max_minutes",
     "compile_encoder", "log_tensorboard", "contact_sheet_people", "validate_every",
+    "num_validated", "num_calibrated",
 )  # fmt: skip
 """Settings of which a resumed run may change: they do not decide what is learned."""
 
