@@ -73,7 +73,8 @@ def _landmarks(views: Views, is_exact: Tensor, draws: Draws) -> Tensor:
     places = true_places + errors
     swapped = draws.chance(_SWAPPED, num)[:, None, None]
     places = torch.where(swapped, places[:, list(LANDMARK_FLIP)], places)
-    depth = views.depth * draws.uniform(1.5, 3.0, num, 1) + draws.normal(60.0, num, NUM_LANDMARKS)
+    slope = 1.0 + draws.normal(1.5, num, 1)  # often of the wrong sign
+    depth = views.depth * slope + draws.normal(60.0, num, NUM_LANDMARKS)
     claimed = torch.zeros(NUM_LANDMARKS)
     claimed[_ALWAYS_CLAIMED] = 4.0
     visible = by_sight(-3.0, 0.5, 3.0) + draws.normal(1.5, num, NUM_LANDMARKS) + claimed * ~outside

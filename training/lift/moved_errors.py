@@ -27,6 +27,10 @@ DEPTH_SLOPE = 1.83
 _HIDDEN_COUNTS, _OUTSIDE_COUNTS = 0.6, 0.8
 """What a keypoint hidden, or outside, in one of two people adds to their distance."""
 _MOST_ALIKE = 6
+_GUESSED = 0.5
+"""Share of views whose landmarks have the very depths that BlazePose gave to somebody alike: it
+guesses depth by what people look like, rather than measuring it with errors, and whoever takes it
+for a measurement trusts it too much."""
 _LANDMARK_JITTER_PX = 1.2
 _HIPS = [11, 12]
 
@@ -63,7 +67,9 @@ class RealErrors:
         places = views.landmarks + error["landmarks"][:, owner] * size
         places = places + draws.normal(_LANDMARK_JITTER_PX, *places.shape)
         places[:, list(COCO_LANDMARKS)] = views.keypoints + error["landmarks"] * size
-        depth = DEPTH_SLOPE * views.depth + error["depth"][:, owner] * size[..., 0]
+        measured = DEPTH_SLOPE * views.depth + error["depth"][:, owner] * size[..., 0]
+        is_guess = draws.chance(_GUESSED, len(views))[:, None]
+        depth = torch.where(is_guess, error["guess"] * size[..., 0], measured)
         landmarks = torch.cat([places, depth[..., None], error["confidence"]], dim=-1)
         return LiftInput(keypoints, landmarks)
 
@@ -98,6 +104,7 @@ class RealErrors:
             "thunder": relative(people.thunder),
             "landmarks": relative(of_coco)[..., :2],
             "depth": (of_coco[..., 2] - DEPTH_SLOPE * depths) / size[..., 0],
+            "guess": people.landmarks[..., 2] / size[..., 0],
             "confidence": people.landmarks[..., 3:],
         }
 
