@@ -31,7 +31,12 @@ _GUESSED = 0.5
 """Share of views whose landmarks have the very depths that BlazePose gave to somebody alike: it
 guesses depth by what people look like, rather than measuring it with errors, and whoever takes it
 for a measurement trusts it too much."""
-_LANDMARK_JITTER_PX = 1.2
+_JITTER_PX = 1.2
+_ERROR_SPREAD = 0.3
+"""Standard deviation of the logarithm of a factor on all errors of a person."""
+_CONFIDENCE_SPREAD = 0.7
+"""Standard deviation of what is added to the logit of a confidence. Without these three, people are
+known by their confidences, and their errors by heart: longer training then makes weights worse."""
 _HIPS = [11, 12]
 
 
@@ -62,15 +67,18 @@ class RealErrors:
         error = {name: values[donor] for name, values in self._bank.items()}
         is_rough = draws.chance(0.5, len(views))[:, None, None]
         mine = torch.where(is_rough, error["rough"], error["thunder"])
-        keypoints = torch.cat([views.keypoints + mine[..., :2] * size, mine[..., 2:]], dim=-1)
+        scale = size * draws.normal(_ERROR_SPREAD, len(views), 1, 1).exp()
+        found = _near(views.keypoints + mine[..., :2] * scale, draws)
+        keypoints = torch.cat([found, _blurred(mine[..., 2:], draws)], dim=-1)
         owner = list(KEYPOINT_OF_LANDMARK)
-        places = views.landmarks + error["landmarks"][:, owner] * size
-        places = places + draws.normal(_LANDMARK_JITTER_PX, *places.shape)
-        places[:, list(COCO_LANDMARKS)] = views.keypoints + error["landmarks"] * size
+        places = views.landmarks + error["landmarks"][:, owner] * scale
+        places[:, list(COCO_LANDMARKS)] = views.keypoints + error["landmarks"] * scale
+        places = _near(places, draws)
         measured = DEPTH_SLOPE * views.depth + error["depth"][:, owner] * size[..., 0]
         is_guess = draws.chance(_GUESSED, len(views))[:, None]
         depth = torch.where(is_guess, error["guess"] * size[..., 0], measured)
-        landmarks = torch.cat([places, depth[..., None], error["confidence"]], dim=-1)
+        confidence = _blurred(error["confidence"], draws)
+        landmarks = torch.cat([places, depth[..., None], confidence], dim=-1)
         return LiftInput(keypoints, landmarks)
 
     def themselves(self, draws: Draws, num: int) -> LiftBatch:
@@ -80,9 +88,10 @@ class RealErrors:
         is_rough = draws.chance(0.5, num)[:, None, None]
         move = _Move(draws, num)
         found = torch.where(is_rough, people.rough, people.thunder)
-        keypoints = torch.cat([move.jittered(found[..., :2]), found[..., 2:]], dim=-1)
+        score = _blurred(found[..., 2:], draws)
+        keypoints = torch.cat([move.jittered(found[..., :2]), score], dim=-1)
         depth = people.landmarks[..., 2:3] * move.scale
-        rest = people.landmarks[..., 3:]
+        rest = _blurred(people.landmarks[..., 3:], draws)
         landmarks = torch.cat([move.jittered(people.landmarks[..., :2]), depth, rest], dim=-1)
         rotmats = people.rotmats
         rotmats[:, 0] = move.turn @ rotmats[:, 0]
@@ -107,6 +116,17 @@ class RealErrors:
             "guess": people.landmarks[..., 2] / size[..., 0],
             "confidence": people.landmarks[..., 3:],
         }
+
+
+def _near(places: Tensor, draws: Draws) -> Tensor:
+    return places + draws.normal(_JITTER_PX, *places.shape)
+
+
+def _blurred(confidences: Tensor, draws: Draws) -> Tensor:
+    """Confidences a little higher or lower, between 0 and 1."""
+    return (
+        confidences.logit(1e-4) + draws.normal(_CONFIDENCE_SPREAD, *confidences.shape)
+    ).sigmoid()
 
 
 class _Move:
