@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 import torch
 
 from hierprob3d.configs.lift_training import LiftTrainConfig
 from hierprob3d.model.body.mesh_body import Body
+from hierprob3d.training.lift import moved_errors
 from hierprob3d.training.lift.lift_people import LiftPeople
 from hierprob3d.training.lift.moved_errors import RealErrors
 from hierprob3d.training.random.draws import Draws
@@ -40,8 +42,9 @@ def test_modelled_keypoints_are_near_the_true_ones_and_weak_ones_less(people: Li
 
 
 def test_real_errors_move_with_the_size_of_the_person(
-    people: LiftPeople, errors: RealErrors
+    people: LiftPeople, errors: RealErrors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(moved_errors, "_JITTER_PX", 0.0)
     draws = Draws(torch.Generator().manual_seed(2))
     views = people.views.see(draws, 50)
     seen = errors.moved(views, draws)
@@ -56,6 +59,15 @@ def test_real_errors_move_with_the_size_of_the_person(
     assert (off[..., 1].mean(1) / size).unique().numel() > 10
 
 
+def test_nobody_is_known_by_his_confidences(people: LiftPeople, errors: RealErrors) -> None:
+    draws = Draws(torch.Generator().manual_seed(4))
+    seen = errors.moved(people.views.see(draws, 200), draws)
+    confidences = seen.landmarks[..., 3:]
+    assert ((confidences > 0) & (confidences < 1)).all()
+    assert confidences.unique().numel() > 0.9 * confidences.numel()
+    assert abs(confidences.median() - 0.5) < 0.02
+
+
 def test_detected_people_keep_what_was_said_of_them(errors: RealErrors) -> None:
     batch = errors.themselves(Draws(torch.Generator().manual_seed(3)), 30)
     hips = batch.seen.keypoints[:, 11:13, :2].mean(1)
@@ -67,8 +79,12 @@ def test_detected_people_keep_what_was_said_of_them(errors: RealErrors) -> None:
 
 
 def test_batches_have_shares_of_all_three(
-    lift_config: LiftTrainConfig, open_body: Body, errors: RealErrors
+    lift_config: LiftTrainConfig,
+    open_body: Body,
+    errors: RealErrors,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(moved_errors, "_CONFIDENCE_SPREAD", 0.0)
     config = replace(lift_config, no_keypoints=0.0, no_landmarks=0.0)
     mixed = LiftPeople(config, open_body, errors).batch(0, 100)
     marked = (mixed.seen.landmarks[..., 3] == 0.5).all(1).sum()  # these finders' only confidence
