@@ -46,9 +46,8 @@ dist: setup  ## wheel and sdist into dist/, the same bytes from the same commit
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt twine
 	$(BIN)/twine check --strict dist/*
 
-bench: setup  ## speed, side by side with straightforward ports of the original's loops
-	@for file in $(filter-out benchmarks/timing.py,$(wildcard benchmarks/*.py)); do name=$$(basename $$file .py); echo "== $$name"; \
-		OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.$$name || exit 1; done
+bench: setup  ## one table of all speeds beside ports of the original's loops; it goes into docs/speed.md
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.table --page docs/speed.md
 
 soak: setup  ## kills, damaged files, poison and bad stores, 30 minutes (SOAK="--scale 0.1": fewer)
 	$(BIN)/python -m tools.soak $(SOAK)

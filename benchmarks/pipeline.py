@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import copy
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,9 +26,11 @@ import torch
 from benchmarks.body import plain_arrays, plainly_posed
 from benchmarks.canny import plain_proxy
 from benchmarks.sampler import looped_sample
+from benchmarks.timing import in_turns
 from PIL import Image
 from torch import Tensor
 
+from hierprob3d.configs.paper_inference import ProxySettings
 from hierprob3d.configs.prediction import (
     ModelsConfig,
     PredictConfig,
@@ -134,35 +135,31 @@ def joint_by_joint(head: PoseHead, embed: Tensor) -> tuple[Tensor, Tensor, Tenso
     return U, S, V
 
 
-def seconds(functions: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Shortest CPU time of each, in turns, after a round that warms up."""
-    times: dict[str, list[float]] = {name: [] for name in functions}
-    for _ in range(repeats + 1):
-        for name, function in functions.items():
-            start = time.process_time()
-            function()
-            times[name].append(time.process_time() - start)
-    return {name: min(values[1:]) for name, values in times.items()}
-
-
-def compare_stages(layout: NetworkConfig, num_people: int, num_samples: int, repeats: int) -> None:
-    """Prints both ways' time per person, that of the encoder in them, and the ratios."""
+def both_ways(
+    layout: NetworkConfig, num_people: int, num_samples: int
+) -> dict[str, Callable[[], object]]:
+    """What takes people from crop to spread in either way, and the encoders in it alone."""
     image = np.array(Image.open(DEMO / "astronaut.png").convert("RGB"))
     torch.manual_seed(0)
     plain_net = DistributionNet(layout).eval()
     models = models_around(copy.deepcopy(plain_net))
-    config = SamplingConfig(num_samples=num_samples, paper_rule=True)
+    wanted = frozenset({"vertex_spread"})
+    config = SamplingConfig(num_samples=num_samples, paper_rule=True, save=wanted)
     people, arrays = made_up_people(num_people, image), plain_arrays(models.body)
     proxy = torch.rand(num_people, 18, PROXY_SIZE, PROXY_SIZE)
     last = proxy.contiguous(memory_format=torch.channels_last)
-    functions = {
+    return {
         "all, one by one": lambda: one_by_one(people, image, plain_net, arrays, num_samples),
         "all, by stages": lambda: by_stages(people, image, models, config),
         "encoder, one by one": lambda: [plain_net.encode(one[None]) for one in proxy],
         "encoder, one batch": lambda: models.net.encode(last),
     }
+
+
+def compare_stages(layout: NetworkConfig, num_people: int, num_samples: int, repeats: int) -> None:
+    """Prints both ways' time per person, that of the encoder in them, and the ratios."""
     with torch.inference_mode():
-        took = seconds(functions, repeats)
+        took = in_turns(both_ways(layout, num_people, num_samples), repeats)
     side = PROXY_SIZE // layout.input_stride
     print(f"crop to spread, {num_people} people, {num_samples} samples, network at {side} px:")
     for name, value in took.items():
@@ -177,7 +174,8 @@ def models_around(net: DistributionNet) -> Models:
     net.fc_pose.freeze()
     net.image_encoder.to(memory_format=torch.channels_last)
     parts = {"net": net, "body": load_body("open"), "always_visible": ALWAYS_VISIBLE}
-    return cast(Models, SimpleNamespace(**parts, threshold=THRESHOLD, device=torch.device("cpu")))
+    rules = {"threshold": THRESHOLD, "proxy": ProxySettings()}
+    return cast(Models, SimpleNamespace(**parts, **rules, device=torch.device("cpu")))
 
 
 def predict_demo(weights: str | None) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from hierprob3d.model.body.skeleton import COCO_LANDMARKS, NUM_LANDMARKS
+from hierprob3d.model.network.device_batches import in_batches, on_device
 from hierprob3d.model.picture.pixels import picture_to_tensor, shrink_picture
 
 from .blazepose import BLAZEPOSE_PATH, BLAZEPOSE_SIZE, load_blazepose
@@ -67,12 +68,14 @@ class BlazePoseKeypoints(KeypointEstimator):
 
     def _landmarks(self, crops: Tensor, regions: Regions) -> Tensor:
         """Landmarks (P, 33, 5) in px of the full pictures."""
-        found = [crops.new_zeros(0, NUM_LANDMARKS, 5)]
-        for people in torch.arange(len(crops)).split(self.batch_size):
-            batch = crops[people].to(self.device).contiguous(memory_format=torch.channels_last)
+
+        def run(part: Tensor, people: Tensor) -> Tensor:
+            batch = on_device(part, self.device, torch.channels_last)
             output = {name: values.cpu() for name, values in self.network(batch).items()}
-            found.append(decode_landmarks(output, regions.select(people)))
-        return torch.cat(found)
+            return decode_landmarks(output, regions.select(people))
+
+        found = in_batches(run, (crops, torch.arange(len(crops))), self.batch_size)
+        return torch.cat([crops.new_zeros(0, NUM_LANDMARKS, 5), *found])
 
 
 def _regions(detections: Detections) -> Regions:

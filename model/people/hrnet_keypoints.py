@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hierprob3d.model.body.skeleton import ALWAYS_VISIBLE, NUM_KEYPOINTS
+from hierprob3d.model.network.device_batches import in_batches, on_device
 from hierprob3d.model.picture.crops import BOX_SCALE_FACTOR, CropFrames
 from hierprob3d.model.picture.pixels import crop_frames, picture_to_tensor
 
@@ -75,12 +76,15 @@ class HRNetKeypoints(KeypointEstimator):
 
     def _run(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         """Keypoints (P, 17, 2) in px of the (P, 3, 384, 288) crops, and confidences (P, 17)."""
-        points, confidences = torch.empty(0, NUM_KEYPOINTS, 2), torch.empty(0, NUM_KEYPOINTS)
-        for part in crops.split(self.batch_size):
-            found, scores = estimate_keypoints(self.network, part.to(self.device))
-            points = torch.cat((points, found.cpu()))
-            confidences = torch.cat((confidences, scores.cpu()))
-        return points, confidences
+
+        def run(part: Tensor) -> tuple[Tensor, Tensor]:
+            points, confidences = estimate_keypoints(self.network, on_device(part, self.device))
+            return points.cpu(), confidences.cpu()
+
+        found = in_batches(run, (crops,), self.batch_size)
+        none = torch.empty(0, NUM_KEYPOINTS, 2), torch.empty(0, NUM_KEYPOINTS)
+        points, confidences = zip(none, *found, strict=True)
+        return torch.cat(points), torch.cat(confidences)
 
 
 def _to_picture(frames: CropFrames, points: Tensor, confidences: Tensor) -> PersonKeypoints:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from hierprob3d.model.body.skeleton import NUM_KEYPOINTS
+from hierprob3d.model.network.device_batches import in_batches, on_device
 from hierprob3d.model.picture.pixels import (
     cut_square,
     picture_to_tensor,
@@ -135,14 +136,14 @@ class MoveNetKeypoints(KeypointEstimator):
 
     def _run(self, crops: Tensor, prior: Tensor) -> Tensor:
         """Thunder's keypoints (P, 17, 3) in px of the (P, 3, 256, 256) crops."""
-        found = [crops.new_zeros(0, NUM_KEYPOINTS, 3, dtype=torch.float32)]
-        for part, rough in zip(
-            crops.split(self.batch_size), prior.split(self.batch_size), strict=True
-        ):
-            batch = part.to(self.device).contiguous(memory_format=torch.channels_last)
+
+        def run(part: Tensor, rough: Tensor) -> Tensor:
+            batch = on_device(part, self.device, torch.channels_last)
             maps = average_with_mirrored(self.network(batch), self.network(batch.flip(-1)))
-            found.append(decode_person(maps, rough.to(self.device)).cpu())
-        return torch.cat(found)
+            return decode_person(maps, on_device(rough, self.device)).cpu()
+
+        found = in_batches(run, (crops, prior), self.batch_size)
+        return torch.cat([crops.new_zeros(0, NUM_KEYPOINTS, 3, dtype=torch.float32), *found])
 
 
 def _square_crops(image: np.ndarray, detections: Detections) -> tuple[Tensor, Tensor]:

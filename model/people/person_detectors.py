@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hierprob3d.model.body.skeleton import NUM_KEYPOINTS
+from hierprob3d.model.network.device_batches import in_batches, on_device
 from hierprob3d.model.picture.pixels import (
     fitted_size,
     picture_to_tensor,
@@ -192,13 +193,17 @@ class MoveNetDetector:
         boxes = torch.empty(len(inputs), self.max_people, 4)
         points = torch.empty(len(inputs), self.max_people, NUM_KEYPOINTS, 3)
         scores = torch.empty(len(inputs), self.max_people)
-        for members in _equal_sized_chunks(inputs, self.batch_size):
-            batch = torch.stack([inputs[index] for index in members]).to(self.device)
-            batch = batch.contiguous(memory_format=torch.channels_last)
+
+        def run(members: Tensor) -> None:
+            stacked = torch.stack([inputs[index] for index in members.tolist()])
+            batch = on_device(stacked, self.device, torch.channels_last)
             people = decode_people(self.network(batch), self.max_people)
             boxes[members] = people.boxes.cpu()
             points[members] = people.keypoints.cpu()
             scores[members] = people.scores.cpu()
+
+        for members in _of_equal_size(inputs):
+            in_batches(run, (torch.tensor(members),), self.batch_size)
         return boxes, points, scores
 
     def _merge(
@@ -269,13 +274,9 @@ def _pad_to_multiple(picture: Tensor) -> Tensor:
     return functional.pad(picture, (0, -width % SIZE_MULTIPLE, 0, -height % SIZE_MULTIPLE))
 
 
-def _equal_sized_chunks(pictures: list[Tensor], batch_size: int) -> list[list[int]]:
-    """Indices of pictures of equal size, at most `batch_size` at once to bound the memory."""
+def _of_equal_size(pictures: list[Tensor]) -> list[list[int]]:
+    """Indices of pictures of equal size."""
     groups: dict[tuple[int, ...], list[int]] = {}
     for index, picture in enumerate(pictures):
         groups.setdefault(tuple(picture.shape[-2:]), []).append(index)
-    return [
-        members[start : start + batch_size]
-        for members in groups.values()
-        for start in range(0, len(members), batch_size)
-    ]
+    return list(groups.values())

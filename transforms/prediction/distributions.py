@@ -11,6 +11,7 @@ from torch import Tensor
 from hierprob3d.model.body.skeleton import MEASUREMENT_NAMES
 from hierprob3d.model.estimate.body_samples import BodyParameters, PersonParameters, mode_of
 from hierprob3d.model.estimate.uncertainty import fit_to_keypoints
+from hierprob3d.model.network.device_batches import in_batches, on_device
 from hierprob3d.model.network.distribution_net import DistributionNet, NetOutput
 from hierprob3d.model.network.lift_net import LiftNet
 from hierprob3d.model.picture.cameras import full_frame_translation, half_turn_x, project_body
@@ -47,8 +48,11 @@ def _outputs(people: People, net: DistributionNet | LiftNet, batch_size: int) ->
     """What the network says of the people, batch by batch."""
     if isinstance(net, LiftNet):
         return [net(lift_input(people))]
-    proxies = people.columns[PROXY].split(batch_size)
-    return [net(part.contiguous(memory_format=torch.channels_last)) for part in proxies]
+
+    def run(part: Tensor) -> NetOutput:
+        return net(on_device(part, part.device, torch.channels_last))
+
+    return in_batches(run, (people.columns[PROXY],), batch_size)
 
 
 def place_modes(
