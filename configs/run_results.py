@@ -76,7 +76,10 @@ class CompactConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ReportConfig:
-    """One self-contained HTML page of a prediction run: counts, people, spreads, errors, times."""
+    """One self-contained page of a run: people to sort, filter and turn, numbers, tracks, errors.
+
+    It opens from the disk, and asks nothing of the network.
+    """
 
     folder: Annotated[str, _FOLDER]
     """Output folder of a prediction run."""
@@ -84,8 +87,9 @@ class ReportConfig:
     output: Annotated[str | None, Option(metavar="FILE")] = None
     """The page; DIR/report.html where it is not given."""
 
-    people: int = 24
-    """People to show, from the surest to the least sure; 0 shows none, and needs no body model."""
+    people: int = 100
+    """People of the gallery, in equal steps from the surest to the least sure, about 60 kB each; 0
+    shows none, and needs no body model."""
 
     body_model: Annotated[str | None, Option(metavar="PATH")] = None
     """The body model of the run: SMPL file or folder; where the run found it if not given."""

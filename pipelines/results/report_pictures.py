@@ -1,17 +1,18 @@
-"""The pictures of a report: a choice of people, each beside the photograph they were found in."""
+"""The people of a report's gallery: each in the photograph, and as meshes that a viewer turns."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from hierprob3d.model.body.coarse_body import coarse_body, quantised
 from hierprob3d.model.body.mesh_body import Body
 from hierprob3d.model.estimate.person_row import PersonRow
 from hierprob3d.model.estimate.reconstruction import (
@@ -23,166 +24,204 @@ from hierprob3d.model.estimate.reconstruction import (
 from hierprob3d.model.estimate.uncertainty import sample_spread
 from hierprob3d.model.picture.cameras import image_to_crop
 from hierprob3d.model.picture.drawing import (
+    FULL_SPREAD_M,
     Picture,
     cut_out_crop,
     draw_bodies,
-    draw_views,
     plain_colours,
     spread_colours,
 )
 from hierprob3d.model.picture.overlays import draw_keypoints
-from hierprob3d.transforms.inputs.items import VideoRange
 from hierprob3d.transforms.inputs.picture_files import UnreadablePicture, read_picture
 from hierprob3d.transforms.inputs.video_index import UnreadableVideo
-from hierprob3d.transforms.inputs.videos import read_frames
+from hierprob3d.transforms.inputs.videos import read_frame
 
-from .recorded_bodies import RecordedBodies
-from .run_folder import PeoplePart, RunFolder
+from .person_table import PersonTable
+from .recorded_models import RecordedModels
+from .run_folder import RunFolder
 
-HEIGHT = 288
+HEIGHT = 192
 """Height of every picture in px."""
+
+NUM_VERTICES = 1400
+"""Of the meshes: enough for a picture of a few hundred px."""
+
+NUM_SAMPLES = 6
+"""Meshes of samples beside the mode."""
+
+STEP_M = 0.0005
+"""Of the meshes' places."""
+
+_NUM_FOR_SPREAD = 24
+"""Samples that the spread of the vertices is taken of."""
 
 _AROUND = 1.1
 """The photograph is shown this much wider than the network's crop."""
-_KEYPOINT_THRESHOLD = 0.3
-"""Keypoints at or below this confidence are not drawn, where no manifest says otherwise."""
-_JPEG_QUALITY = 82
-_MAX_MEGAPIXELS = 200.0
-_MAX_SAMPLES = 50
-"""Samples that colours are made from, where the run did not save the spread of the vertices."""
+_JPEG_QUALITY = 80
+_MAX_MEGAPIXELS = 1000.0
+_GROUND = 238
 
 
 @dataclass(frozen=True)
-class PersonPicture:
-    """One person of the report."""
+class GalleryPerson:
+    """One person of the gallery."""
 
-    row: dict[str, Any]
-    """The row of the people table."""
-    mean_spread_deg: float
-    """Mean of the joints' angular spreads."""
+    number: int
+    """Among all people of the run."""
+    row: PersonRow
     jpeg: bytes
-    """Photograph with keypoints, overlays, and two views of the body, side by side."""
+    """The photograph with the keypoints, beside the same with the body."""
     photograph_found: bool
-    """False where the photograph cannot be read any more: then the body stands on white."""
+    """False where the photograph cannot be read any more: then the body stands on plain ground."""
+    body: int
+    """Number of the faces, see `Gallery`."""
+    meshes: NDArray[np.int16]
+    """(1 + N, V, 3) the mode, or the refined body, then samples; steps of STEP_M, body frame, from
+    the middle of the first."""
+    spread: NDArray[np.uint8] | None
+    """(V,) spread of the vertices, 255 at the bright end of the colours; None without samples."""
 
     @property
     def data_uri(self) -> str:
         """The picture as a URI that needs no other file."""
-        return "data:image/jpeg;base64," + base64.b64encode(self.jpeg).decode("ascii")
+        return "data:image/jpeg;base64," + base64_text(self.jpeg)
 
 
-def person_pictures(
+@dataclass(frozen=True)
+class Gallery:
+    """People, and the faces of their meshes by the number of their body."""
+
+    people: list[GalleryPerson]
+    faces: list[NDArray[np.uint16]]
+
+
+def base64_text(data: bytes) -> str:
+    """Bytes as text that a page may hold."""
+    return base64.b64encode(data).decode("ascii")
+
+
+def gallery(
     folder: RunFolder,
-    bodies: RecordedBodies,
+    table: PersonTable,
     num_people: int,
+    body_model: str | None,
     tell: Callable[[int], None] = lambda done: None,
-) -> list[PersonPicture]:
-    """Pictures of a choice of people, from the surest to the least sure in equal steps.
+) -> Gallery:
+    """Pictures and meshes of a choice of people, see `PersonTable.evenly`.
 
     Args:
         folder: The run's.
-        bodies: Its body models.
+        table: All its people.
         num_people: How many at most.
-        tell: Called after each with the number of those drawn.
+        body_model: Body model that the user gave, or None.
+        tell: Called after each with the number of those done.
 
     Raises:
-        UsageError: the body model at hand is not the one of the run.
+        UsageError: The body model at hand is not the one of the run.
     """
-    pictures = []
-    thresholds = _keypoint_thresholds(folder)
-    for part, rows in _chosen(folder, num_people):
-        body = bodies.of_part(part)
-        for row in part.rows(rows):
-            threshold = thresholds.get(row["run_id"], _KEYPOINT_THRESHOLD)
-            pictures.append(_person_picture(row, body, threshold))
-            tell(len(pictures))
-    return sorted(pictures, key=lambda picture: picture.mean_spread_deg)
+    chosen, models = table.evenly(num_people), RecordedModels(folder, body_model)
+    painter, people = _Painter(), list[GalleryPerson]()
+    for shard, name in enumerate(table.shards):
+        rows = table.in_shard(shard, chosen)
+        part = folder.people_part(name) if len(rows) else None
+        if part is None:
+            continue
+        found = models.of_part(part)
+        body = painter.body_of(found.body)
+        for number, row in zip(rows.tolist(), part.rows(rows.tolist()), strict=True):
+            place = int(table.starts[shard]) + number
+            people.append(painter.person(place, row, body, found.threshold))
+            tell(len(people))
+    return Gallery(people, [body.faces.numpy().astype(np.uint16) for body in painter.bodies])
 
 
-def _keypoint_thresholds(folder: RunFolder) -> dict[str, float]:
-    """Confidence of a visible keypoint by run id, as far as manifests tell."""
-    return {
-        manifest["run_id"]: manifest["keypoint_threshold"]
-        for manifest in folder.manifests()
-        if "keypoint_threshold" in manifest
-    }
+class _Painter:
+    """Draws people with coarse bodies, and keeps the last photograph."""
+
+    def __init__(self) -> None:
+        self.bodies: list[Body] = []
+        self._numbers: dict[str, int] = {}
+        self._photograph: tuple[str, Picture | None] = ("", None)
+
+    def body_of(self, body: Body) -> int:
+        """The number of a body model's coarse one."""
+        if body.sha256 not in self._numbers:
+            self._numbers[body.sha256] = len(self.bodies)
+            self.bodies.append(coarse_body(body, NUM_VERTICES))
+        return self._numbers[body.sha256]
+
+    def person(self, number: int, row: PersonRow, body: int, threshold: float) -> GalleryPerson:
+        """One person of the gallery."""
+        mesh_body = self.bodies[body]
+        shown = with_refined_body(row) if row.get("refined_pose") is not None else row
+        mode = rebuild_mode([shown], mesh_body)[0]
+        samples, spread = _samples(row, mesh_body)
+        photograph = self._read(row)
+        colours = plain_colours(mode) if spread is None else spread_colours(spread)[None]
+        strip = _strip(row, shown, photograph, threshold, mode, mesh_body.faces, colours)
+        meshes = torch.cat([mode, samples])
+        middle = (mode[0].amin(0) + mode[0].amax(0)) / 2
+        return GalleryPerson(
+            number, row, _jpeg(strip), photograph is not None, body,
+            quantised(meshes - middle, STEP_M),
+            None if spread is None else _byte_spread(spread),
+        )  # fmt: skip
+
+    def _read(self, row: PersonRow) -> Picture | None:
+        if self._photograph[0] != row["item_id"]:
+            self._photograph = (row["item_id"], photograph_of(row))
+        return self._photograph[1]
 
 
-def _chosen(folder: RunFolder, num_people: int) -> Iterator[tuple[PeoplePart, list[int]]]:
-    """Parts with the indices of the rows that were chosen from them."""
-    counts, spreads = [], []
-    for part in folder.people_parts(["pose_spread_deg"]):
-        column = np.asarray(part.table["pose_spread_deg"].combine_chunks().flatten())
-        spreads.append(column.reshape(len(part.table), -1).mean(1))
-        counts.append(len(part.table))
-    if not counts or num_people < 1:
-        return
-    order = np.argsort(np.concatenate(spreads), kind="stable")
-    steps = np.linspace(0, len(order) - 1, min(num_people, len(order)))
-    chosen = np.sort(order[np.rint(steps).astype(int)])
-    starts = np.cumsum([0, *counts])
-    for part, start, end in zip(folder.people_parts(), starts[:-1], starts[1:], strict=True):
-        rows = chosen[(chosen >= start) & (chosen < end)] - start
-        if len(rows):
-            yield part, rows.tolist()
+def _samples(row: PersonRow, body: Body) -> tuple[Tensor, Tensor | None]:
+    """Meshes (N, V, 3) of the first samples, and the spread (V,) of some; none without samples."""
+    has_samples = row.get("joint_spread_m") is not None or row.get("vertex_spread_m") is not None
+    if not has_samples or "num_samples" not in row.metadata:
+        return torch.empty(0, body.num_vertices, 3), None
+    num_samples = min(int(row.metadata["num_samples"]), _NUM_FOR_SPREAD)
+    meshes = rebuild_samples([row], body, num_samples)[0]
+    return meshes[0, :NUM_SAMPLES], sample_spread(meshes)[0]
 
 
-def _person_picture(row: PersonRow, body: Body, threshold: float) -> PersonPicture:
-    photograph = _photograph(row)
-    jpeg = _jpeg(_strip(row, body, photograph, threshold))
-    mean_spread = float(np.mean(row["pose_spread_deg"]))
-    return PersonPicture(row, mean_spread, jpeg, photograph is not None)
+def _byte_spread(spread: Tensor) -> NDArray[np.uint8]:
+    return (spread / FULL_SPREAD_M * 255).round().clamp(0, 255).byte().numpy()
 
 
-def _photograph(row: dict[str, Any]) -> Picture | None:
+def photograph_of(row: PersonRow) -> Picture | None:
     """The picture or video frame of a row, None where it cannot be read any more."""
     try:
         if row["frame_index"] is None:
             return read_picture(row["uri"], _MAX_MEGAPIXELS).image
-        whole = VideoRange(None, None, by_time=False)
-        wanted = {row["frame_index"]: row["time_s"]}
-        frames = read_frames(row["uri"], whole, wanted, _MAX_MEGAPIXELS)
-        return next(picture.image for _, picture in frames)
-    except (OSError, UnreadablePicture, UnreadableVideo, StopIteration):
+        time_s = row["time_s"] or 0.0
+        return read_frame(row["uri"], row["frame_index"], time_s, _MAX_MEGAPIXELS).image
+    except (OSError, UnreadablePicture, UnreadableVideo):
         return None
 
 
-def _strip(row: PersonRow, body: Body, photograph: Picture | None, threshold: float) -> Picture:
-    """Photograph with keypoints, the same with each body, and the last from front and side."""
-    shown_rows = [row, with_refined_body(row)] if row.get("refined_pose") is not None else [row]
-    meshes = [rebuild_mode([one], body)[0] for one in shown_rows]
-    cameras = [parameters_of_rows([one]).camera for one in shown_rows]
-    vertices = meshes[-1]
-    spread = vertex_spread_of(row, body)
-    colours = plain_colours(vertices) if spread is None else spread_colours(spread)
+def _strip(
+    row: PersonRow,
+    shown_row: PersonRow,
+    photograph: Picture | None,
+    threshold: float,
+    mode: Tensor,
+    faces: Tensor,
+    colours: Tensor,
+) -> Picture:
+    """Photograph with keypoints, and with the body."""
     crop = torch.tensor(row["crop"])[None]
     shown = crop * crop.new_tensor([1.0, 1.0, _AROUND])
-    picture = np.full((HEIGHT, HEIGHT, 3), 255, np.uint8)
+    picture = np.full((HEIGHT, HEIGHT, 3), _GROUND, np.uint8)
     if photograph is not None:
         picture = cut_out_crop(photograph, shown[0].tolist(), HEIGHT)
     crop_in_picture = crop.new_tensor([[HEIGHT / 2, HEIGHT / 2, HEIGHT / _AROUND]])
     keypoints = torch.tensor(row["keypoints"]).view(1, 17, 3)
     keypoints[..., :2] = image_to_crop(keypoints[..., :2], shown, HEIGHT)
-    views = [draw_views(vertices, body.faces, colours, (turn,), HEIGHT) for turn in (0.0, 90.0)]
+    camera = parameters_of_rows([shown_row]).camera
     parts = [
         draw_keypoints(picture, keypoints.numpy(), threshold),
-        *(
-            draw_bodies(picture, mesh, body.faces, camera, crop_in_picture, colours)
-            for mesh, camera in zip(meshes, cameras, strict=True)
-        ),
-        *views,
+        draw_bodies(picture, mode, faces, camera, crop_in_picture, colours),
     ]
     return np.concatenate(parts, axis=1)
-
-
-def vertex_spread_of(row: PersonRow, body: Body) -> Tensor | None:
-    """(1, V) metres: the stored one or that of samples made again; None where none were drawn."""
-    if row.get("vertex_spread_m") is not None:
-        return torch.tensor(row["vertex_spread_m"])[None]
-    if row.get("joint_spread_m") is None:
-        return None
-    num_samples = min(int(row.metadata["num_samples"]), _MAX_SAMPLES)
-    return sample_spread(rebuild_samples([row], body, num_samples)[0])
 
 
 def _jpeg(picture: Picture) -> bytes:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hierprob3d.pipelines.evaluate import evaluate
     from hierprob3d.pipelines.predict import predict
     from hierprob3d.pipelines.preprocess_3dpw import preprocess
+    from hierprob3d.pipelines.results.person_plot import plot_person
     from hierprob3d.pipelines.results.run_folder import read_run
     from hierprob3d.transforms.batch.models import load_models
     from hierprob3d.transforms.prediction.annotator import Annotator
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Annotator", "Body", "EvaluateConfig", "MatrixFisher", "ModelsConfig", "PredictConfig",
     "PreprocessConfig", "RefinementConfig", "RunConfig", "SamplingConfig", "SourceConfig",
-    "__version__", "evaluate", "load_body", "load_distribution_net", "load_models", "predict",
-    "preprocess", "read_run", "rebuild_mode", "rebuild_samples", "refine_bodies",
+    "__version__", "evaluate", "load_body", "load_distribution_net", "load_models", "plot_person",
+    "predict", "preprocess", "read_run", "rebuild_mode", "rebuild_samples", "refine_bodies",
 ]  # fmt: skip
 
 _HOMES = {
@@ -57,6 +58,7 @@ _HOMES = {
     "load_body": "model.body.mesh_body",
     "load_distribution_net": "model.network.checkpoints",
     "load_models": "transforms.batch.models",
+    "plot_person": "pipelines.results.person_plot",
     "predict": "pipelines.predict",
     "preprocess": "pipelines.preprocess_3dpw",
     "read_run": "pipelines.results.run_folder",

@@ -149,8 +149,10 @@ def write_example_run(folder: Path, moved: dict[str, str] | None = None) -> list
         timing = {"stage_seconds": json.dumps({"decode": 1.0, "distribution": 3.0})}
         table = pa.Table.from_pylist(table, schema=frames_schema(timing))
         _write(folder, "frames", f"part-{RUN}-{name}.parquet", table)
-    tracked = {"item_id": [item.item_id for item in frames], "person_index": [0, 0]}
-    _write(folder, "tracks", "part-0.parquet", pa.table({**tracked, "track_id": [3, 3]}))
+    tracked = {"item_id": [item.item_id for item in frames], "person_index": [0, 0],
+               "uri": [item.uri for item in frames], "time_s": [item.time_s for item in frames],
+               "track_id": [3, 3], "track_confidence": [0.5, 0.5]}  # fmt: skip
+    _write(folder, "tracks", "part-0.parquet", pa.table(tracked))
     errors = [_error(hostile, "decode", "UnreadablePicture", "<b>the file is empty</b>")]
     table = pa.Table.from_pylist(errors, schema=errors_schema())
     _write(folder, "errors", f"part-{RUN}-00000.parquet", table)

@@ -136,6 +136,32 @@ def read_frames(
         raise UnreadableVideo(f"this frame could not be decoded: {problem}")
 
 
+def read_frame(uri: str, index: int, time_s: float, max_megapixels: float) -> Picture:
+    """One frame of a video, found by its time and, where times say nothing, by its number.
+
+    Args:
+        uri: As of `index_video`.
+        index: Of the frame.
+        time_s: Its time.
+        max_megapixels: A larger one is not delivered.
+
+    Raises:
+        UnreadableVideo: It cannot be had.
+        UnreadablePicture: It is larger.
+        OSError: The file cannot be opened.
+    """
+    whole = VideoRange(None, None, by_time=False)
+    ranges = [whole]
+    if not is_picture_kind(uri):
+        with open_stream(uri, max_megapixels) as (_, stream):
+            ticks = round(time_s / (stream.time_base or 1))
+        ranges = [VideoRange(ticks, ticks + 1), whole]
+    for video_range in ranges:
+        for _, picture in read_frames(uri, video_range, {index: time_s}, max_megapixels):
+            return picture
+    raise UnreadableVideo("the video has no such frame")
+
+
 def _read_waiting(
     uri: str,
     video_range: VideoRange,
