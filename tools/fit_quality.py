@@ -4,9 +4,9 @@
 
 People in held-back poses are rendered before drawn backgrounds, found and annotated by the bundled
 detector, keypoint network and weights as any picture is, and compared with the pose that they were
-rendered with. Half of them fit `model/assets/quality.json`, the other half are the plot. To be run
-again when weights, detector or keypoint network change; the same number and seed give the same
-people.
+rendered with. All of them fit `model/assets/quality.json`; in the plot each half has the quality
+that a fit of the other half gives it. To be run again when weights, detector or keypoint network
+change; the same number and seed give the same people. It takes about 0.2 s a person on one core.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -75,8 +76,17 @@ def fit(features: Tensor, is_right: Tensor) -> Quality:
 
     found = minimize(loss, np.zeros(len(FEATURES) + 1)).x
     weights = torch.from_numpy(found[:-1]) / std.double()
-    bias = found[-1] - float(weights @ mean.double())
+    bias = float(found[-1]) - float(weights @ mean.double())
     return Quality(RIGHT_MM, tuple(round(w, 4) for w in weights.tolist()), round(bias, 4))
+
+
+def unseen_quality(features: Tensor, is_right: Tensor) -> Tensor:
+    """Quality (P,) of everybody by a fit of the half that they are not in."""
+    quality = torch.empty(len(features))
+    for half in (0, 1):
+        fitted = fit(features[1 - half :: 2], is_right[1 - half :: 2])
+        quality[half::2] = fitted.of(features[half::2])
+    return quality
 
 
 def reliability(quality: Tensor, is_right: Tensor) -> list[tuple[int, float, float]]:
@@ -90,6 +100,23 @@ def reliability(quality: Tensor, is_right: Tensor) -> list[tuple[int, float, flo
                 (int(mine.sum()), float(quality[mine].mean()), float(is_right[mine].float().mean()))
             )
     return rows
+
+
+def fitted_record(
+    features: Tensor, errors: Tensor, weights: str | None
+) -> tuple[dict[str, Any], list[tuple[int, float, float]]]:
+    """What `quality.json` says, and the rows of `reliability`."""
+    is_right = errors < RIGHT_MM
+    quality = fit(features, is_right)
+    rows = reliability(unseen_quality(features, is_right), is_right)
+    record = {
+        "distribution_weights_sha256": sha256_of(weights_path(weights)),
+        "people": len(errors), "share_right": round(float(is_right.float().mean()), 4),
+        "right_mm": quality.right_mm, "bias": quality.bias,
+        "weights": dict(zip(FEATURES, quality.weights, strict=True)),
+        "reliability": [[n, round(q, 3), round(share, 3)] for n, q, share in rows],
+    }  # fmt: skip
+    return record, rows
 
 
 def _batches(num: int, body: Body) -> Iterator[SyntheticBatch]:
@@ -141,17 +168,8 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, default=None, metavar="FILE")
     args = parser.parse_args()
     features, errors = collect(args.num, args.weights)
-    is_right = errors < RIGHT_MM
-    quality = fit(features[::2], is_right[::2])
-    rows = reliability(quality.of(features[1::2]), is_right[1::2])
-    record = {
-        "command": f"python -m tools.fit_quality --num {args.num}",
-        "distribution_weights_sha256": sha256_of(weights_path(args.weights)),
-        "people": len(errors), "share_right": round(float(is_right.float().mean()), 4),
-        "right_mm": quality.right_mm, "bias": quality.bias,
-        "weights": dict(zip(FEATURES, quality.weights, strict=True)),
-        "reliability": [[n, round(q, 3), round(share, 3)] for n, q, share in rows],
-    }  # fmt: skip
+    record, rows = fitted_record(features, errors, args.weights)
+    record["command"] = f"python -m tools.fit_quality --num {args.num}"
     PARAMETERS_PATH.write_text(json.dumps(record, indent=1) + "\n")
     print(f"\n{json.dumps(record, indent=1)}")
     if args.plot:

@@ -44,9 +44,12 @@ def test_less_sure_and_farther_from_the_keypoints_is_worse(worse: dict[str, torc
     assert 0 < bad < good < 1
 
 
-def test_the_parameters_name_their_command_and_the_error_that_the_column_says() -> None:
+def test_the_parameters_name_their_command_and_hold_on_other_people() -> None:
     found = json.loads(PARAMETERS_PATH.read_text())
     assert found["command"].startswith("python -m tools.fit_quality")
     assert set(found["weights"]) == set(FEATURES)
+    counts, quality, right = np.array(found["reliability"]).T
+    assert counts.sum() == found["people"] > 400
+    assert (np.abs(quality - right) * counts).sum() / counts.sum() < 0.06, "of people not fitted"
     said = next(column.meaning for column in IN_VIEW if column.name == "quality")
     assert f"MPJPE-PA below {found['right_mm']} mm" in said

@@ -39,10 +39,11 @@ def choose(page: ChromiumPage, field: str, value: str) -> None:
 
 
 def canvas(page: ChromiumPage, tmp_path: Path) -> np.ndarray:
+    """What the viewer shows, without the frame of what has the focus."""
+    x, y, width, height = map(int, box(page))
     path = tmp_path / "page.png"
     page.screenshot(path)
-    x, y, width, height = box(page)
-    return cv2.imread(str(path))[int(y) : int(y + height), int(x) : int(x + width)].astype(int)
+    return cv2.imread(str(path))[y + 8 : y + height - 8, x + 8 : x + width - 8].astype(int)
 
 
 def box(page: ChromiumPage) -> list[float]:
