@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import PEDESTRIANS, PERSON
+from earlier_run import SCHEMA1_RUN
 from example_run import ASTRONAUT, write_example_run
 
 from hierprob3d.pipelines.command.cli import main
@@ -87,6 +88,14 @@ def test_what_is_gone_is_named_and_its_people_stand_on_plain_ground(
     assert whole.shape[1] == 512
     ground = (whole == np.array([244, 240, 238])).all(-1).mean()
     assert 0.4 < ground < 0.95, "a body on plain ground"
+
+
+def test_a_run_of_schema_1_is_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--output", str(tmp_path), "--visualise", "crops,uncropped", "--uri", "*.png"]
+    assert main(["render", str(SCHEMA1_RUN), *words]) == 0
+    assert "memory://photos/astronaut.png" in capsys.readouterr().err
+    names = [path.name for path in tmp_path.iterdir()]
+    assert len(names) == 2 and all(name.startswith("astronaut-") for name in names)
 
 
 def test_bad_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
