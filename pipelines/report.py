@@ -53,7 +53,7 @@ def _content(folder: RunFolder, config: ReportConfig) -> ReportContent:
     lines, num_tracked = timelines(folder)
     return ReportContent(
         folder=config.folder,
-        summary=summarise(folder),
+        summary=summarise(folder, table.joint_spreads),
         table=table,
         gallery=shown,
         failed=_failed(folder.errors()),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from hierprob3d.model.body.skeleton import BODY_JOINT_NAMES
 from hierprob3d.pipelines.command.wording import counted, people
@@ -114,11 +115,18 @@ class RunSummary:
         return sum(self.status_counts.values())
 
 
-def summarise(folder: RunFolder) -> RunSummary:
-    """The summary of a folder, of whatever runs have finished in it."""
+def summarise(folder: RunFolder, spreads: NDArray[np.floating] | None = None) -> RunSummary:
+    """The summary of a folder, of whatever runs have finished in it.
+
+    Args:
+        folder: The run's.
+        spreads: (P, 23) the column pose_spread_deg of all people, where it was read already.
+    """
     frames = folder.frames()
     statuses = Counter(frames["status"].to_pylist())
-    spreads = folder.people(["pose_spread_deg"])
+    if spreads is None:
+        column = folder.people(["pose_spread_deg"])["pose_spread_deg"].combine_chunks()
+        spreads = np.asarray(column.flatten()).reshape(-1, len(BODY_JOINT_NAMES))
     return RunSummary(
         status_counts={status: statuses.get(status, 0) for status in STATUSES},
         num_people=len(spreads),
@@ -126,7 +134,7 @@ def summarise(folder: RunFolder) -> RunSummary:
         warnings=_group_warnings(frames),
         runs=_runs(folder, frames["run_id"].to_pylist()),
         num_unfinished_parts=len(folder.unfinished_parts),
-        joint_spreads=_joint_spreads(spreads["pose_spread_deg"]),
+        joint_spreads=_joint_spreads(spreads),
     )
 
 
@@ -168,10 +176,9 @@ def _runs(folder: RunFolder, run_ids: Iterable[str]) -> tuple[RunRecord, ...]:
     )
 
 
-def _joint_spreads(column: pa.ChunkedArray) -> tuple[JointSpread, ...]:
-    if not len(column):
+def _joint_spreads(spreads: NDArray[np.floating]) -> tuple[JointSpread, ...]:
+    if not len(spreads):
         return ()
-    spreads = np.asarray(column.combine_chunks().flatten()).reshape(-1, len(BODY_JOINT_NAMES))
     quantiles = np.quantile(spreads, [0.1, 0.5, 0.9], axis=0).T
     return tuple(
         JointSpread(name, *values.tolist())
