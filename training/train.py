@@ -261,8 +261,7 @@ def train(
             goes on from its own state.
 
     Returns:
-        Exit code: 0 where it is finished or its time is over, 128 plus the number of the signal
-        that ended it.
+        Exit code: 0 where it is finished or its time is over, 75 after SIGTERM, 130 after Ctrl-C.
 
     Raises:
         ValueError: the folder holds a run with another configuration.

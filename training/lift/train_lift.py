@@ -48,8 +48,7 @@ def train_lift(config: LiftTrainConfig, folder: Path) -> int:
     """Runs or resumes a training in a folder.
 
     Returns:
-        Exit code: 0 where it is finished or its time is over, 128 plus the number of the signal
-        that ended it.
+        Exit code: 0 where it is finished or its time is over, 75 after SIGTERM, 130 after Ctrl-C.
 
     Raises:
         ValueError: the folder holds a run with another configuration, or the body is not OpenBody.

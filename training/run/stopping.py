@@ -7,7 +7,7 @@ import signal
 import time
 from types import FrameType, TracebackType
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_EXIT_CODES = {signal.SIGTERM: 75, signal.SIGINT: 130}
 _logger = logging.getLogger(__name__)
 
 
@@ -37,11 +37,11 @@ class StopRequest:
 
     @property
     def exit_code(self) -> int:
-        """0, or after a signal what a shell expects: 128 plus its number."""
-        return 0 if self.signal is None else 128 + self.signal
+        """0, or after a signal what all commands end with: 75 (go on later), after Ctrl-C 130."""
+        return 0 if self.signal is None else _EXIT_CODES[self.signal]
 
     def __enter__(self) -> StopRequest:
-        self._former = {number: signal.signal(number, self._note) for number in _SIGNALS}
+        self._former = {number: signal.signal(number, self._note) for number in _EXIT_CODES}
         return self
 
     def __exit__(
