@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from .checks import nearest
+from .checks import check_one_of, nearest
 from .loading import build_config, read_settings
 from .training import TrainConfig
 
@@ -254,13 +254,13 @@ def is_alike(value: Any, published: Any) -> bool:
 
 
 def _stage(paper: Mapping[str, Any], stage: str) -> dict[str, Any]:
-    """Loss and samples of a stage; the keypoint loss is always on the mode as well."""
+    """Loss and samples of a stage."""
     loss_on = paper[f"{stage}.J2D_LOSS_ON"]
-    if loss_on not in ("means", "means+samples"):
-        raise ValueError(f"{stage}.J2D_LOSS_ON must be means or means+samples, got {loss_on!r}")
+    check_one_of(f"{stage}.J2D_LOSS_ON", loss_on, ("means", "samples", "means+samples"))
     weights = f"{stage}.WEIGHTS"
     return {
-        "num_samples": paper["LOSS.NUM_SAMPLES"] if loss_on == "means+samples" else 0,
+        "num_samples": paper["LOSS.NUM_SAMPLES"] if "samples" in loss_on else 0,
+        "mode_keypoints": "means" in loss_on,
         "loss": {
             "pose": paper[f"{weights}.POSE"],
             "shape": paper[f"{weights}.SHAPE"],

@@ -50,6 +50,8 @@ class PhaseConfig:
     """Weights of the loss terms."""
     num_samples: int = 0
     """Bodies sampled per person for the keypoint loss, beside the mode (the paper's stage 2: 8)."""
+    mode_keypoints: bool = True
+    """Whether the keypoint loss is on the mode, too, beside the samples (the paper: yes)."""
     readout: float = 0.0
     """Weight of the regression of the truth from the encoder's features (the paper: none)."""
     bare_people: int = 0
@@ -64,6 +66,8 @@ class PhaseConfig:
     def __post_init__(self) -> None:
         check_one_of("phases.stride", self.stride, STRIDES)
         check_at_least(self, 0, "phases.epochs", "phases.num_samples", "phases.bare_people")
+        if not (self.mode_keypoints or self.num_samples):
+            raise ValueError("phases.mode_keypoints=false needs phases.num_samples")
         if self.detach_heads and not self.readout:
             raise ValueError(
                 "phases.detach_heads needs phases.readout: the encoder has nothing else to learn by"

@@ -62,7 +62,7 @@ def test_what_differs_is_taken_over(tmp_path: Path) -> None:
         tmp_path / "run.yaml",
         TRAIN__NUM_EPOCHS=100, TRAIN__BATCH_SIZE=8, MODEL__NUM_RESNET_LAYERS=50,
         LOSS__STAGE_CHANGE_EPOCH=40, LOSS__NUM_SAMPLES=3, LOSS__STAGE1__WEIGHTS__POSE=7.0,
-        LOSS__STAGE1__J2D_LOSS_ON="means+samples",
+        LOSS__STAGE1__J2D_LOSS_ON="means+samples", LOSS__STAGE2__J2D_LOSS_ON="samples",
         TRAIN__SYNTH_DATA__AUGMENT__CAM__DELTA_Z_RANGE=[-1, 0],
         TRAIN__SYNTH_DATA__AUGMENT__BBOX__DELTA_SCALE_RANGE=[0.0, 0.4],
         TRAIN__SYNTH_DATA__AUGMENT__PROXY_REP__REMOVE_PARTS_CLASSES=[3],
@@ -73,6 +73,7 @@ def test_what_differs_is_taken_over(tmp_path: Path) -> None:
     assert config.num_layers == 50 and config.optimiser.batch_size == 8
     assert [phase.epochs for phase in config.phases] == [40, 60]
     assert [phase.num_samples for phase in config.phases] == [3, 3]
+    assert [phase.mode_keypoints for phase in config.phases] == [True, False]
     assert config.phases[0].loss.pose == 7.0 and config.phases[1].loss.pose == 10.0
     synthesis = config.data.synthesis
     distance = 300 * synthesis.distance_per_focal
@@ -106,7 +107,7 @@ def test_our_own_files_are_read_as_before() -> None:
         ({"TRAIN.BATCHSIZE": 72}, "no setting 'TRAIN.BATCHSIZE'. Did you mean 'TRAIN.BATCH_SIZE'"),
         ({"TRAIN.BATCH_SIZE": "many"}, "TRAIN.BATCH_SIZE must be of the kind of 72, got 'many'"),
         ({"MODEL.DELTA_I": False}, "MODEL.DELTA_I is True here and cannot be False"),
-        ({"LOSS.STAGE2.J2D_LOSS_ON": "samples"}, "must be means or means.samples, got 'samples'"),
+        ({"LOSS.STAGE2.J2D_LOSS_ON": "sample"}, "got 'sample'. Did you mean samples"),
         ({"TRAIN.SYNTH_DATA.AUGMENT.BBOX.DELTA_CENTRE_RANGE": [-5, 9]}, "symmetric"),
         ({"TRAIN.SYNTH_DATA.AUGMENT.PROXY_REP.JOINTS_TO_SWAP": [[5, 7]]}, "a left and its right"),
         ({"TRAIN.SYNTH_DATA.AUGMENT.RGB.LIGHT_AMBIENT_RANGE": [0.4]}, "must be a range"),

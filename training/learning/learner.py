@@ -164,7 +164,9 @@ class Learner:
         terms = no_loss(self.device)
         if phase.loss.counts:
             output = self.net.decode(features.detach() if phase.detach_heads else features)
-            prediction = predicted(output, self.body, phase.num_samples, generator)
+            prediction = predicted(
+                output, self.body, phase.num_samples, generator, phase.mode_keypoints
+            )
             rule = self.config.log_normalizer
             terms = pose_shape_loss(prediction, target, phase.loss, log_normalizer=rule)
             if measures:

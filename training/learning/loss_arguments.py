@@ -21,12 +21,23 @@ from .sparse_body import SparseBody
 
 
 def predicted(
-    output: NetOutput, body: SparseBody, num_samples: int, generator: torch.Generator
+    output: NetOutput,
+    body: SparseBody,
+    num_samples: int,
+    generator: torch.Generator,
+    mode_keypoints: bool = True,
 ) -> Prediction:
     """Bodies of the mode and, for the keypoint loss, of `num_samples` draws beside it.
 
     All have the mode's global rotation, also where that has a distribution: the keypoint loss
     reaches the pose through the draws, and the global rotation through the mode.
+
+    Args:
+        output: of the network.
+        body: with the vertices that the loss needs.
+        num_samples: draws per person.
+        generator: of the draws.
+        mode_keypoints: False leaves the mode out of the keypoints where there are draws.
     """
     pose_svd = (output.pose_U, output.pose_S, output.pose_V)
     points = body(output.shape_mean[:, None], output.pose_mode[:, None], output.global_rotmat)
@@ -39,7 +50,7 @@ def predicted(
         )  # fmt: skip
         betas = output.shape_mean[:, None] + noise * output.shape_std[:, None]
         drawn = body.keypoints(betas, draws.transpose(0, 1), output.global_rotmat)
-        keypoints = torch.cat([keypoints, drawn], dim=1)
+        keypoints = torch.cat([keypoints, drawn], dim=1) if mode_keypoints else drawn
     joints2d = project_weak_perspective(half_turn_x(keypoints), output.camera[:, None])
     return Prediction(
         pose_F=output.pose_F,
