@@ -16,6 +16,7 @@ from hierprob3d.model.body.coarse_body import coarse_body, quantised
 from hierprob3d.model.body.mesh_body import Body
 from hierprob3d.model.estimate.person_row import PersonRow
 from hierprob3d.model.estimate.reconstruction import (
+    REFINED_COLUMNS,
     parameters_of_rows,
     rebuild_mode,
     rebuild_samples,
@@ -60,6 +61,14 @@ _AROUND = 1.1
 _JPEG_QUALITY = 80
 _MAX_MEGAPIXELS = 1000.0
 _GROUND = 238
+
+
+_COLUMNS = (
+    "item_id", "uri", "frame_index", "time_s", "person_index", "keypoints", "crop", "camera",
+    "pose_F", "pose_mode", "shape_mean", "shape_std", "global_rotmat", "global_F", "seed",
+    "joint_spread_m", *REFINED_COLUMNS.values(),
+)  # fmt: skip
+"""Of the people shown: saved samples and meshes would be read for nothing."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +132,7 @@ def gallery(
     painter, people = _Painter(), list[GalleryPerson]()
     for shard, name in enumerate(table.shards):
         rows = table.in_shard(shard, chosen)
-        part = folder.people_part(name) if len(rows) else None
+        part = folder.people_part(name, _COLUMNS) if len(rows) else None
         if part is None:
             continue
         found = models.of_part(part)
@@ -175,8 +184,7 @@ class _Painter:
 
 def _samples(row: PersonRow, body: Body) -> tuple[Tensor, Tensor | None]:
     """Meshes (N, V, 3) of the first samples, and the spread (V,) of some; none without samples."""
-    has_samples = row.get("joint_spread_m") is not None or row.get("vertex_spread_m") is not None
-    if not has_samples or "num_samples" not in row.metadata:
+    if row.get("joint_spread_m") is None or "num_samples" not in row.metadata:
         return torch.empty(0, body.num_vertices, 3), None
     num_samples = min(int(row.metadata["num_samples"]), _NUM_FOR_SPREAD)
     meshes = rebuild_samples([row], body, num_samples)[0]

@@ -36,7 +36,6 @@ def test_without_uncertainty_there_is_the_mode_alone(tmp_path: Path) -> None:
     rows = write_example_run(tmp_path)
     body = report_pictures.coarse_body(load_body("open"), 60)
     row = next(RunFolder(str(tmp_path)).rows())
-    for name in ("joint_spread_m", "vertex_spread_m"):
-        del row[name]
+    del row["joint_spread_m"]
     samples, spread = report_pictures._samples(row, body)
     assert samples.shape == (0, 60, 3) and spread is None and rows
