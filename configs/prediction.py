@@ -115,8 +115,8 @@ class ModelsConfig:
     """Score above which a detection counts as a person (0.2 for MoveNet; 0.95 for Mask R-CNN, as in
     the paper's code)."""
 
-    keypoints: Annotated[str, Option(choices=KEYPOINTS)] = "movenet"
-    """Keypoint model; movenet (thunder) and blazepose (heavy, with 33 landmarks) are bundled, hrnet
+    keypoints: Annotated[str, Option(choices=KEYPOINTS)] = "blazepose"
+    """Keypoint model; blazepose (heavy, with 33 landmarks) and movenet (thunder) are bundled, hrnet
     needs --keypoint-weights."""
 
     keypoint_weights: Annotated[str | None, Option(metavar="PATH", shortcuts=(HRNET,))] = None

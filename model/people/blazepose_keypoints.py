@@ -20,15 +20,23 @@ from .movenet import default_batch_size
 from .person_detectors import MAX_WORKING_SIDE, Detections
 from .person_regions import Regions, crop_regions
 
+_FACE = slice(5)
+_MIN_FACE_SCORE = 0.3
+_MIN_PRESENCE = 0.5
+_CLEAR_SCORE = 0.3  # of MoveNet; Mask R-CNN's people all have more
+
 
 class BlazePoseKeypoints(KeypointEstimator):
     """Keypoints by BlazePose heavy on a turned region about each person, one pass a person.
 
     Where the detections carry rough poses (MoveNetDetector), these say where the hips are and what
-    is up; otherwise the region is upright about the box. The network tells badly whether there is
-    a person at all, so that this stays the detector's decision.
+    is up; otherwise the region is upright about the box. Whether there is a person is the
+    detector's decision: the network says so of one empty region in sixteen. A box is not kept where
+    both doubt it.
 
-    Confidences are visibilities; a keypoint outside the picture has none.
+    Confidences are visibilities; a keypoint outside the picture has none. Eyes and ears, which
+    BlazePose and COCO define differently, lie halfway to the rough pose's where the detector looked
+    closely enough; landmarks stay the network's own.
 
     Args:
         weights: folder of BlazePose's weights; None: the bundled ones.
@@ -60,22 +68,36 @@ class BlazePoseKeypoints(KeypointEstimator):
         kept = [mine.finite for mine in regions]
         cut = [mine.select(good) for mine, good in zip(regions, kept, strict=True)]
         crops = torch.cat([_crops(*pair) for pair in zip(images, cut, strict=True)])
-        found = self._landmarks(crops, _concatenated(cut)).split([len(mine) for mine in cut])
-        return [
-            _to_people(image, good, landmarks)
-            for image, good, landmarks in zip(images, kept, found, strict=True)
+        counts = [len(mine) for mine in cut]
+        landmarks, presence = (
+            values.split(counts) for values in self._landmarks(crops, _concatenated(cut))
+        )
+        people = [
+            _to_people(image, rough, good, points, there)
+            for image, rough, good, points, there in zip(
+                images, detections, kept, landmarks, presence, strict=True
+            )
         ]
+        for one, rough, mine, image in zip(people, detections, regions, images, strict=True):
+            looked_closely = mine.sides.numpy() > max(image.shape) / 2
+            _average_faces(one.keypoints, rough.keypoints, looked_closely)
+        return people
 
-    def _landmarks(self, crops: Tensor, regions: Regions) -> Tensor:
-        """Landmarks (P, 33, 5) in px of the full pictures."""
+    def _landmarks(self, crops: Tensor, regions: Regions) -> tuple[Tensor, Tensor]:
+        """Landmarks (P, 33, 5) in px of the full pictures, and presence (P,) of people, 0..1."""
 
-        def run(part: Tensor, people: Tensor) -> Tensor:
+        def run(part: Tensor, people: Tensor) -> tuple[Tensor, Tensor]:
             batch = on_device(part, self.device, torch.channels_last)
             output = {name: values.cpu() for name, values in self.network(batch).items()}
-            return decode_landmarks(output, regions.select(people))
+            return decode_landmarks(output, regions.select(people)), output["presence"].sigmoid()
 
         found = in_batches(run, (crops, torch.arange(len(crops))), self.batch_size)
-        return torch.cat([crops.new_zeros(0, NUM_LANDMARKS, 5), *found])
+        landmarks = [part for part, _ in found]
+        presence = [part for _, part in found]
+        return (
+            torch.cat([crops.new_zeros(0, NUM_LANDMARKS, 5), *landmarks]),
+            torch.cat([crops.new_zeros(0), *presence]),
+        )
 
 
 def _regions(detections: Detections) -> Regions:
@@ -104,11 +126,34 @@ def _concatenated(regions: Sequence[Regions]) -> Regions:
     )
 
 
-def _to_people(image: np.ndarray, kept: Tensor, found: Tensor) -> PersonKeypoints:
-    """One picture's result: `found` is of those people alone who are kept."""
+def _average_faces(
+    keypoints: np.ndarray, rough: np.ndarray | None, looked_closely: np.ndarray
+) -> None:
+    """Moves faces halfway to the detector's, in place: 2.6 px of error instead of 3.4.
+
+    Args:
+        keypoints: (P, 17, 3).
+        rough: the same of the detector, or None.
+        looked_closely: (P,) people whom the detector saw at no less than half of our scale;
+            farther ones it places worse than we do.
+    """
+    if rough is None:
+        return
+    sure = looked_closely[:, None] & (rough[:, _FACE, 2] >= _MIN_FACE_SCORE)
+    halfway = (keypoints[:, _FACE, :2] + rough[:, _FACE, :2]) / 2
+    keypoints[:, _FACE, :2] = np.where(sure[..., None], halfway, keypoints[:, _FACE, :2])
+
+
+def _to_people(
+    image: np.ndarray, detections: Detections, good: Tensor, found: Tensor, presence: Tensor
+) -> PersonKeypoints:
+    """One picture's result: `found` and `presence` are of those people whose box is `good`."""
     height, width = image.shape[:2]
-    landmarks = torch.full((len(kept), NUM_LANDMARKS, 5), torch.nan)
-    landmarks[kept] = found
+    landmarks = torch.full((len(good), NUM_LANDMARKS, 5), torch.nan)
+    landmarks[good] = found
+    kept = good.clone()
+    scores = torch.as_tensor(detections.scores)[good]
+    kept[good] = (presence >= _MIN_PRESENCE) | (scores >= _CLEAR_SCORE)
     keypoints = landmarks[:, COCO_LANDMARKS][..., [0, 1, 3]]
     points = keypoints[..., :2]
     inside = ((points >= 0) & (points < points.new_tensor((width, height)))).all(-1)

@@ -130,7 +130,7 @@ def test_joints2d_are_the_stored_body_seen_by_the_stored_camera(
         stored = np.reshape(row["joints2d"], (17, 2))
         np.testing.assert_allclose(stored, np.stack([x, y], 1), atol=0.05)
         keypoints = np.reshape(row["keypoints"], (17, 3))
-        seen = keypoints[:, 2] > 0.3
+        seen = keypoints[:, 2] > 0.5
         distance = np.linalg.norm(stored - keypoints[:, :2], axis=1)[seen].mean()
         assert row["reprojection_px"] == pytest.approx(distance, rel=1e-4)
 

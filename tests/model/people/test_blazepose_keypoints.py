@@ -61,6 +61,19 @@ def test_keypoints_are_coco_s_and_those_outside_the_picture_not_seen(
     assert (keypoints[11:, 2] == 0).all() and (keypoints[:7, 2] > 0.9).all()
 
 
+def test_faces_lie_halfway_to_those_of_a_detector_that_looked_closely(
+    estimator: BlazePoseKeypoints, astronaut: np.ndarray, people: Detections
+) -> None:
+    assert people.keypoints is not None
+    far = np.pad(astronaut, ((0, 2500), (0, 0), (0, 0)))  # for its eyes a small person
+    for picture, share in ((astronaut, 0.5), (far, 0.0)):
+        found = estimator.estimate(picture, people)
+        assert found.landmarks is not None
+        own = found.landmarks[:, [0, 2, 5, 7, 8], :2]
+        expected = own + share * (people.keypoints[:, :5, :2] - own)
+        np.testing.assert_allclose(found.keypoints[:, :5, :2], expected, atol=1e-3)
+
+
 def test_people_of_a_batch_are_treated_as_if_alone(
     estimator: BlazePoseKeypoints, astronaut: np.ndarray, people: Detections
 ) -> None:
@@ -95,6 +108,18 @@ def test_without_rough_poses_the_box_is_the_region(
     found = estimator.estimate(astronaut, whole_picture(512, 512))
     np.testing.assert_allclose(found.keypoints[0, 0, :2], ASTRONAUT[0, :2], atol=25)
     assert found.kept.tolist() == [True]
+
+
+def test_a_box_that_both_doubt_is_not_kept(
+    estimator: BlazePoseKeypoints, people: Detections
+) -> None:
+    blank = np.full((512, 512, 3), 90, np.uint8)
+    doubtful, clear = (
+        Detections(people.boxes, np.array([score], np.float32), people.keypoints)
+        for score in (0.21, 0.5)
+    )
+    assert estimator.estimate(blank, doubtful).kept.tolist() == [False]
+    assert estimator.estimate(blank, clear).kept.tolist() == [True]
 
 
 def test_the_smallest_picture_is_read(estimator: BlazePoseKeypoints) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,13 +11,18 @@ import torch
 from PIL import Image
 from torchvision.ops import nms
 
+from hierprob3d.configs.synthetic_people import BackgroundConfig
+from hierprob3d.configs.training import DataConfig
 from hierprob3d.model.files.bundled import ASSETS
+from hierprob3d.model.people import person_detectors
 from hierprob3d.model.people.duplicates import (
     keypoint_similarity,
     without_duplicates,
     without_overlaps,
 )
 from hierprob3d.model.people.person_detectors import MoveNetDetector
+from hierprob3d.training.assessment.evaluation_set import HELDBACK_POSES
+from hierprob3d.training.people.people_setup import PoseChoice, configured_people
 
 BOX = torch.tensor([10.0, 10.0, 110.0, 310.0])
 NUM_FACE = 5
@@ -71,6 +77,32 @@ def test_a_small_photograph_has_one_person() -> None:
     with Image.open(ASSETS / "demo" / "astronaut.png") as file:
         file.convert("RGB").resize((256, 256)).save(data, "JPEG", quality=75)
     assert len(MoveNetDetector().detect(np.asarray(Image.open(data)))) == 1
+
+
+def crowd(num: int) -> np.ndarray:
+    """A picture of people who stand before each other, a third of a person's side apart."""
+    few = BackgroundConfig(num_drawn=1)
+    data = replace(DataConfig(), val_poses=str(HELDBACK_POSES), background_look=few)
+    upright = replace(data.synthesis, truncation_probability=0, occluder_probability=0,
+                      extreme_crop_probability=0)  # fmt: skip
+    source = configured_people(
+        replace(data, synthesis=upright), PoseChoice.for_validation(data), "cpu"
+    )
+    people = source.sample(torch.Generator().manual_seed(5), num)
+    picture = np.full((256, 256 + 96 * (num - 1), 3), 110, np.uint8)
+    for place, (rgb, mask) in enumerate(zip(people.rgb, people.silhouette, strict=True)):
+        there = picture[:, 96 * place : 96 * place + 256]
+        there[mask.bool()] = (rgb.permute(1, 2, 0)[mask.bool()] * 255).byte()
+    return picture
+
+
+def test_neighbours_in_a_crowd_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rendered people whose boxes overlap by more than a third; nobody is taken for another."""
+    picture, detector = crowd(5), MoveNetDetector()
+    found = detector.detect(picture)
+    monkeypatch.setattr(person_detectors, "without_duplicates", lambda boxes, _: range(len(boxes)))
+    assert len(found) >= 4
+    np.testing.assert_array_equal(found.boxes, detector.detect(picture).boxes)
 
 
 def test_boxes_that_overlap_are_those_that_torchvision_suppresses() -> None:
