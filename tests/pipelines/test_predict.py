@@ -166,7 +166,7 @@ def test_manifest_names_models_and_counts(zoo: tuple[Path, Path, int]) -> None:
         manifest["stage_seconds"]
     )
     assert manifest["config"]["sampling"]["seed"] == 0
-    assert manifest["keypoint_threshold"] == 0.3
+    assert manifest["keypoint_threshold"] == 0.5
 
 
 def test_rerun_does_only_what_is_missing(
