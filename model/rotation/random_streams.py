@@ -96,8 +96,11 @@ class RandomStreams:
         number = torch.tensor(_stream_number(stream), device=keys.device)
         counter = torch.broadcast_tensors(blocks & _MASK, blocks >> 32, attempts, number)
         words = philox4x32(counter, (keys & _MASK, (keys >> 32) & _MASK))
+        numbers = torch.empty(4, *words[0].shape, dtype=torch.float64, device=keys.device)
+        for row, word in zip(numbers, words, strict=True):
+            row.copy_(word)
         # Float64 holds (word + 1/2) / 2^32 exactly: neither 0 nor 1 can occur.
-        return torch.stack(words).double().add_(0.5).mul_(2.0**-32)
+        return numbers.mul_(2.0**-32).add_(2.0**-33)
 
 
 def philox4x32(
@@ -109,16 +112,17 @@ def philox4x32(
         counter: four int64 tensors with values in [0, 2^32).
         key: two int64 tensors with values in [0, 2^32).
     """
-    c0, c1, c2, c3 = counter
-    k0, k1 = key
+    c0, c1, c2, c3, k0, k1 = torch.broadcast_tensors(*counter, *key)
+    k0, k1 = k0.clone(), k1.clone()
     for _ in range(_NUM_ROUNDS):
         # Products wrap into the sign bit and only c0, c2 must be clean 32-bit words: all that
         # stands above bit 31 is masked away in one go.
         product0, product1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
-        c0 = ((product1 >> 32) ^ c1 ^ k0) & _MASK
-        c2 = ((product0 >> 32) ^ c3 ^ k1) & _MASK
+        c0 = (product1 >> 32).bitwise_xor_(c1).bitwise_xor_(k0).bitwise_and_(_MASK)
+        c2 = (product0 >> 32).bitwise_xor_(c3).bitwise_xor_(k1).bitwise_and_(_MASK)
         c1, c3 = product1, product0
-        k0, k1 = k0 + _KEY_STEPS[0], k1 + _KEY_STEPS[1]
+        k0.add_(_KEY_STEPS[0])
+        k1.add_(_KEY_STEPS[1])
     return c0, c1 & _MASK, c2, c3 & _MASK
 
 
