@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,8 @@ from tools.soak.inputs import (
 from hierprob3d.transforms.prediction import shard_worker
 
 BUDGET_BYTES = 30_000_000
+ONLY_FOR_THE_PROCESS = 2 * 2**30
+HEAVY_SIDE = 7000
 REASONS = {
     "heavy.png": "memory",
     "endless.jpg": "1001 scans",
@@ -51,6 +55,49 @@ def test_each_is_one_error_row_and_the_others_are_done(
     assert len(errors) == len(REASONS)
     for name, reason in REASONS.items():
         assert reason in messages[name], messages[name]
+
+
+@contextmanager
+def control_group(num_bytes: int) -> Iterator[Path]:
+    """This process in a control group of its own with so much memory, or a skip."""
+    own = dict(
+        line.split(":", 2)[1:] for line in Path("/proc/self/cgroup").read_text().splitlines()
+    )
+    layouts = {"memory": ("memory", "memory.limit_in_bytes"), "": ("", "memory.max")}
+    for controllers, (mount, limit) in layouts.items():
+        before = Path("/sys/fs/cgroup", mount, own.get(controllers, "/").lstrip("/"))
+        group = before / f"hierprob3d-{os.getpid()}"
+        try:
+            group.mkdir()
+        except OSError:
+            continue
+        try:
+            (group / limit).write_text(str(num_bytes))
+            (group / "cgroup.procs").write_text(str(os.getpid()))
+        except OSError:
+            group.rmdir()
+            continue
+        try:
+            yield group
+        finally:
+            (before / "cgroup.procs").write_text(str(os.getpid()))
+            group.rmdir()
+        return
+    pytest.skip("no control group with a memory limit can be made here")
+
+
+def test_what_a_control_group_has_no_memory_for_is_an_error_row(
+    predict: Callable[..., int], tmp_path: Path
+) -> None:
+    inputs, output = tmp_path / "in", tmp_path / "out"
+    inputs.mkdir()
+    copy_person(inputs / "person.png")
+    write_heavy_png(inputs / "heavy.png", side=HEAVY_SIDE)
+    with control_group(ONLY_FOR_THE_PROCESS):
+        assert predict(inputs, "--no-uncertainty", "--output", output) == 0
+    assert status_by_name(output) == {"heavy.png": "failed", "person.png": "ok"}
+    (error,) = read_rows(output, "errors").to_pylist()
+    assert "memory" in error["message"]
 
 
 @pytest.mark.parametrize("content", [5, None, [1, [2.5]], {"v_template": None}])
