@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 
@@ -16,27 +16,12 @@ from hierprob3d.transforms.store.marks import remove_marks
 from hierprob3d.transforms.store.output_folder import OutputFolder
 from hierprob3d.transforms.store.part_plan import check_no_open_plan
 from hierprob3d.transforms.store.part_runs import series_of
-from hierprob3d.transforms.store.plan import Plan, PlanWriter, planned_shards, shard_sizes
+from hierprob3d.transforms.store.plan import Plan, PlanWriter, shard_sizes
 
-from .ending import WorkerLost, attempt_here
+from .attempts import Attempts, Work
 from .manifest import Manifest, Outcome, new_run_id, read_outcome
 from .progress import Progress, polling_interval, published_items
-from .recovery import Recovery, remaining
-from .worker_plan import WorkerPlan, one_process, plan_workers
-
-if TYPE_CHECKING:
-    import apache_beam as beam
-
-
-@dataclass(frozen=True)
-class Work:
-    """What is done with the shards of a plan."""
-
-    build: Callable[[beam.Pipeline, Plan, WorkerPlan], None]
-    """Adds the transforms of a plan's shards to an empty pipeline, for those workers."""
-
-    do_here: Callable[[Plan, WorkerPlan], None] | None = None
-    """The same in this process, without Beam; None where only Beam can do it."""
+from .worker_plan import WorkerPlan, plan_workers
 
 
 @dataclass(frozen=True)
@@ -126,20 +111,20 @@ class Run:
         elif retry_failed:
             self.store.drop_items(self.store.failed_items())
 
-    def plan(
-        self, shards: Iterable[Shard], details: pa.Schema | None = None, first_index: int = 0
-    ) -> Plan:
+    def plan(self, shards: Iterable[Shard], details: pa.Schema | None = None) -> Plan:
         """Publishes the shards as a plan of this run.
 
         Args:
             shards: Consumed one by one.
             details: Fields of their details.
-            first_index: Number of the first of them.
         """
         self._details = details
+        return self.plan_more(shards, 0)
+
+    def plan_more(self, shards: Iterable[Shard], first_index: int) -> Plan:
+        """Publishes some more of the same kind as another plan, numbered from this index on."""
         name = f"{self.id}.{first_index}" if first_index else self.id
-        writer = PlanWriter(self.store, name, details, first_index)
-        with writer:
+        with PlanWriter(self.store, name, self._details, first_index) as writer:
             for shard in shards:
                 writer.add(shard.items, shard.details)
         return writer.plan()
@@ -174,7 +159,7 @@ class Run:
         sizes = shard_sizes(self.store, plan)
         count = published_items(self.store, self.id, sizes)
         with Progress(count, plan.num_items, polling_interval(self.store)):
-            problem = self._attempts(work, plan, workers, sizes)
+            problem = Attempts(self, work, plan, workers, sizes).until_the_end()
         self.store.remove(plan.name)
         if problem is None or isinstance(problem, KeyboardInterrupt):
             # Those left were at work when they were told to stop.
@@ -182,79 +167,3 @@ class Run:
         outcome = read_outcome(self.store, self.id)
         record = manifest.finish("stopped" if problem else "finished", outcome)
         return RunResult(outcome, record, problem)
-
-    def _attempts(
-        self,
-        work: Work,
-        plan: Plan,
-        workers: WorkerPlan,
-        sizes: dict[str, int],
-    ) -> BaseException | None:
-        """Runs the plan, what may take workers down first and alone; what stopped it in the end."""
-        recovery = Recovery(self.store, self.id)
-        done: set[str] = set()
-        index, is_first = plan.num_shards, True
-        while True:
-            part = self._unsettled_part(plan, recovery, done, index)
-            is_alone = part is not None
-            if part is None:
-                part = plan if is_first else self._rest(plan, done, index)
-            if not part.num_items and not is_first:
-                self.store.remove(part.name)
-                return None
-            is_first = False
-            index = max(index, part.first_index + part.num_shards)
-            if part is not plan:
-                sizes.update(shard_sizes(self.store, part))
-            problem = self._attempt(work, part, one_process(workers) if is_alone else workers)
-            if part is not plan:
-                self.store.remove(part.name)
-            if problem is None and not is_alone:
-                return None
-            if isinstance(problem, WorkerLost) and workers.is_local:
-                self.store.wait_for_workers(self.id)  # the others may still publish what they have
-            done = self._done()
-            if isinstance(problem, WorkerLost) and recovery.learn(done, str(problem), is_alone):
-                print(f"{problem}; what it was at is tried again, item by item.", file=sys.stderr)
-            elif problem is not None:
-                return problem
-
-    def _attempt(
-        self,
-        work: Work,
-        part: Plan,
-        workers: WorkerPlan,
-    ) -> BaseException | None:
-        do_here = work.do_here
-        if do_here is not None and not workers.needs_beam:
-            return attempt_here(lambda: do_here(part, workers))
-        from .execution import attempt  # takes Beam
-
-        return attempt(lambda pipeline: work.build(pipeline, part, workers), workers)
-
-    def _unsettled_part(
-        self, plan: Plan, recovery: Recovery, done: Container[str], index: int
-    ) -> Plan | None:
-        """Plan of the items to be run alone; None if there are none."""
-        if not recovery.unsettled:
-            return None
-        shards = recovery.shards_alone(planned_shards(self.store, plan), done)
-        part = self.plan(shards, self._details, index)
-        if part.num_items:
-            return part
-        self.store.remove(part.name)
-        return None
-
-    def _rest(self, plan: Plan, done: Container[str], index: int) -> Plan:
-        """Plan of what is not done."""
-        shards = remaining(planned_shards(self.store, plan), done)
-        return self.plan(shards, self._details, index)
-
-    def _done(self) -> set[str]:
-        """Ids of the items that this run has finished."""
-        parts = self.store.parts("frames", self.id)
-        return {
-            item_id
-            for name in parts
-            for item_id in self.store.read_part(name, ["item_id"])["item_id"].to_pylist()
-        }
