@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hierprob3d.transforms.inputs.items import Shard
+from hierprob3d.transforms.store.output_folder import OutputFolder
 from hierprob3d.transforms.store.plan import Plan, planned_shards, shard_sizes
 
 from .ending import WorkerLost, attempt_here
@@ -15,8 +17,6 @@ from .worker_plan import WorkerPlan, one_process
 
 if TYPE_CHECKING:
     import apache_beam as beam
-
-    from .run import Run
 
 
 @dataclass(frozen=True)
@@ -34,23 +34,33 @@ class Attempts:
     """What may take workers down comes first and alone, then all that is left.
 
     Args:
-        run: Whose plan it is.
-        work: What is done with its shards.
-        plan: Of the run.
+        store: The output folder.
+        run_id: The run.
+        work: What is done with the shards of a plan.
+        plan: The run's.
+        plan_more: Makes further plans of shards, numbered from an index on.
         workers: Of the run.
         sizes: Items per shard, to which those of further plans are added.
     """
 
     def __init__(
-        self, run: Run, work: Work, plan: Plan, workers: WorkerPlan, sizes: dict[str, int]
+        self,
+        store: OutputFolder,
+        run_id: str,
+        work: Work,
+        plan: Plan,
+        plan_more: Callable[[Iterable[Shard], int], Plan],
+        workers: WorkerPlan,
+        sizes: dict[str, int],
     ) -> None:
-        self._run = run
-        self._store = run.store
+        self._store = store
+        self._run_id = run_id
+        self._plan_more = plan_more
         self._work = work
         self._whole = plan
         self._workers = workers
         self._sizes = sizes
-        self._recovery = Recovery(run.store, run.id)
+        self._recovery = Recovery(store, run_id)
         self._done: set[str] = set()
         self._index = plan.num_shards
         """Number of the next shard that has none."""
@@ -71,7 +81,7 @@ class Attempts:
             if problem is None and not is_alone:
                 return None
             if isinstance(problem, WorkerLost) and self._workers.is_local:
-                self._store.wait_for_workers(self._run.id)  # others may publish what they have
+                self._store.wait_for_workers(self._run_id)  # others may publish what they have
             self._done = self._finished_ids()
             lost = isinstance(problem, WorkerLost)
             if lost and self._recovery.learn(self._done, str(problem), is_alone):
@@ -103,7 +113,7 @@ class Attempts:
         if not self._recovery.unsettled:
             return None
         shards = planned_shards(self._store, self._whole)
-        part = self._run.plan_more(self._recovery.shards_alone(shards, self._done), self._index)
+        part = self._plan_more(self._recovery.shards_alone(shards, self._done), self._index)
         if part.num_items:
             return part
         self._store.remove(part.name)
@@ -112,11 +122,11 @@ class Attempts:
     def _rest(self) -> Plan:
         """Plan of what is not done."""
         shards = remaining(planned_shards(self._store, self._whole), self._done)
-        return self._run.plan_more(shards, self._index)
+        return self._plan_more(shards, self._index)
 
     def _finished_ids(self) -> set[str]:
         """Ids of the items that this run has finished."""
-        parts = self._store.parts("frames", self._run.id)
+        parts = self._store.parts("frames", self._run_id)
         return {
             item_id
             for name in parts

@@ -24,6 +24,9 @@ from .worker_watch import WorkerWatch
 _DISCONNECTED = "worker disconnected"
 """What other engines say of a lost worker."""
 
+_NO_WORKER = "control connection"
+"""What they say where none came, which is no defect of ours either."""
+
 _WORKER_MODULE = "hierprob3d.pipelines.run.worker_process"
 
 
@@ -47,7 +50,7 @@ def attempt(build: Callable[[beam.Pipeline], None], workers: WorkerPlan) -> Base
             return WorkerLost(str(watch.loss))
         if watch.interruption is not None or isinstance(error, KeyboardInterrupt):
             return watch.interruption or error
-        if not is_outage(error) and _DISCONNECTED not in str(error):
+        if not (is_outage(error) or any(w in str(error) for w in (_DISCONNECTED, _NO_WORKER))):
             traceback.print_exc()
         kind = WorkerLost if _DISCONNECTED in str(error) else RunStopped
         return kind(failure_text(error))

@@ -159,7 +159,8 @@ class Run:
         sizes = shard_sizes(self.store, plan)
         count = published_items(self.store, self.id, sizes)
         with Progress(count, plan.num_items, polling_interval(self.store)):
-            problem = Attempts(self, work, plan, workers, sizes).until_the_end()
+            attempts = Attempts(self.store, self.id, work, plan, self.plan_more, workers, sizes)
+            problem = attempts.until_the_end()
         self.store.remove(plan.name)
         if problem is None or isinstance(problem, KeyboardInterrupt):
             # Those left were at work when they were told to stop.
