@@ -48,9 +48,9 @@ class LiftTrainConfig:
     clothes: tuple[float, ...] = (0.02, 0.02, 0.05, 0.02)
     """`synthesis.clothes_thickness` of the rendered people, in turns; every other turn shows them
     whole, uncut and with nothing before them."""
-    moved_share: float = 0.5
+    moved_share: float = 0.55
     """Of each batch: views with the errors that detectors made on people who look alike."""
-    detected_share: float = 0.12
+    detected_share: float = 0.06
     """Of each batch: the detected people themselves."""
     no_keypoints: float = 0.1
     """Share of people of whom only landmarks are given."""

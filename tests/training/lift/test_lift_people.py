@@ -88,4 +88,4 @@ def test_batches_have_shares_of_all_three(
     config = replace(lift_config, no_keypoints=0.0, no_landmarks=0.0)
     mixed = LiftPeople(config, open_body, errors).batch(0, 100)
     marked = (mixed.seen.landmarks[..., 3] == 0.5).all(1).sum()  # these finders' only confidence
-    assert int(marked) == int(0.5 * 100) + int(0.12 * 100)
+    assert int(marked) == int((config.moved_share + config.detected_share) * 100)
