@@ -33,6 +33,18 @@ _JOIN_TOLERANCE, _JOIN_DRIFT_PER_S = 0.2, 0.5
 _SIZE_TOLERANCE, _SIZE_DRIFT_PER_S = 0.15, 0.25
 """Change of the size, in its logarithm: people bend and are half hidden."""
 
+_OWN = 0.4
+"""What speaks for the nearest match where it was cut."""
+
+_MAX_BEND = 1.6
+"""Change of a velocity from one frame to the next that nobody's motion has, sizes per second."""
+
+_BEND_TOLERANCE, _BEND_DRIFT_PER_S = 0.8, 4.0
+"""Change of it over a gap, likewise."""
+
+_HOPS_APART = 5
+"""Sightings on either side of a bend that are needed to tell it from noise."""
+
 _RESERVE, _RESERVE_PER_S = 0.15, 0.5
 """Similarity that a rival whom nobody has seen may have, more so over a longer time."""
 
@@ -98,7 +110,9 @@ def track_people(seen: Sightings, max_gap_s: float = 1.0) -> Tracks:
         links = _Links.none(len(seen))
         similarity = pair_similarity(seen, first, second, shifts)
         links.add(_match(seen, first, second, similarity, _MIN_SIMILARITY))
-    links.add(_joined(seen, links, max_gap_s))
+    was_next = links.next.copy()
+    _cut_bends(seen, links)
+    links.add(_joined(seen, links, was_next, max_gap_s))
     return Tracks(_labels(links), links.previous, links.confidences)
 
 
@@ -143,13 +157,20 @@ def _match(
 
 def _best(first: Integers, second: Integers, similarity: Floats) -> Integers:
     """Which of some pairs the assignment takes."""
-    rows, row = np.unique(first, return_inverse=True)
-    columns, column = np.unique(second, return_inverse=True)
-    number = np.full((len(rows), len(columns)), -1)
+    row, column = _numbered(first), _numbered(second)
+    number = np.full((row.max() + 1, column.max() + 1), -1)
     number[row, column] = np.arange(len(first))
     weights = np.where(number >= 0, similarity[number], 0)
     taken = number[linear_sum_assignment(weights, maximize=True)]
     return taken[taken >= 0]
+
+
+def _numbered(some: Integers) -> Integers:
+    """Small numbers for sightings: of one frame they lie side by side, else they are ranked."""
+    from_first = some - some.min()
+    if from_first.max() < 2 * len(some):
+        return from_first
+    return np.unique(some, return_inverse=True)[1]
 
 
 def _confidences(
@@ -198,8 +219,53 @@ def _hops(seen: Sightings) -> int:
     return min(16, int(_MOTION_SPAN_S / step + 0.5))
 
 
-def _joined(seen: Sightings, links: _Links, max_gap_s: float) -> _Matched:
-    """Ends of tracks with the beginnings of others a little later."""
+def _cut_bends(seen: Sightings, links: _Links) -> None:
+    """Cuts links at which a motion bends as no motion does, beside somebody else.
+
+    Where two pass before each other, and one of them is not found, the nearest match may go on
+    with the other: what comes after tells.
+    """
+    first = np.flatnonzero(links.next >= 0)
+    second = links.next[first]
+    bends = _bends(seen, links, first, second)
+    for number in np.argsort(-bends, kind="stable"):
+        if bends[number] < _MAX_BEND:
+            break
+        one, other = first[number], second[number]
+        near = _along(links.previous, one, _HOPS_APART), _along(links.next, other, _HOPS_APART)
+        has_both = all(len(side) == _HOPS_APART for side in near)  # else the velocities are noise
+        if has_both and _is_near_others(seen, one, np.concatenate(near)):
+            links.next[one] = links.previous[other] = -1
+
+
+def _bends(seen: Sightings, links: _Links, first: Integers, second: Integers) -> Floats:
+    """(M,) change of the velocity from before the first to after the second, sizes per second."""
+    before = _velocities(seen, links.previous)[first]
+    after = _velocities(seen, links.next)[second]
+    size = np.sqrt(seen.sizes[first] * seen.sizes[second])
+    is_known = (links.previous[first] >= 0) & (links.next[second] >= 0)
+    return np.where(is_known, np.linalg.norm(after - before, axis=-1) / size, 0)
+
+
+def _along(neighbour: Integers, place: int, count: int) -> Integers:
+    """At most so many sightings of a track from one on."""
+    found = [place]
+    while len(found) < count and neighbour[found[-1]] >= 0:
+        found.append(int(neighbour[found[-1]]))
+    return np.array(found)
+
+
+def _is_near_others(seen: Sightings, place: int, own: Integers) -> bool:
+    """Whether anybody else is seen close by, within the time that velocities are taken over."""
+    start = np.searchsorted(seen.times, seen.times[place] - _MOTION_SPAN_S)
+    stop = np.searchsorted(seen.times, seen.times[place] + _MOTION_SPAN_S, "right")
+    others = np.setdiff1d(np.arange(start, stop), own)
+    apart = np.linalg.norm(seen.centres[others] - seen.centres[place], axis=-1)
+    return bool((apart < seen.sizes[place] / 2).any())
+
+
+def _joined(seen: Sightings, links: _Links, was_next: Integers, max_gap_s: float) -> _Matched:
+    """Ends of tracks with the beginnings of others a little later, or their own where cut."""
     ends, beginnings = np.flatnonzero(links.next < 0), np.flatnonzero(links.previous < 0)
     times = seen.times[beginnings]
     order = np.argsort(times, kind="stable")
@@ -211,6 +277,7 @@ def _joined(seen: Sightings, links: _Links, max_gap_s: float) -> _Matched:
     first = np.repeat(ends, counts)
     second = beginnings[np.repeat(low, counts) + within]
     similarity = _join_similarity(seen, links, first, second)
+    similarity = similarity + _OWN * (1 - similarity) * (was_next[first] == second)
     return _match(seen, first, second, similarity, _MIN_JOIN)
 
 
@@ -229,7 +296,9 @@ def _join_similarity(
     growth = np.abs(np.log(seen.sizes[second] / seen.sizes[first]))
     growth = growth / (_SIZE_TOLERANCE + _SIZE_DRIFT_PER_S * elapsed[:, 0])
     distance = np.minimum(forward, backward) / allowed
-    return np.exp(-(np.square(distance) + np.square(growth)) / 2)
+    bend = _bends(seen, links, first, second)
+    bend = bend / (_BEND_TOLERANCE + _BEND_DRIFT_PER_S * elapsed[:, 0])
+    return np.exp(-(np.square(distance) + np.square(growth) + np.square(bend)) / 2)
 
 
 def _labels(links: _Links) -> Integers:

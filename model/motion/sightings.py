@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,12 +40,12 @@ class Sightings:
     def __len__(self) -> int:
         return len(self.frame_indices)
 
-    @property
+    @cached_property
     def centres(self) -> Floats:
         """(N, 2) middles of the boxes, px."""
         return (self.boxes[:, :2] + self.boxes[:, 2:]) / 2
 
-    @property
+    @cached_property
     def sizes(self) -> Floats:
         """(N,) roots of the boxes' areas, px."""
         return np.sqrt(np.maximum((self.boxes[:, 2:] - self.boxes[:, :2]).prod(-1), 1e-6))
@@ -62,7 +63,7 @@ def pair_similarity(
         shifts: (M, 2) how far the earlier ones are expected to have moved, px.
     """
     overlap = _overlap(seen.boxes[first] + np.tile(shifts, 2), seen.boxes[second])
-    similarity, is_known = _keypoint_similarity(seen, first, second, shifts)
+    similarity, is_known = _keypoint_similarity(seen, first, second, shifts.astype(np.float32))
     return np.where(is_known, (overlap + similarity) / 2, overlap)
 
 
@@ -81,8 +82,8 @@ def _keypoint_similarity(
     """(M,) similarity by the keypoints that both have, and whether these are enough to tell."""
     before, after = seen.keypoints[first], seen.keypoints[second]
     squares = np.square(before[..., :2] + shifts[:, None] - after[..., :2]).sum(-1)
-    elapsed = np.abs(seen.times[second] - seen.times[first])[:, None]
-    sizes = np.sqrt(seen.sizes[first] * seen.sizes[second])[:, None]
+    elapsed = np.abs(seen.times[second] - seen.times[first])[:, None].astype(np.float32)
+    sizes = np.sqrt(seen.sizes[first] * seen.sizes[second])[:, None].astype(np.float32)
     allowed = sizes * (_TOLERANCE * np.array(COCO_SIGMAS, np.float32) + _DRIFT_PER_S * elapsed)
     shared = (before[..., 2] > _MIN_SCORE) & (after[..., 2] > _MIN_SCORE)
     counts = shared.sum(-1)

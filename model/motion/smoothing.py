@@ -37,8 +37,9 @@ def smooth_rotations(
     curves = _continuous(np.asarray(quats, np.float64), tracks)
     # A quaternion turns by half the angle, hence moves half as far: its square has four times
     # the precision, and its acceleration four times the stiffness.
+    bending = 4 * stiffness * _bending(times, tracks)
     smooth = [
-        smooth_values(curves[:, joint], 4 * weights[:, joint], times, tracks, 4 * stiffness)
+        _smooth(curves[:, joint], 4 * weights[:, joint], bending)
         for joint in range(curves.shape[1])
     ]
     found = np.stack(smooth, axis=1)
@@ -57,7 +58,10 @@ def smooth_values(
         tracks: (N,) number of each row's track; rows of a track lie together.
         stiffness: of the integral of the squared acceleration.
     """
-    bending = stiffness * _bending(times, tracks)
+    return _smooth(values, weights, stiffness * _bending(times, tracks))
+
+
+def _smooth(values: Floats, weights: Floats, bending: Floats) -> NDArray[np.float64]:
     curve = _solve(values, weights, bending)
     squares = np.square(values - curve).sum(-1) * weights
     return _solve(values, weights / (1 + squares / _DEGREES_OF_FREEDOM), bending)

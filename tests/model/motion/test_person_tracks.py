@@ -41,6 +41,18 @@ def test_the_one_behind_is_hidden_while_they_cross() -> None:
     assert tracks.track_confidences[who == 1].max() < 0.9 * usual
 
 
+def test_a_track_does_not_go_on_with_the_other_one() -> None:
+    # Where they meet only one of two is found: first the one, then the other, at the same place.
+    def is_seen(person: int, time: float) -> bool:
+        return not (1.667 < time < 1.95 if person == 0 else 1.45 < time < 1.667)
+
+    starts = [(100.0, 300.0, 180.0, 0.0), (700.0, 302.0, -180.0, 0.0)]
+    seen, who = walk(starts, np.arange(85) / 25, is_seen)
+    tracks = track_people(seen)
+    assert_same_people(tracks.track_ids, who)
+    assert tracks.track_confidences.max() < 0.7
+
+
 @pytest.mark.parametrize(("pause", "num_tracks"), [(0.95, 2), (1.3, 3)])
 def test_gaps_of_a_second(pause: float, num_tracks: int) -> None:
     times = np.arange(100) / 25
