@@ -11,7 +11,7 @@ from hierprob3d.transforms.inputs.items import Shard
 from hierprob3d.transforms.store.output_folder import OutputFolder
 from hierprob3d.transforms.store.plan import Plan, planned_shards, shard_sizes
 
-from .ending import WorkerLost, attempt_here
+from .ending import RunStopped, WorkerLost, attempt_here
 from .recovery import Recovery, remaining
 from .worker_plan import WorkerPlan, one_process
 
@@ -82,12 +82,18 @@ class Attempts:
                 return None
             if isinstance(problem, WorkerLost) and self._workers.is_local:
                 self._store.wait_for_workers(self._run_id)  # others may publish what they have
-            self._done = self._finished_ids()
+            before, self._done = self._done, self._finished_ids()
             lost = isinstance(problem, WorkerLost)
             if lost and self._recovery.learn(self._done, str(problem), is_alone):
                 print(f"{problem}; what it was at is tried again, item by item.", file=sys.stderr)
+            elif self._may_go_on(problem) and len(self._done) > len(before):
+                print(f"{problem}; what is left is submitted again.", file=sys.stderr)
             elif problem is not None:
                 return problem
+
+    def _may_go_on(self, problem: BaseException | None) -> bool:
+        """Whether a job failed by itself: other engines fail for reasons of their own."""
+        return isinstance(problem, RunStopped) and not self._workers.is_local
 
     def _try_part(self, part: Plan, is_alone: bool) -> BaseException | None:
         """Does a plan once; what stopped it."""

@@ -24,6 +24,10 @@ _MEMORY_HINT = (
     "smaller --batch-size"
 )
 _DISCONNECTED = "worker disconnected"
+PANIC = "\ngoroutine "
+"""Begins the stack of an engine in Go that failed itself."""
+
+_MAX_LINE = 300
 _NO_WORDS = frozenset({"", ">", "unknown error"})
 _SERVERS_LOGGER = "PrismJobServer"
 """What a Prism that the command starts itself prints."""
@@ -132,9 +136,9 @@ def cancel(job: Any) -> None:
 def failure_text(error: BaseException) -> str:
     """What went wrong, in one line: what an engine says, not how it was asked."""
     details = error.details() if isinstance(error, grpc.Call) else None
-    lines = [line.strip() for line in (details or str(error)).splitlines()]
-    said = [line for line in lines if line not in _NO_WORDS]
-    text = said[-1] if said else type(error).__name__
+    whole = details or str(error)
+    said = [line for line in map(str.strip, whole.splitlines()) if line not in _NO_WORDS]
+    text = (said[0 if PANIC in whole else -1] if said else type(error).__name__)[:_MAX_LINE]
     if isinstance(error, grpc.Call) and error.code() == grpc.StatusCode.UNAVAILABLE:
         text = f"the engine does not answer any more ({text})"
     return f"{text}; {_MEMORY_HINT}" if _DISCONNECTED in text.lower() else text

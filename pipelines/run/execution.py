@@ -16,7 +16,7 @@ from hierprob3d.module_path import python_command
 from hierprob3d.transforms.store.outages import is_outage
 
 from .ending import RunStopped, WorkerLost
-from .engine import EnginePipeline, failure_text
+from .engine import PANIC, EnginePipeline, failure_text
 from .worker_handler import watched_environment
 from .worker_plan import MODE, WorkerPlan
 from .worker_watch import WorkerWatch
@@ -24,8 +24,8 @@ from .worker_watch import WorkerWatch
 _DISCONNECTED = "worker disconnected"
 """What other engines say of a lost worker."""
 
-_NO_WORKER = "control connection"
-"""What they say where none came, which is no defect of ours either."""
+_OF_ENGINES = (_DISCONNECTED, "control connection", PANIC)
+"""Also where no worker came, or the engine itself failed: no defects of ours."""
 
 _WORKER_MODULE = "hierprob3d.pipelines.run.worker_process"
 
@@ -50,7 +50,7 @@ def attempt(build: Callable[[beam.Pipeline], None], workers: WorkerPlan) -> Base
             return WorkerLost(str(watch.loss))
         if watch.interruption is not None or isinstance(error, KeyboardInterrupt):
             return watch.interruption or error
-        if not (is_outage(error) or any(w in str(error) for w in (_DISCONNECTED, _NO_WORKER))):
+        if not (is_outage(error) or any(words in str(error) for words in _OF_ENGINES)):
             traceback.print_exc()
         kind = WorkerLost if _DISCONNECTED in str(error) else RunStopped
         return kind(failure_text(error))

@@ -122,3 +122,5 @@ def test_words_of_failures() -> None:
     assert failure_text(RuntimeError("a\nb\n>\n")) == "b"
     assert failure_text(RuntimeError("")) == "RuntimeError"
     assert "want of memory" in failure_text(RuntimeError("SDK worker disconnected"))
+    panic = "job failed: panic in stage: EOF\ngoroutine 257 [running]:\n\t/go/errgroup.go:78 +0x95"
+    assert failure_text(RuntimeError(panic)) == "job failed: panic in stage: EOF"
