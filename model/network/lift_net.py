@@ -88,11 +88,8 @@ class LiftNet(nn.Module):
         self.blocks = nn.Sequential(*(ResidualBlock(width) for _ in range(self.config.blocks)))
         self.norm = nn.LayerNorm(width)
         self.write = nn.Linear(width, 6 * NUM_JOINTS + NUM_BETAS + 3)
-        nn.init.normal_(self.write.weight, std=0.01)
-        nn.init.zeros_(self.write.bias)
-        with torch.no_grad():
-            identity = torch.tensor([1.0, 0.0, 0.0, 1.0, 0.0, 0.0])
-            self.write.bias[: 6 * NUM_JOINTS] = identity.repeat(NUM_JOINTS)
+        if not self.write.weight.is_meta:  # there it sets nothing, and loads a compiler for it
+            self._begin_at_rest()
         last = nn.Linear(_SPREAD_WIDTH, 6 * NUM_JOINTS + NUM_BETAS)
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
@@ -100,6 +97,14 @@ class LiftNet(nn.Module):
         self.register_buffer("temperatures", torch.ones(NUM_JOINTS))
         self.register_buffer("rest_pelvis", torch.zeros(3))
         self.register_buffer("pelvis_by_betas", torch.zeros(NUM_BETAS, 3))
+
+    def _begin_at_rest(self) -> None:
+        """Lets the first bodies be near the T-pose."""
+        nn.init.normal_(self.write.weight, std=0.01)
+        nn.init.zeros_(self.write.bias)
+        with torch.no_grad():
+            identity = torch.tensor([1.0, 0.0, 0.0, 1.0, 0.0, 0.0])
+            self.write.bias[: 6 * NUM_JOINTS] = identity.repeat(NUM_JOINTS)
 
     def forward(self, seen: LiftInput) -> NetOutput:
         """Distributions of the people seen."""

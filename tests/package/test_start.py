@@ -9,6 +9,8 @@ NOT_NEEDED = ("apache_beam", "grpc", "torchvision", "scipy", "sympy", "torch._dy
 SCRIPT = f"""
 import sys
 import hierprob3d.pipelines.predict
+from hierprob3d.model.network.checkpoints import default_weights_path, load_distribution_net
+load_distribution_net(default_weights_path())
 print([name for name in {NOT_NEEDED} if name in sys.modules])
 """
 
