@@ -28,6 +28,9 @@ LEAST_CONFIDENCE = 0.1
 GIVEN_CONFIDENCE = 0.9
 """Of keypoints that are said to be there, by a file or as the truth."""
 
+WEAK_CONFIDENCE = 0.2
+"""Of keypoints in the picture that are said to be uncertain."""
+
 NUM_INPUTS = 4 * NUM_KEYPOINTS + 5 * NUM_LANDMARKS + 4
 
 _LEAST_WEIGHT = 0.05

@@ -46,7 +46,7 @@ from hierprob3d.model.estimate.refinement import refine_bodies
 from hierprob3d.model.estimate.uncertainty import sample_spread
 from hierprob3d.model.network.checkpoints import BodyNet
 from hierprob3d.model.network.distribution_net import NetOutput
-from hierprob3d.model.network.lift_input import GIVEN_CONFIDENCE, LiftInput
+from hierprob3d.model.network.lift_input import GIVEN_CONFIDENCE, WEAK_CONFIDENCE, LiftInput
 from hierprob3d.model.network.lift_net import LiftNet
 from hierprob3d.model.picture.cameras import (
     half_turn_x,
@@ -144,8 +144,10 @@ class Evaluator:
         if not isinstance(self.net, LiftNet):
             return self.net(self._proxies(items))
         joints2d = self._stack([item.joints2d for item in items]).float()
-        drawn = self._stack([item.drawn for item in items]).float()
-        keypoints = torch.cat([joints2d, GIVEN_CONFIDENCE * drawn[..., None]], -1)
+        drawn = self._stack([item.drawn for item in items])
+        is_inside = ((joints2d >= 0) & (joints2d < PROXY_SIZE)).all(-1)
+        confidence = GIVEN_CONFIDENCE * drawn + WEAK_CONFIDENCE * (~drawn & is_inside)
+        keypoints = torch.cat([joints2d, confidence[..., None]], -1)
         return self.net(LiftInput.of_keypoints(keypoints))
 
     def _proxies(self, items: Sequence[EvalItem]) -> Tensor:
