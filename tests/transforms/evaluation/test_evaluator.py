@@ -31,6 +31,8 @@ CONFIG = EvaluateConfig(
 class Oracle:
     """A network that knows the truth, or what it is told instead."""
 
+    metadata = None
+
     def __init__(
         self,
         pose: torch.Tensor,
