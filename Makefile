@@ -22,7 +22,7 @@ $(INSTALLED): setup.py pyproject.toml constraints.txt
 
 demo: setup  ## annotate the bundled photographs and clip; results go to demo_output/
 	$(BIN)/hierprob3d predict model/assets/demo --output $(OUTPUT) --frame-step 10 \
-		--refine --visualise uncropped,samples
+		--visualise uncropped,samples
 	$(BIN)/hierprob3d inspect $(OUTPUT)
 	$(BIN)/hierprob3d report $(OUTPUT)
 	@echo "overlays: $(OUTPUT)/pictures/   page: $(OUTPUT)/report.html   tables: $(OUTPUT)/people/"
