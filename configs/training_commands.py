@@ -38,7 +38,7 @@ class TrainCommandConfig:
     """Settings of the paper's training by their names there, over those of a paper's --config, such
     as TRAIN.NUM_EPOCHS 120."""
 
-    resume_from_epoch: Annotated[int | None, Option(also=("-R", "--resume_from_epoch"))] = None
+    resume_from_epoch: Annotated[int | None, Option(also=("-R",))] = None
     """Go on from checkpoints/epoch_NNN.tar of the folder, or from saved_models/epoch_NNN.tar of the
     paper's training, with the optimiser's state; its pose_shape_cfg.yaml is read unless --config is
     given. The same command goes on from where it stopped."""

@@ -108,7 +108,8 @@ def options_and_others(
         name = known_name(word, actions)
         if name is None:
             wrong = option_name(word)
-            hint = nearest(wrong, own) or nearest(wrong, further, _SURELY_MEANT)
+            meant = (nearest(wrong, names, _SURELY_MEANT) for names in (own, further))
+            hint = next(filter(None, meant), nearest(wrong, own))
             raise UsageError(f"unknown option {wrong}.{hint}")
         end = _end_of_option(words, position, actions[name])
         options.append([name + word[len(name) :], *words[position + 1 : end]])

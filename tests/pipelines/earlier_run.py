@@ -18,9 +18,9 @@ SCHEMA1_RUN = Path(__file__).resolve().parent / "schema1_run"
 
 COMMAND = (
     "memory://photos", "--num-samples", 2, "--save", "samples", "--people", "centre",
-    "--frame-step", 20,
+    "--frame-step", 20, "--keypoints", "movenet", "--engine", "torch",
 )  # fmt: skip
-"""Options of the stored run, without --output and --weights."""
+"""Options of the stored run, without --output and --weights; its defaults of then are said here."""
 
 
 @contextmanager

@@ -15,13 +15,12 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyarrow.parquet import ParquetWriter
 
 from hierprob3d.transforms.inputs.items import shard_name
 from hierprob3d.transforms.tables.schema import STAGE_SECONDS
 
 from .output_folder import TABLES, OutputFolder, part_name
-from .parquet_files import parquet_writer
+from .parquet_files import ParquetWriter, parquet_writer
 
 FILE_BYTES = 160 << 20
 """A part's files are closed when they have so many bytes together: with what follows in the same

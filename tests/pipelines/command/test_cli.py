@@ -76,9 +76,9 @@ def test_a_missing_package_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "apache_beam", None)
-    monkeypatch.delitem(sys.modules, "hierprob3d.pipelines.predict", raising=False)
+    monkeypatch.delitem(sys.modules, "hierprob3d.pipelines.evaluate", raising=False)
     # Its options are right: what is wrong with these is told without any package.
-    assert cli.main(["predict", "a.png", "--output", "o"]) == 2
+    assert cli.main(["evaluate", "--dataset", "synthetic", "--data", "d", "--output", "o"]) == 2
     assert "needs the package 'apache_beam'" in capsys.readouterr().err
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import sys
 from collections import Counter
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -41,6 +44,13 @@ WORDS = {
     "--best-of": "5,1",
 }  # fmt: skip
 """A value of each option that not every text or number serves."""
+
+
+@pytest.fixture(autouse=True)
+def every_renderer_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("pytorch3d")
+    module.__spec__ = ModuleSpec("pytorch3d", None)
+    monkeypatch.setitem(sys.modules, "pytorch3d", module)
 
 
 def parsed(name: str, *words: str) -> Any:

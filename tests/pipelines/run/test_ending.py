@@ -33,6 +33,8 @@ def test_a_full_disk_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_who_stops_it_is_known(number: signal.Signals) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs ignore it
     problem = attempt_here(lambda: os.kill(os.getpid(), number))
+    signal.signal(signal.SIGINT, before)
     assert isinstance(problem, KeyboardInterrupt)
     assert isinstance(problem, Terminated) == (number == signal.SIGTERM)

@@ -12,6 +12,8 @@ import torch
 
 from hierprob3d.configs.paper_inference import ProxySettings
 from hierprob3d.configs.prediction import ModelsConfig
+from hierprob3d.model.network.checkpoints import save_distribution_net
+from hierprob3d.model.network.distribution_net import DistributionNet
 from hierprob3d.model.network.network_config import NetworkConfig, WeightsMetadata
 from hierprob3d.model.people.blazepose import BLAZEPOSE_PATH
 from hierprob3d.model.people.blazepose_keypoints import BlazePoseKeypoints
@@ -56,7 +58,18 @@ def test_models_loaded_in_inference_mode_serve_outside_of_it() -> None:
     assert betas.grad is not None and bool(betas.grad.any())
 
 
-def test_the_paper_s_settings_change_the_network_s_input(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def proxy_weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A network that reads proxies, 18 layers deep."""
+    path = tmp_path_factory.mktemp("weights") / "proxy.safetensors"
+    metadata = WeightsMetadata(body_family="openbody", sign_rule="invariant")
+    save_distribution_net(DistributionNet(metadata.network_config()), path, metadata)
+    return str(path)
+
+
+def test_the_paper_s_settings_change_the_network_s_input(
+    tmp_path: Path, proxy_weights: str
+) -> None:
     file = tmp_path / "cfg.yaml"
     file.write_text("DATA: {HEATMAP_GAUSSIAN_STD: 8.0, EDGE_NMS: false, BBOX_SCALE_FACTOR: 1.5}")
     image = np.random.default_rng(0).integers(0, 255, (90, 60, 3), dtype=np.uint8)
@@ -66,7 +79,9 @@ def test_the_paper_s_settings_change_the_network_s_input(tmp_path: Path) -> None
         "keypoints": keypoints,
     })  # fmt: skip
     columns = [
-        make_proxies(people, [image], load_models(ModelsConfig(pose_shape_cfg=path)))
+        make_proxies(
+            people, [image], load_models(ModelsConfig(weights=proxy_weights, pose_shape_cfg=path))
+        )
         for path in (None, str(file))
     ]
     usual, other = columns
@@ -75,11 +90,13 @@ def test_the_paper_s_settings_change_the_network_s_input(tmp_path: Path) -> None
     assert (other["proxy"][0, 0] > 0).sum() > 1.5 * (usual["proxy"][0, 0] > 0).sum()
 
 
-def test_settings_of_a_network_with_other_layers_are_refused(tmp_path: Path) -> None:
+def test_settings_of_a_network_with_other_layers_are_refused(
+    tmp_path: Path, proxy_weights: str
+) -> None:
     file = tmp_path / "cfg.yaml"
     file.write_text("MODEL: {NUM_RESNET_LAYERS: 50}")
     with pytest.raises(ValueError, match="NUM_RESNET_LAYERS is 50, but the weights have 18"):
-        load_models(ModelsConfig(pose_shape_cfg=str(file)))
+        load_models(ModelsConfig(weights=proxy_weights, pose_shape_cfg=str(file)))
 
 
 def test_weights_carry_how_their_input_was_made_and_a_file_goes_before(tmp_path: Path) -> None:
