@@ -92,7 +92,7 @@ def draw_person_figure(parts: FigureParts) -> Picture:
     says = "the most probable body" + ("" if parts.spread is None else ", colour: spread")
     first = [
         ("the crop", parts.crop),
-        ("the proxy: edges and keypoints; grey ones are left out", proxy),
+        ("the proxy: edges and keypoints; grey ones are below the threshold", proxy),
         (says, mode),
     ]
     second = list(zip(_view_captions(), _draw_views(parts, colours), strict=True))
