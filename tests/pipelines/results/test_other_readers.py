@@ -63,3 +63,24 @@ def test_pandas_has_an_array_per_row(example: tuple[Path, list[dict[str, Any]]])
     people = people[people["run_id"] != KILLED_RUN].sort_values(["item_id", "person_index"])
     for name in NUMBERS:
         np.testing.assert_array_equal(np.stack(people[name].tolist()), expected(rows, name))
+
+
+def test_spark_has_lists_that_begin_at_zero(example: tuple[Path, list[dict[str, Any]]]) -> None:
+    sql = pytest.importorskip("pyspark.sql", reason="pyspark, half a GB with a JVM beside it")
+    folder, rows = example
+    spark = sql.SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
+    session = spark.getOrCreate()
+    try:
+        people = session.read.parquet(str(folder / "people"))
+        assert dict(people.dtypes)["pose_F"] == "array<float>"
+        chosen = people.where(people["run_id"] != KILLED_RUN).orderBy("item_id", "person_index")
+        found = chosen.selectExpr(*NUMBERS, "pose_F[0]", "array_max(joint_spread_m)").collect()
+    finally:
+        session.stop()
+    for place, name in enumerate(NUMBERS):
+        np.testing.assert_array_equal(
+            np.array([row[place] for row in found], np.float32), expected(rows, name)
+        )
+    first, widest = (np.array([row[-2 + k] for row in found], np.float32) for k in (0, 1))
+    np.testing.assert_array_equal(first, expected(rows, "pose_F")[:, 0])
+    np.testing.assert_array_equal(widest, expected(rows, "joint_spread_m").max(1))
