@@ -42,6 +42,7 @@ from hierprob3d.pipelines.results.person_sequences import (
 )
 from hierprob3d.pipelines.results.picture_places import Places
 from hierprob3d.pipelines.results.recorded_bodies import RecordedBodies
+from hierprob3d.pipelines.results.recorded_models import keypoint_threshold
 from hierprob3d.pipelines.results.run_folder import PeoplePart, RunFolder
 from hierprob3d.pipelines.results.smpl_sequences import sequence_npz
 from hierprob3d.pipelines.results.tracked_rows import TrackedRows
@@ -175,6 +176,7 @@ class _Export:
         self._config, self._tracks = config, tracks
         self._places = Places(folder, config.focal_length)
         self._bodies = RecordedBodies(folder, config.body_model)
+        self._manifests = {manifest["run_id"]: manifest for manifest in folder.manifests()}
 
     def files(self, selected: Iterator[_Selected]) -> Iterator[ExportedFile]:
         """All files of the people selected."""
@@ -223,11 +225,14 @@ class _Export:
 
     def _annotations(self, selected: Iterator[_Selected]) -> Iterator[ExportedFile]:
         """One file of all people of pictures."""
-        rows, genders, parts, num_left_out = list[RowDict](), list[str](), list[PeoplePart](), 0
+        rows, genders, thresholds = list[RowDict](), list[str](), list[float]()
+        parts, num_left_out = list[PeoplePart](), 0
         for part in selected:
             of_pictures = [row for row in part.rows if row["frame_index"] is None]
             num_left_out += len(part.rows) - len(of_pictures)
             genders += [part.part.metadata.get("body_gender", "neutral")] * len(of_pictures)
+            threshold = keypoint_threshold(self._manifests.get(part.part.run_id, {}))
+            thresholds += [threshold] * len(of_pictures)
             rows += of_pictures
             parts.append(part.part)
         if num_left_out:
@@ -241,7 +246,8 @@ class _Export:
             _tell_foreign_betas(parts)
             root = common_folder([row["uri"] for row in rows])
             print(f"imgname counts from {root or '/'}: trainings and --images are given that")
-            yield ExportedFile(ANNOTATIONS, annotation_npz(rows, genders, root), len(rows))
+            content = annotation_npz(rows, genders, thresholds, root)
+            yield ExportedFile(ANNOTATIONS, content, len(rows))
 
     def _sequence(self, rows: list[RowDict]) -> PersonSequence:
         """The motion of a person, smoothed where it was followed."""

@@ -30,12 +30,15 @@ def common_folder(uris: Sequence[str]) -> str:
     return "/".join(shared)
 
 
-def annotation_npz(rows: Sequence[RowDict], genders: Sequence[str], folder: str) -> bytes:
+def annotation_npz(
+    rows: Sequence[RowDict], genders: Sequence[str], thresholds: Sequence[float], folder: str
+) -> bytes:
     """An npz with imgname, center, scale, pose, shape, gender, has_smpl and part of P people.
 
     Args:
         rows: P rows of people/, all of pictures.
         genders: of their body models.
+        thresholds: of their keypoints' confidence: guesses below it are no labels, and get 0.
         folder: below which the pictures lie.
     """
     people = parameters_of_rows(rows)
@@ -43,6 +46,7 @@ def annotation_npz(rows: Sequence[RowDict], genders: Sequence[str], folder: str)
     pelvis = half_turn_x(people.global_rotmat.mT).mT
     rotmats = torch.cat([pelvis[:, None], people.pose_mode], dim=1)
     keypoints = np.array([row["keypoints"] for row in rows], np.float32).reshape(-1, 17, 3)
+    keypoints[keypoints[..., 2] <= np.array(thresholds, np.float32)[:, None]] = 0
     part = np.zeros((len(rows), _NUM_PARTS, 3), np.float32)
     part[:, list(PART_TO_COCO)] = keypoints
     crop = people.crop.numpy()

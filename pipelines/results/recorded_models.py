@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 
 from hierprob3d.configs.paper_inference import ProxySettings, read_proxy_settings
@@ -35,14 +38,18 @@ class RecordedModels:
         """
         manifest = self._manifests.get(part.run_id, {})
         config = manifest.get("config", {}).get("models", {})
-        threshold = manifest.get("keypoint_threshold", MoveNetKeypoints.visibility_threshold)
         return BodyModels(
             body=self._bodies.of_part(part),
             device=torch.device("cpu"),
-            threshold=float(threshold),
+            threshold=keypoint_threshold(manifest),
             always_visible=ALWAYS_VISIBLE if config.get("keypoints") == "hrnet" else (),
             proxy=_proxy(config.get("pose_shape_cfg")),
         )
+
+
+def keypoint_threshold(manifest: Mapping[str, Any]) -> float:
+    """Confidence above which a run took keypoints for seen; MoveNet's where it was not recorded."""
+    return float(manifest.get("keypoint_threshold", MoveNetKeypoints.visibility_threshold))
 
 
 def _proxy(path: str | None) -> ProxySettings:

@@ -23,7 +23,7 @@ def test_what_is_written_is_read_back(body: Body, tmp_path: Path) -> None:
     folder = common_folder([ASTRONAUT, str(Path(ASTRONAUT).parents[1] / "elsewhere" / "x.png")])
     assert folder == str(Path(ASTRONAUT).parents[1])
     path = tmp_path / "annotations.npz"
-    path.write_bytes(annotation_npz([row], ["neutral"], folder))
+    path.write_bytes(annotation_npz([row], ["neutral"], [0.0], folder))
     config = EvaluateConfig(
         dataset="npz", data=str(path), images=folder, output=str(tmp_path), keypoints="file"
     )
@@ -46,6 +46,7 @@ def test_what_is_written_is_read_back(body: Body, tmp_path: Path) -> None:
 
 def test_numbers_of_a_file_are_those_of_its_rows(body: Body) -> None:
     rows = [person_row(picture_item(ASTRONAUT), index, body) for index in range(2)]
-    labels = np.load(io.BytesIO(annotation_npz(rows, ["female", "male"], "")))
+    labels = np.load(io.BytesIO(annotation_npz(rows, ["female", "male"], [0.0, 1.0], "")))
     assert labels["gender"].tolist() == ["f", "m"] and labels["part"].shape == (2, 24, 3)
+    assert (labels["part"][0].any(-1).sum(), labels["part"][1].any()) == (17, False)  # no guesses
     assert (labels["part"][:, 12:19] == 0).all()  # joints that COCO does not have
