@@ -113,7 +113,7 @@ def _num_people(folder: RunFolder) -> int:
 
 
 def _record(run: Run, started: datetime) -> dict[str, Any]:
-    """What tracks/tracks.json says."""
+    """What tracks/_tracks.json says."""
     counts: Counter[str] = Counter()
     for name in run.store.parts(TRACKS, run.id):
         metadata = run.store.read_schema(name).metadata

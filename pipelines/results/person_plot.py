@@ -90,7 +90,8 @@ def _new_figure() -> Figure:
         from matplotlib import pyplot
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "plots need matplotlib: pip install hierprob3d[plots]", name=error.name
+            "plots need matplotlib: pip install matplotlib",
+            name=error.name,
         ) from error
     figure = pyplot.figure(figsize=(12, 4.6), layout="constrained")
     pyplot.close(figure)  # else notebooks show it twice

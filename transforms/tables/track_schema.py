@@ -53,7 +53,7 @@ SMOOTHED = (
 TRACK_COLUMNS = (
     *_IDENTITY,
     *SMOOTHED,
-    Column("run_id", pa.string(), "the run of `track` that wrote the row, tracks/tracks.json"),
+    Column("run_id", pa.string(), "the run of `track` that wrote the row, tracks/_tracks.json"),
 )
 
 

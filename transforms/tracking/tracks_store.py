@@ -1,7 +1,8 @@
 """The tracks of a run's folder: which parts are in force, and what they were made of.
 
-tracks/tracks.json names the run of `track` whose parts are; it is written when they are complete,
+tracks/_tracks.json names the run of `track` whose parts are; it is written when they are complete,
 and parts of others are removed after it. A folder without it may have parts of somebody else.
+Readers of tables pass over names that begin with _.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 from hierprob3d.transforms.store.output_folder import TRACKS, OutputFolder, run_of
 
-_RECORD = f"{TRACKS}/tracks.json"
+_RECORD = f"{TRACKS}/_tracks.json"
 
 
 def people_parts(store: OutputFolder) -> list[str]:
@@ -37,7 +38,7 @@ def track_parts(store: OutputFolder) -> list[str]:
 
 
 def read_record(store: OutputFolder) -> dict[str, Any] | None:
-    """What tracks/tracks.json says; None where there is none.
+    """What tracks/_tracks.json says; None where there is none.
 
     Raises:
         ValueError: it is damaged.
