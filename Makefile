@@ -49,7 +49,7 @@ dist: setup  ## wheel and sdist into dist/, the same bytes from the same commit
 bench: setup  ## one table of all speeds beside ports of the original's loops; it goes into docs/speed.md
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.table --page docs/speed.md
 
-soak: setup  ## kills, damaged files, poison and bad stores, 30 minutes (SOAK="--scale 0.1": fewer)
+soak: setup  ## kills, damaged files, poison and bad stores, some minutes (SOAK="--scale 0.1": fewer)
 	$(BIN)/python -m tools.soak $(SOAK)
 
 clean:  ## remove the environment and the demo's output
