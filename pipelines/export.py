@@ -42,7 +42,7 @@ from hierprob3d.pipelines.results.person_sequences import (
 )
 from hierprob3d.pipelines.results.picture_places import Places
 from hierprob3d.pipelines.results.recorded_bodies import RecordedBodies
-from hierprob3d.pipelines.results.recorded_models import keypoint_threshold
+from hierprob3d.pipelines.results.recorded_threshold import keypoint_threshold
 from hierprob3d.pipelines.results.run_folder import PeoplePart, RunFolder
 from hierprob3d.pipelines.results.smpl_sequences import sequence_npz
 from hierprob3d.pipelines.results.tracked_rows import TrackedRows

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 
 from hierprob3d.configs.paper_inference import ProxySettings, read_proxy_settings
-from hierprob3d.model.people.keypoint_estimators import MoveNetKeypoints
 from hierprob3d.model.picture.proxy import ALWAYS_VISIBLE
 from hierprob3d.pipelines.command.usage import UsageError
 from hierprob3d.transforms.batch.models import BodyModels
 
 from .recorded_bodies import RecordedBodies
+from .recorded_threshold import keypoint_threshold
 from .run_folder import PeoplePart, RunFolder
 
 
@@ -45,11 +42,6 @@ class RecordedModels:
             always_visible=ALWAYS_VISIBLE if config.get("keypoints") == "hrnet" else (),
             proxy=_proxy(config.get("pose_shape_cfg")),
         )
-
-
-def keypoint_threshold(manifest: Mapping[str, Any]) -> float:
-    """Confidence above which a run took keypoints for seen; MoveNet's where it was not recorded."""
-    return float(manifest.get("keypoint_threshold", MoveNetKeypoints.visibility_threshold))
 
 
 def _proxy(path: str | None) -> ProxySettings:
