@@ -176,7 +176,7 @@ class _Export:
         self._config, self._tracks = config, tracks
         self._places = Places(folder, config.focal_length)
         self._bodies = RecordedBodies(folder, config.body_model)
-        self._manifests = {manifest["run_id"]: manifest for manifest in folder.manifests()}
+        self._folder = folder
 
     def files(self, selected: Iterator[_Selected]) -> Iterator[ExportedFile]:
         """All files of the people selected."""
@@ -231,7 +231,7 @@ class _Export:
             of_pictures = [row for row in part.rows if row["frame_index"] is None]
             num_left_out += len(part.rows) - len(of_pictures)
             genders += [part.part.metadata.get("body_gender", "neutral")] * len(of_pictures)
-            threshold = keypoint_threshold(self._manifests.get(part.part.run_id, {}))
+            threshold = keypoint_threshold(self._folder.manifest(part.part.run_id))
             thresholds += [threshold] * len(of_pictures)
             rows += of_pictures
             parts.append(part.part)

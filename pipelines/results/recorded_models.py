@@ -23,7 +23,7 @@ class RecordedModels:
     """
 
     def __init__(self, folder: RunFolder, body_model: str | None) -> None:
-        self._manifests = {manifest["run_id"]: manifest for manifest in folder.manifests()}
+        self._folder = folder
         self._bodies = RecordedBodies(folder, body_model)
 
     def of_part(self, part: PeoplePart) -> BodyModels:
@@ -33,7 +33,7 @@ class RecordedModels:
             UsageError: No body model at hand is the recorded one, or the file of the proxies'
                 settings is gone.
         """
-        manifest = self._manifests.get(part.run_id, {})
+        manifest = self._folder.manifest(part.run_id)
         config = manifest.get("config", {}).get("models", {})
         return BodyModels(
             body=self._bodies.of_part(part),

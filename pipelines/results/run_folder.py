@@ -124,6 +124,10 @@ class RunFolder:
         """
         return list(self._manifests.values())
 
+    def manifest(self, run_id: str) -> dict[str, Any]:
+        """The manifest of a run; empty where there is none."""
+        return self._manifests.get(run_id, {})
+
     @cached_property
     def _manifests(self) -> dict[str, dict[str, Any]]:
         """The manifests by run id."""
@@ -239,7 +243,7 @@ class RunFolder:
 
     def _recorded(self, run_id: str) -> dict[str, str]:
         """What a run's manifest says of what schema 1 did not write into the parts."""
-        config = self._manifests.get(run_id, {}).get("config", {})
+        config = self.manifest(run_id).get("config", {})
         sampling, models = config.get("sampling", {}), config.get("models", {})
         recorded = {
             "num_samples": sampling.get("num_samples"),
