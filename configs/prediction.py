@@ -23,7 +23,7 @@ DETECTORS = ("movenet", "maskrcnn", "none")
 KEYPOINTS = ("movenet", "blazepose", "hrnet")
 PEOPLE = ("all", "centre")
 ENGINES = ("auto", "torch", "onnx", "openvino")
-SAVES = ("samples", "vertices", "vertex_spread")
+SAVES = ("samples", "vertices", "vertex_spread", "intersections")
 PICTURES = ("crops", "figure", "uncropped", "samples")
 PICTURE_FORMATS = ("jpg", "png")
 HRNET = Shortcut(
@@ -176,6 +176,10 @@ class SamplingConfig:
     seed: int = 0
     """Seed of all draws. A person's draws depend on it, the item and the person's index alone."""
 
+    drop_intersecting: bool = False
+    """True: samples whose body parts enter each other are drawn again, up to ten times each (column
+    intersecting_left)."""
+
     save: Annotated[frozenset[str], Option(choices=SAVES)] = frozenset()
     """Additional columns."""
 
@@ -183,6 +187,10 @@ class SamplingConfig:
         check_choices(self)
         check_at_least(self, 1, "--num-samples")
         check(0 <= self.seed < 2**63, f"--seed must lie in 0 .. 2**63 - 1, got {self.seed}")
+        check(
+            self.uncertainty or not self.drop_intersecting,
+            "--drop-intersecting and --no-uncertainty exclude each other",
+        )
         for name in ("samples", "vertex_spread"):
             check(
                 self.uncertainty or name not in self.save,

@@ -200,6 +200,7 @@ def layout_of(config: PredictConfig, models: Models) -> PeopleLayout:
         save=config.sampling.save,
         global_spread=models.net.config.global_spread,
         refined=config.refinement.refine,
+        drop_intersecting=config.sampling.drop_intersecting,
     )
 
 
@@ -284,6 +285,7 @@ def _context(config: PredictConfig, models: Models, run_id: str, workers: Worker
             body_identity(config.models, models.body),
             num_samples=config.sampling.num_samples,
             paper_rule=config.sampling.paper_rule,
+            drop_intersecting=config.sampling.drop_intersecting,
         ),
         num_threads=workers.num_threads,
         num_processes=workers.num_workers,

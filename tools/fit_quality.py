@@ -26,7 +26,13 @@ from torch import Tensor
 from hierprob3d.configs.prediction import ModelsConfig, SamplingConfig
 from hierprob3d.model.body.mesh_body import Body, load_body
 from hierprob3d.model.estimate.metrics import point_errors
-from hierprob3d.model.estimate.quality import FEATURES, PARAMETERS_PATH, Quality, quality_features
+from hierprob3d.model.estimate.quality import (
+    DIRECTIONS,
+    FEATURES,
+    PARAMETERS_PATH,
+    Quality,
+    quality_features,
+)
 from hierprob3d.model.network.checkpoints import sha256_of, weights_path
 from hierprob3d.model.rotation.rotations import rotvec_to_rotmat
 from hierprob3d.training.assessment.evaluation_set import HELDBACK_POSES
@@ -64,7 +70,11 @@ def collect(num: int, weights: str | None) -> tuple[Tensor, Tensor]:
 
 
 def fit(features: Tensor, is_right: Tensor) -> Quality:
-    """The regression that makes the given answers likeliest, with a slight pull to zero."""
+    """The regression that makes the given answers likeliest, with a slight pull to zero.
+
+    Weights keep to the signs of DIRECTIONS: of few people a feature may seem to speak the wrong
+    way, as other features say the same.
+    """
     mean, std = features.mean(0), features.std(0)
     scaled = ((features - mean) / std).double().numpy()
     right = is_right.double().numpy()
@@ -74,10 +84,11 @@ def fit(features: Tensor, is_right: Tensor) -> Quality:
         nll = np.logaddexp(0, logits) - right * logits
         return float(nll.mean() + _RIDGE * np.square(parameters[:-1]).sum())
 
-    found = minimize(loss, np.zeros(len(FEATURES) + 1)).x
+    bounds = [(0, None) if sign > 0 else (None, 0) for sign in DIRECTIONS]
+    found = minimize(loss, np.zeros(len(FEATURES) + 1), bounds=[*bounds, (None, None)]).x
     weights = torch.from_numpy(found[:-1]) / std.double()
     bias = float(found[-1]) - float(weights @ mean.double())
-    return Quality(RIGHT_MM, tuple(round(w, 4) for w in weights.tolist()), round(bias, 4))
+    return Quality(RIGHT_MM, tuple(round(w, 4) + 0.0 for w in weights.tolist()), round(bias, 4))
 
 
 def unseen_quality(features: Tensor, is_right: Tensor) -> Tensor:

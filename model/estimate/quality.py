@@ -26,6 +26,10 @@ FEATURES = ("spread", "reprojection", "confidence", "truncation")
 """Logarithm of the mean angular spread in degrees; of the keypoints' distance in px of the 256
 crop; mean confidence of the keypoints; part of the body outside the picture."""
 
+DIRECTIONS = (-1, -1, 1, -1)
+"""Sign that the weight of each feature may have: of two people who differ in one of them alone,
+the less sure, the farther from the keypoints or the more cut off never has the higher quality."""
+
 _NO_KEYPOINT_PX = 64.0
 """Taken for the distance of a person without a visible keypoint."""
 

@@ -30,7 +30,8 @@ from hierprob3d.model.body.skeleton import NUM_BETAS, NUM_BODY_JOINTS
 from hierprob3d.model.picture.cameras import full_frame_translation, half_turn_x
 from hierprob3d.model.rotation.random_streams import RandomStreams, person_keys
 
-from .body_samples import PersonParameters, draw_samples, pose_samples, with_paper_rule
+from .body_samples import PersonParameters, Samples, draw_samples, pose_samples, with_paper_rule
+from .intersecting_samples import redraw_intersecting
 from .person_row import REFINED_COLUMNS, PersonRow
 from .recorded_body import BUNDLED, OtherBody, find_body, likely_paths
 
@@ -117,11 +118,25 @@ def rebuild_samples(
     if num_samples is None:
         num_samples = int(_common(rows, "num_samples"))
     with torch.inference_mode():
-        samples = draw_samples(people, streams_of_rows(rows), num_samples)
+        samples = samples_of_rows(rows, num_samples)
         if any(_metadata(row).get("paper_rule") == "true" for row in rows):
             _common(rows, "paper_rule")
             samples = with_paper_rule(samples, people)
         return pose_samples(samples, body)
+
+
+def samples_of_rows(rows: Sequence[Row], num_samples: int) -> Samples:
+    """The first samples (P, N) that the run drew for each row, those drawn again in their places.
+
+    Raises:
+        ValueError: of some rows intersecting samples were drawn again, of others not.
+    """
+    people, streams = parameters_of_rows(rows), streams_of_rows(rows)
+    samples = draw_samples(people, streams, num_samples)
+    if any(_metadata(row).get("drop_intersecting") == "true" for row in rows):
+        _common(rows, "drop_intersecting")
+        samples = redraw_intersecting(samples, people, streams).samples
+    return samples
 
 
 def body_of_rows(rows: Sequence[Row]) -> Body:

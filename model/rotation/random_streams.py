@@ -60,6 +60,17 @@ class RandomStreams:
         """Further streams of the same people, for a use that names streams of its own."""
         return RandomStreams(self.keys ^ _hash64(use))
 
+    def of_draws(self, people: Tensor, draws: Tensor, use: str) -> RandomStreams:
+        """Streams of single draws, each as of a person of its own.
+
+        Args:
+            people: (M,) rows of the keys.
+            draws: (M,) numbers of the person's draws.
+            use: names what they are for.
+        """
+        of_draw = [_hash64(f"{use}/{draw}") for draw in draws.tolist()]
+        return RandomStreams(self.keys[people] ^ torch.tensor(of_draw, device=self.keys.device))
+
     def uniform(
         self, shape: Sequence[int], stream: str | int, dtype: torch.dtype = torch.float32
     ) -> Tensor:

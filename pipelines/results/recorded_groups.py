@@ -95,5 +95,6 @@ def _sampling(part: PeoplePart, seed: int) -> SamplingConfig:
         num_samples=int(metadata.get("num_samples", 1)),
         uncertainty=has_samples,
         paper_rule=json.loads(metadata.get("paper_rule", "false")),
+        drop_intersecting=has_samples and metadata.get("drop_intersecting") == "true",
         seed=seed,
     )

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hierprob3d.model.estimate.body_samples import draw_samples
-from hierprob3d.model.estimate.reconstruction import parameters_of_rows, streams_of_rows
+from hierprob3d.model.estimate.reconstruction import samples_of_rows
 from hierprob3d.model.rotation.rotations import rotmat_to_rotvec, unitquat_to_rotmat
 
 from .person_sequences import PersonSequence, RowDict
@@ -51,8 +50,7 @@ def sequence_npz(
         "focal_length_px": focal[nearest],
     }
     if num_samples:
-        people = parameters_of_rows(rows)
-        samples = draw_samples(people, streams_of_rows(rows), num_samples)
+        samples = samples_of_rows(rows, num_samples)
         drawn = torch.cat([samples.global_rotmat[:, :, None], samples.pose], dim=2)
         arrays["sample_poses"] = _poses(drawn, num_joints)[nearest]
         arrays["sample_betas"] = samples.betas.numpy()[nearest]

@@ -15,7 +15,10 @@ from hierprob3d.transforms.tables.schema import PeopleLayout, people_columns
 
 def check_names(columns: Sequence[str]) -> None:
     """Raise UsageError for a column that no run has."""
-    layout = PeopleLayout(num_vertices=0, save=frozenset(SAVES), global_spread=True, refined=True)
+    layout = PeopleLayout(
+        num_vertices=0, save=frozenset(SAVES), global_spread=True, refined=True,
+        drop_intersecting=True,
+    )  # fmt: skip
     known = [column.name for column in people_columns(layout)]
     for name in columns:
         if name not in known:

@@ -141,7 +141,8 @@ def check_columns(store: OutputFolder, layout: PeopleLayout, dropped: Collection
     if differing:
         raise UsageError(
             f"{store.root} holds people with other columns ({', '.join(differing[:4])}), from "
-            "other weights, body model, --num-samples, --save, --refine or --no-uncertainty: "
+            "other weights, body model, --num-samples, --save, --refine, --no-uncertainty or "
+            "--drop-intersecting: "
             f"{_MENDS}."
         )
 

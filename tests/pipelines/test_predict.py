@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 from conftest import PEDESTRIANS, PERSON, copy_person, read_rows, status_by_name
 from PIL import Image
 
 from hierprob3d.model.body.mesh_body import load_body
+from hierprob3d.model.estimate.intersecting_samples import intersects
 from hierprob3d.model.estimate.reconstruction import rebuild_samples
 from hierprob3d.model.estimate.uncertainty import sample_spread
 from hierprob3d.model.network.checkpoints import default_weights_path
@@ -37,6 +39,7 @@ BAD = {
     "huge.png": "20000 x 20000 px are more than the limit of 100 megapixels",
     "broken.mp4": "not a readable video",
 }
+SAVED = ("--save", "samples,vertices,intersections", "--drop-intersecting")
 GOOD = ("person.png", "Jürgen läuft 走.PNG", "cmyk.JPEG", "rotated.jpg", "deep.tiff")
 
 
@@ -68,7 +71,7 @@ def zoo(tmp_path_factory: pytest.TempPathFactory, predict: Predict) -> tuple[Pat
     inputs, output = tmp_path_factory.mktemp("zoo with space"), tmp_path_factory.mktemp("out")
     make_zoo(inputs)
     code = predict(inputs, PEDESTRIANS, "--frame-step", 20, "--output", output,
-                   "--save", "samples,vertices", "--visualise", "crops")  # fmt: skip
+                   *SAVED, "--visualise", "crops")  # fmt: skip
     return inputs, output, code
 
 
@@ -91,7 +94,10 @@ def test_bad_files_become_error_rows_that_say_why(zoo: tuple[Path, Path, int]) -
 
 
 def test_tables_have_exactly_the_columns_of_the_schema(zoo: tuple[Path, Path, int]) -> None:
-    layout = PeopleLayout(num_vertices=6880, num_samples=4, save=frozenset({"samples", "vertices"}))
+    layout = PeopleLayout(
+        num_vertices=6880, num_samples=4, drop_intersecting=True,
+        save=frozenset({"samples", "vertices", "intersections"}),
+    )  # fmt: skip
     for table, schema in {
         "people": people_schema(layout), "frames": frames_schema(), "errors": errors_schema()
     }.items():  # fmt: skip
@@ -136,14 +142,27 @@ def test_joints2d_are_the_stored_body_seen_by_the_stored_camera(
 
 
 def test_stored_samples_can_be_drawn_again_and_are_sorted(zoo: tuple[Path, Path, int]) -> None:
-    row = read_rows(zoo[1], "people").to_pylist()[0]
-    assert row["samples_fit_px"] == sorted(row["samples_fit_px"])
-    _, joints = rebuild_samples([row], load_body("open"), 4)
-    turned = joints[0].numpy() * (1, -1, -1)
+    row = next(read_run(zoo[1]).rows())
+    assert list(row["samples_fit_px"]) == sorted(row["samples_fit_px"])
+    _, joints = rebuild_samples(row)
+    turned = joints.numpy() * (1, -1, -1)
     again = turned - turned[:, :1]
     stored = np.reshape(row["samples_joints3d"], (4, 24, 3))
     for sample in again:  # the stored ones are in another order
         assert np.abs(stored - sample).max(axis=(1, 2)).min() < 1e-4
+
+
+def test_rows_tell_of_intersections(zoo: tuple[Path, Path, int]) -> None:
+    people = read_rows(zoo[1], "people")
+    depth, share, left = (
+        people[name].to_numpy()
+        for name in ("self_intersection_m", "intersecting_share", "intersecting_left")
+    )
+    assert (depth >= 0).all() and depth.max() < 0.3
+    assert set(share) <= {0, 0.25, 0.5, 0.75, 1} and (left <= share).all()
+    poses = torch.tensor(people["samples_pose"].to_pylist()).view(-1, 4, 23, 3, 3)
+    still = intersects(poses).float().mean(1).numpy()
+    np.testing.assert_array_equal(still, left)
 
 
 def test_pictures_are_drawn_for_every_person(zoo: tuple[Path, Path, int]) -> None:
@@ -179,11 +198,11 @@ def test_rerun_does_only_what_is_missing(
     shutil.copytree(zoo[0], inputs)
     # Same files under new names are new items; the old ones are done wherever they are listed.
     (tmp_path / "list.txt").write_text(f"{zoo[0]}/person.png\n{zoo[0]}/text.jpg\nin/person.png\n")
-    assert predict(tmp_path / "list.txt", "--output", output, "--save", "samples,vertices") == 0
+    assert predict(tmp_path / "list.txt", "--output", output, *SAVED) == 0
     after = read_rows(output, "people")
     assert after.num_rows == before.num_rows + 1
     assert len(set(after["run_id"].to_pylist())) == 2
-    assert predict(tmp_path / "list.txt", "--output", output, "--save", "samples,vertices") == 0
+    assert predict(tmp_path / "list.txt", "--output", output, *SAVED) == 0
     assert "all 3 items are finished" in capsys.readouterr().out
     assert read_rows(output, "people").equals(after)
 

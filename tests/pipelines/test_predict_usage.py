@@ -25,6 +25,8 @@ CASES = {
         [PERSON, "--keypoints", "hrnet", "--keypoint-weights", "no.pth"], "no.pth"),
     "bad number": ([PERSON, "--num-samples", "0"], "--num-samples must be at least 1"),
     "bad word": ([PERSON, "--people", "some"], "argument --people: invalid choice: 'some'"),
+    "drop of none": (
+        [PERSON, "--drop-intersecting", "--no-uncertainty"], "exclude each other"),
     "bad list": ([PERSON, "--save", "samples,hair"], "--save must be one of samples, vertices"),
     "samples of nothing": (
         [PERSON, "--save", "samples", "--no-uncertainty"], "exclude each other"),

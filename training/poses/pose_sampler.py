@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hierprob3d.configs.training import check_shares
+from hierprob3d.model.body.self_intersection import penetration_depth
 from hierprob3d.model.body.skeleton import SMPL_JOINT_NAMES
 from hierprob3d.model.rotation.rotations import (
     rotmat_to_rotvec,
@@ -27,7 +28,6 @@ from hierprob3d.training.random.draws import Draws
 
 from .joint_limits import HIGHEST, LOWEST, NOISE, TWIST_AXES
 from .pose_file import held_back, load_poses
-from .self_intersection import penetration_depth
 
 _UPPER_BODY = [3, 6, 9, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23]
 _ARMS = ([13, 16, 18, 20, 22], [14, 17, 19, 21, 23])
@@ -108,7 +108,7 @@ class PoseSampler:
         weight = by_pose / len(clips) + by_clip / len(np.unique(clips)) / per_clip
         self._cumulative = torch.from_numpy(np.cumsum(weight) / weight.sum()).float().to(device)
         self._gravity = rotvec_to_rotmat(self.poses[:, _PELVIS])[:, 1]  # R^T applied to y
-        self._penetration = torch.cat([penetration_depth(p) for p in self.poses.split(_CHUNK)])
+        self._penetration = torch.cat([_penetration(p) for p in self.poses.split(_CHUNK)])
 
     def sample(self, draws: Draws, num: int, rows: Tensor | None = None) -> Tensor:
         """(num, 24, 3) rotation vectors; recombined ones get a random heading and a slight tilt.
@@ -157,7 +157,7 @@ class PoseSampler:
             )
             allowed = torch.maximum(allowed, self._penetration[partner])
         noisy = self._contort(draws, self._perturb(draws, poses))
-        worse = (penetration_depth(noisy) > allowed + self.config.tolerance).any(dim=1)
+        worse = (_penetration(noisy) > allowed + self.config.tolerance).any(dim=1)
         num_worse = int(worse.sum())
         if num_worse:
             noisy[worse] = self.bodies(draws, num_worse)
@@ -198,6 +198,11 @@ class PoseSampler:
         moved[:, _PELVIS] = poses[:, _PELVIS]
         is_moved = draws.chance(self.config.contorted, len(poses))
         return torch.where(is_moved[:, None, None], moved, poses)
+
+
+def _penetration(poses: Tensor) -> Tensor:
+    """(N, checks) depths of rotation vectors (N, 24, 3), see `penetration_depth`."""
+    return penetration_depth(rotvec_to_rotmat(poses[:, 1:]))
 
 
 def rotvec_to_swing_twist(poses: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from dataclasses import fields
 import torch
 from torch import Tensor
 
+from hierprob3d.model.body.self_intersection import self_intersection
 from hierprob3d.model.body.skeleton import MEASUREMENT_NAMES
 from hierprob3d.model.estimate.body_samples import BodyParameters, PersonParameters, mode_of
 from hierprob3d.model.estimate.uncertainty import fit_to_keypoints
@@ -56,7 +57,11 @@ def _outputs(people: People, net: DistributionNet | LiftNet, batch_size: int) ->
 
 
 def place_modes(
-    people: People, frames: Sequence[Frame], models: Models, focal_px: float | None
+    people: People,
+    frames: Sequence[Frame],
+    models: Models,
+    focal_px: float | None,
+    intersections: bool = False,
 ) -> Columns:
     """Columns of the mode's body: mesh and joints, their place in the picture, measurements.
 
@@ -65,11 +70,14 @@ def place_modes(
         frames: Decoded ones, by the column `frame`.
         models: Body model and visibility threshold.
         focal_px: See `full_frame.full_frame_columns`.
+        intersections: Whether to tell how deep it intersects itself.
     """
     found = full_frame_columns(people, frames, models, focal_px)
     for columns_of in (_mode_columns, view_columns, _measurements):
         so_far = People(people.items, people.person_indices, people.columns | found)
         found |= columns_of(so_far, models)
+    if intersections:
+        found["self_intersection_m"] = self_intersection(people.columns["pose_mode"])
     return found
 
 

@@ -17,6 +17,7 @@ from hierprob3d.model.estimate.body_samples import (
     pose_samples,
     with_paper_rule,
 )
+from hierprob3d.model.estimate.intersecting_samples import intersects, redraw_intersecting
 from hierprob3d.model.estimate.uncertainty import fit_to_keypoints, order_by_fit, sample_spread
 from hierprob3d.model.picture.cameras import half_turn_x, project_body
 from hierprob3d.model.rotation.random_streams import RandomStreams, person_keys
@@ -28,6 +29,9 @@ from .distributions import person_parameters, visible_keypoints
 SAMPLE = "sample"
 MAY_BE_NAN = ("samples_fit_px",)
 """A person without a visible keypoint has no fit; samples then keep the order of drawing."""
+
+_TOLD = ("intersecting_share", "intersecting_left")
+"""What drawing itself tells."""
 
 _BODIES_AT_ONCE = {"cpu": 100, "cuda": 3200}
 """Meshes posed together, by device: more need more memory (2 MB each) and are no faster."""
@@ -47,6 +51,8 @@ def sample_bodies(
     people: People, models: BodyModels, config: SamplingConfig, drawing: ForDrawing | None = None
 ) -> Columns:
     """Column joint_spread_m and, where wanted, the vertices' spread and the samples by 2D fit.
+
+    Where wanted also how many samples intersect themselves, and others in their place.
 
     The spread of joints needs no mesh: without more wishes none is made.
 
@@ -70,11 +76,21 @@ def sample_bodies(
 
 
 def _draw(people: People, device: torch.device, config: SamplingConfig) -> People:
-    """The people with their samples, columns drawn_pose, drawn_betas and drawn_global_rotmat."""
+    """The people with their samples, columns drawn_pose, drawn_betas and drawn_global_rotmat.
+
+    Where wanted also with intersecting_share and intersecting_left.
+    """
     keys = person_keys(config.seed, [i.item_id for i in people.items], people.person_indices)
     streams = RandomStreams(keys, device)
-    samples = draw_samples(person_parameters(people), streams, config.num_samples)
-    drawn = {f"drawn_{name}": values for name, values in samples._asdict().items()}
+    parameters = person_parameters(people)
+    samples = draw_samples(parameters, streams, config.num_samples)
+    told: Columns = {}
+    if "intersections" in config.save:
+        told["intersecting_share"] = intersects(samples.pose).float().mean(1)
+    if config.drop_intersecting:
+        samples, left = redraw_intersecting(samples, parameters, streams)
+        told["intersecting_left"] = left.float().mean(1)
+    drawn = told | {f"drawn_{name}": values for name, values in samples._asdict().items()}
     return People(people.items, people.person_indices, people.columns | drawn)
 
 
@@ -84,6 +100,7 @@ def _describe_samples(
     drawn = _Drawn(people, models, config.paper_rule)
     joints = drawn.joints()
     columns = {"joint_spread_m": sample_spread(joints)}
+    columns |= {name: people.columns[name] for name in _TOLD if name in people.columns}
     if drawing.vertex_spread or "vertex_spread" in config.save:
         columns["vertex_spread_m"] = drawn.spread()
     if not (drawing.num_meshes or "samples" in config.save):

@@ -89,9 +89,10 @@ def _place(batch: Batch, models: Models, config: PredictConfig) -> None:
     if batch.gender is not None:
         batch.body_metadata = body_identity(config.models, models.body)
     frames, focal_px = batch.decoded, config.source.focal_length
+    intersections = "intersections" in config.sampling.save
     batch.add(
         distributions.BODY,
-        lambda some: distributions.place_modes(some, frames, models, focal_px),
+        lambda some: distributions.place_modes(some, frames, models, focal_px, intersections),
         distributions.MAY_BE_NAN,
     )
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 import pyarrow as pa
 
 from hierprob3d.configs.prediction import SAVES
+from hierprob3d.model.body.self_intersection import TOLERANCE_M
 from hierprob3d.model.body.skeleton import (
     BODY_JOINT_NAMES,
     COCO_KEYPOINT_NAMES,
@@ -28,6 +29,7 @@ from hierprob3d.model.body.skeleton import (
     NUM_LANDMARKS,
     SMPL_JOINT_NAMES,
 )
+from hierprob3d.model.estimate.intersecting_samples import NUM_ROUNDS
 
 SCHEMA_VERSION = "2"
 """What this code writes; `transforms.tables.upgrade` reads earlier ones as this one."""
@@ -80,6 +82,9 @@ class PeopleLayout:
 
     refined: bool = False
     """Whether bodies are moved onto the keypoints."""
+
+    drop_intersecting: bool = False
+    """Whether samples that intersect themselves are drawn again."""
 
 
 def floats(count: int, kind: pa.DataType | None = None) -> pa.DataType:
@@ -286,6 +291,34 @@ def _spread_column(num_vertices: int) -> Column:
     )  # fmt: skip
 
 
+_SELF_INTERSECTION = Column(
+    "self_intersection_m", pa.float32(),
+    "how deep parts of the mode's body enter each other, 0 where none do: forearms and hands in "
+    "head, trunk, legs or each other, legs in each other; by the joint rotations, of an average "
+    "body of capsules", "m",
+)  # fmt: skip
+_INTERSECTING_SHARE = Column(
+    "intersecting_share", pa.float32(),
+    f"share of the samples, as they were drawn first, that enter themselves likewise by more than "
+    f"{100 * TOLERANCE_M:g} cm, 0 to 1",
+)  # fmt: skip
+_INTERSECTING_LEFT = Column(
+    "intersecting_left", pa.float32(),
+    f"share of the samples that do so still after {NUM_ROUNDS} draws more, and stay; of the others "
+    "each was drawn again until it did not",
+)  # fmt: skip
+
+
+def _intersection_columns(layout: PeopleLayout) -> tuple[Column, ...]:
+    wanted = "intersections" in layout.save
+    columns = [_SELF_INTERSECTION] if wanted else []
+    if wanted and layout.uncertainty:
+        columns.append(_INTERSECTING_SHARE)
+    if layout.drop_intersecting:
+        columns.append(_INTERSECTING_LEFT)
+    return tuple(columns)
+
+
 def _sample_columns(num_samples: int) -> tuple[Column, ...]:
     order = "best 2D fit first"
     return (
@@ -340,6 +373,7 @@ def people_columns(layout: PeopleLayout) -> tuple[Column, ...]:
         columns.extend(refined_columns())
     if layout.uncertainty:
         columns.append(JOINT_SPREAD)
+    columns.extend(_intersection_columns(layout))
     if "vertex_spread" in layout.save:
         columns.append(_spread_column(layout.num_vertices))
     if "samples" in layout.save:
@@ -414,7 +448,11 @@ def _schema(columns: tuple[Column, ...], metadata: dict[str, str] | None) -> pa.
 
 
 def file_metadata(
-    body: Mapping[str, str], *, num_samples: int, paper_rule: bool = False
+    body: Mapping[str, str],
+    *,
+    num_samples: int,
+    paper_rule: bool = False,
+    drop_intersecting: bool = False,
 ) -> dict[str, str]:
     """File metadata of a people part: all that makes bodies and samples of its rows again.
 
@@ -423,6 +461,7 @@ def file_metadata(
             it lay.
         num_samples: Samples per person.
         paper_rule: Whether samples were posed by the paper's rule.
+        drop_intersecting: Whether those that intersect themselves were drawn again.
     """
     return {
         "joint_names": json.dumps(SMPL_JOINT_NAMES),
@@ -432,6 +471,7 @@ def file_metadata(
         **body,
         "num_samples": str(num_samples),
         "paper_rule": json.dumps(paper_rule),
+        "drop_intersecting": json.dumps(drop_intersecting),
     }
 
 
@@ -457,7 +497,7 @@ def columns_markdown() -> str:
     """The three tables of docs/results.md with all columns, OpenBody's sizes and 50 samples."""
     layout = PeopleLayout(
         num_vertices=6880, num_samples=50, save=frozenset(SAVES), global_spread=True,
-        refined=True,
+        refined=True, drop_intersecting=True,
     )  # fmt: skip
     tables = {
         "people": people_columns(layout),

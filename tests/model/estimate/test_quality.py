@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from hierprob3d.model.estimate.quality import (
+    DIRECTIONS,
     FEATURES,
     PARAMETERS_PATH,
     bundled_quality,
@@ -42,6 +43,10 @@ def test_less_sure_and_farther_from_the_keypoints_is_worse(worse: dict[str, torc
         float(bundled_quality().of(quality_features(columns(**some)))) for some in ({}, worse)
     )
     assert 0 < bad < good < 1
+
+
+def test_nobody_is_better_for_being_less_in_view() -> None:
+    assert all(w * sign >= 0 for w, sign in zip(bundled_quality().weights, DIRECTIONS, strict=True))
 
 
 def test_the_parameters_name_their_command_and_hold_on_other_people() -> None:

@@ -9,6 +9,7 @@ import torch
 
 from hierprob3d.configs.prediction import SamplingConfig
 from hierprob3d.model.body.mesh_body import load_body
+from hierprob3d.model.estimate.intersecting_samples import intersects
 from hierprob3d.transforms.batch.isolation import Columns, People
 from hierprob3d.transforms.batch.models import Models
 from hierprob3d.transforms.inputs.items import picture_item
@@ -34,10 +35,12 @@ def draw(
     global_spread: bool = True,
     save: frozenset[str] = frozenset({"samples", "vertex_spread"}),
     drawing: ForDrawing | None = THREE_MESHES,
+    drop_intersecting: bool = False,
+    concentration: float = 20.0,
 ) -> Columns:
     generator = torch.Generator().manual_seed(0)
     columns = {
-        "pose_F": 20 * torch.eye(3).repeat(2, 23, 1, 1),
+        "pose_F": concentration * torch.eye(3).repeat(2, 23, 1, 1),
         "pose_mode": torch.eye(3).repeat(2, 23, 1, 1),
         "shape_mean": torch.randn(2, 10, generator=generator),
         "shape_std": torch.full((2, 10), 0.5),
@@ -49,7 +52,9 @@ def draw(
     if global_spread:
         columns["global_F"] = 10 * columns["global_rotmat"]
     people = People([picture_item("/a.png"), picture_item("/b.png")], [0, 0], columns)
-    config = SamplingConfig(num_samples=7, paper_rule=paper_rule, save=save)
+    config = SamplingConfig(
+        num_samples=7, paper_rule=paper_rule, save=save, drop_intersecting=drop_intersecting
+    )
     with torch.inference_mode():
         return sampling.sample_bodies(people, models, config, drawing)
 
@@ -112,3 +117,15 @@ def test_only_spreads_that_are_asked_for_cost_meshes(
     alone = draw(models, False, save=frozenset(), drawing=None)
     assert set(alone) == {"joint_spread_m"}
     assert torch.equal(alone["joint_spread_m"], full["joint_spread_m"])
+
+
+def test_intersections_are_told_and_dropped_where_wanted(models: Models) -> None:
+    sure = draw(models, False, save=frozenset({"intersections"}), concentration=500.0, drawing=None)
+    kept = draw(models, False, drop_intersecting=True, concentration=2.0, drawing=None)
+    free = draw(models, False, save=frozenset({"samples", "intersections"}), concentration=2.0,
+                drawing=None)  # fmt: skip
+    assert "intersecting_left" not in sure and not sure["intersecting_share"].any()
+    assert "intersecting_share" not in kept and not kept["intersecting_left"].any()
+    assert not intersects(kept["samples_pose"]).any()
+    shares = intersects(free["samples_pose"]).float().mean(1)
+    assert shares.max() > 0 and torch.equal(free["intersecting_share"], shares)

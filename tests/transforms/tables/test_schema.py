@@ -42,6 +42,10 @@ def test_every_field_says_what_it_means() -> None:
 def test_layout_decides_columns_and_widths() -> None:
     plain = people_schema(PeopleLayout(num_vertices=6, uncertainty=False))
     assert not {"joint_spread_m", "vertex_spread_m"} & set(plain.names)
+    told = PeopleLayout(num_vertices=6, uncertainty=False, save=frozenset({"intersections"}))
+    assert {"self_intersection_m", "intersecting_share"} & set(people_schema(told).names) == {
+        "self_intersection_m"
+    }
     full = people_schema(PeopleLayout(num_vertices=6, num_samples=3, save=frozenset(SAVES)))
     assert full.field("vertex_spread_m").type == pa.list_(pa.float32(), 6)
     assert full.field("samples_pose").type.list_size == 3 * 23 * 9

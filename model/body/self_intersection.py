@@ -1,12 +1,18 @@
-"""A rough, fast measure of how deep a body's parts enter each other, from joint rotations alone."""
+"""A rough, fast measure of how deep a body's parts enter each other, from joint rotations alone.
+
+The body is an average one of capsules, slabs and a ball, so that shape does not matter and no mesh
+is made. Forearms and hands are tested against head, trunk, legs and those of the other side, legs
+against each other; neighbours at a joint, whose skin folds, are not.
+"""
 
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
-from hierprob3d.model.body.skeleton import LEVELS, PARENTS, SMPL_JOINT_NAMES
-from hierprob3d.model.rotation.rotations import rotvec_to_rotmat
+from .mesh_body import joint_transforms
+from .skeleton import PARENTS, SMPL_JOINT_NAMES
 
 _OFFSETS = {
     "pelvis": (0.0, 0.0, 0.0), "left_hip": (0.06, -0.09, -0.01), "left_knee": (0.04, -0.38, 0.0),
@@ -26,8 +32,16 @@ def _offset(name: str) -> tuple[float, float, float]:
     return _OFFSETS[name]
 
 
-OFFSETS = torch.tensor([_offset(name) for name in SMPL_JOINT_NAMES], dtype=torch.float64)
-"""(24, 3) metres from a joint's parent to it, in the T-pose."""
+def _rest_joints() -> Tensor:
+    """(24, 3) joints of the average body in T-pose, metres from the pelvis."""
+    joints: list[Tensor] = []
+    for name, parent in zip(SMPL_JOINT_NAMES, PARENTS, strict=True):
+        offset = torch.tensor(_offset(name), dtype=torch.float64)
+        joints.append(offset if parent < 0 else joints[parent] + offset)
+    return torch.stack(joints)
+
+
+_REST_JOINTS = _rest_joints()
 
 # Limbs are capsules (from joint, to joint, radius): arms first, then legs.
 _CAPSULES = (
@@ -49,22 +63,31 @@ _TRUNK = ((0, -0.12, 0.10), (6, -0.10, 0.06), (9, -0.02, 0.17))
 _TRUNK_HALF_WIDTH, _TRUNK_HALF_DEPTH, _TRUNK_CENTRE_Z = 0.145, 0.105, 0.01
 _HEAD, _HEAD_CENTRE, _HEAD_RADIUS = 15, (0.0, 0.06, 0.03), 0.13
 
+_AT_ONCE = 1000
+"""Poses tested together: 2 kB each, twenty times over."""
 
-def penetration_depth(poses: Tensor) -> Tensor:
+
+TOLERANCE_M = 0.02
+"""Depth that counts as an intersection: parts that touch give way, and these are capsules."""
+
+
+def penetration_depth(pose: Float[Tensor, "N 23 3 3"]) -> Float[Tensor, "N checks"]:
     """Depth in metres of every checked pair of body parts, 0 where they are apart.
 
     Args:
-        poses: (N, 24, 3) rotation vectors.
+        pose: (N, 23, 3, 3) rotation of each body joint relative to its parent.
 
     Returns:
         (N, checks) limbs against limbs, arms against head, arms against trunk.
     """
-    joints, frames = _forward_kinematics(poses)
-    steps = torch.linspace(0, 1, _NUM_POINTS, dtype=poses.dtype, device=poses.device)[:, None]
+    upright = torch.eye(3, dtype=pose.dtype, device=pose.device).expand(1, 3, 3)
+    turns, places = joint_transforms(_REST_JOINTS.to(pose)[None], pose[None], upright)
+    frames, joints = turns[0], places[0]
+    steps = torch.linspace(0, 1, _NUM_POINTS, dtype=pose.dtype, device=pose.device)[:, None]
     points = torch.lerp(joints[:, _STARTS, None], joints[:, _ENDS, None], steps)  # (N, 8, 6, 3)
-    limbs = poses.new_tensor(_TOUCHING) - _smallest_distance(points[:, _FIRST], points[:, _SECOND])
+    limbs = pose.new_tensor(_TOUCHING) - _smallest_distance(points[:, _FIRST], points[:, _SECOND])
     arms = points[:, :_NUM_ARM_CAPSULES, 1:].flatten(1, 2)
-    head = joints[:, _HEAD] + frames[:, _HEAD] @ poses.new_tensor(_HEAD_CENTRE)
+    head = joints[:, _HEAD] + frames[:, _HEAD] @ pose.new_tensor(_HEAD_CENTRE)
     in_head = _HEAD_RADIUS - (arms - head[:, None]).norm(dim=-1).amin(1)
     in_trunk = [
         _depth_in_slab(arms, joints[:, joint], frames[:, joint], low, high)
@@ -73,18 +96,10 @@ def penetration_depth(poses: Tensor) -> Tensor:
     return torch.cat([limbs, torch.stack([in_head, *in_trunk], dim=1)], dim=1).clamp(min=0)
 
 
-def _forward_kinematics(poses: Tensor) -> tuple[Tensor, Tensor]:
-    """Places (N, 24, 3) and world rotations (N, 24, 3, 3) of the joints, root to leaves."""
-    turns = rotvec_to_rotmat(poses)
-    offsets = OFFSETS.to(poses)[..., None]
-    frames, joints = torch.empty_like(turns), torch.zeros_like(turns[..., :1])
-    frames[:, 0] = turns[:, 0]
-    for level in LEVELS:
-        here = [body_joint + 1 for body_joint in level]
-        above = [PARENTS[joint] for joint in here]
-        frames[:, here] = frames[:, above] @ turns[:, here]
-        joints[:, here] = joints[:, above] + frames[:, above] @ offsets[here]
-    return joints.squeeze(-1), frames
+def self_intersection(pose: Float[Tensor, "*batch 23 3 3"]) -> Float[Tensor, "*batch"]:
+    """Depth (...) in metres of the deepest of the checked pairs of poses (..., 23, 3, 3)."""
+    depths = [penetration_depth(some).amax(-1) for some in pose.flatten(0, -4).split(_AT_ONCE)]
+    return torch.cat(depths).unflatten(0, pose.shape[:-3])
 
 
 def _smallest_distance(a: Tensor, b: Tensor) -> Tensor:
