@@ -132,9 +132,10 @@ class ExportConfig:
     refined: bool = False
     """The bodies moved onto the keypoints, of a run with --refine, instead of the modes."""
 
-    filter: Annotated[tuple[str, ...], Option(metavar="COLUMN=PATTERN", repeated=True)] = ()
-    """Only people whose column (uri, item_id, frame_index, person_index; track_id, after
-    `hierprob3d track`) matches; * and ? are wildcards; may be repeated, all must match."""
+    filter: Annotated[tuple[str, ...], Option(metavar="CONDITION", repeated=True)] = ()
+    """Only people whose column is as said: COLUMN=PATTERN with wildcards * and ?, or a number's
+    comparison, in quotes: 'quality>0.6', 'height_m<=1.7'. Any column of one value, and track_id,
+    track_confidence and link_confidence after `hierprob3d track`; repeated, all must hold."""
 
     body_model: Annotated[str | None, Option(metavar="PATH")] = None
     """The body model of the run: SMPL file or folder; where the run found it if not given."""

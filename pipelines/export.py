@@ -9,11 +9,9 @@ spin-npz is one annotation file of all pictures, as SPIN's and its followers' tr
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from itertools import compress
 
 import torch
@@ -43,23 +41,23 @@ from hierprob3d.pipelines.results.person_sequences import (
 from hierprob3d.pipelines.results.picture_places import Places
 from hierprob3d.pipelines.results.recorded_bodies import RecordedBodies
 from hierprob3d.pipelines.results.recorded_threshold import keypoint_threshold
+from hierprob3d.pipelines.results.row_filter import RowFilter, parse_filters
 from hierprob3d.pipelines.results.run_folder import PeoplePart, RunFolder
 from hierprob3d.pipelines.results.smpl_sequences import sequence_npz
 from hierprob3d.pipelines.results.tracked_rows import TrackedRows
-from hierprob3d.transforms.store.file_names import readable_stem
+from hierprob3d.transforms.inputs.items import picture_item
+from hierprob3d.transforms.store.file_names import readable_stem, short_id
 from hierprob3d.transforms.store.output_folder import OutputFolder
 
-FILTER_COLUMNS = ("uri", "item_id", "frame_index", "person_index", "track_id")
 ANNOTATIONS = "annotations.npz"
 """The file of spin-npz."""
 
 _BATCH_SIZE = 16
-_HASH_LENGTH = 16
-"""Of hexadecimal digits: among a million namesakes, two share them once in 37 million runs."""
 
 _PARAMETER_COLUMNS = (
-    *FILTER_COLUMNS, "time_s", "crop", "camera", "focal_px", "pose_F", "pose_mode", "shape_mean",
-    "shape_std", "global_rotmat", "global_F", "seed", *REFINED_COLUMNS.values(),
+    "uri", "item_id", "frame_index", "person_index", "time_s", "crop", "camera", "focal_px",
+    "pose_F", "pose_mode", "shape_mean", "shape_std", "global_rotmat", "global_F", "seed",
+    *REFINED_COLUMNS.values(),
 )  # fmt: skip
 
 
@@ -67,7 +65,7 @@ def run(config: ExportConfig) -> int:
     """Writes the files; 0, or UsageError where nothing can be written."""
     torch.set_num_threads(1)  # few bodies at once: threads cost more than they save
     folder = RunFolder(config.folder)
-    selection = [_parse_filter(text) for text in config.filter]
+    selection = parse_filters(config.filter)
     if config.refined:
         folder.check_refined()
     tracks = TrackedRows(folder, config.refined) if config.tracks else None
@@ -75,6 +73,7 @@ def run(config: ExportConfig) -> int:
     export = _Export(folder, config, tracks)
     num_files = num_people = 0
     output, written = OutputFolder(config.output), set[str]()
+    earlier = output.names("")
     for exported in export.files(_selected(folder, selection, tracks, config)):
         _note_name(exported.name, written)
         output.write(exported.name, exported.content)
@@ -84,6 +83,7 @@ def run(config: ExportConfig) -> int:
             f"no person of {config.folder} matches {' '.join(config.filter)}." if config.filter
             else f"{config.folder} holds no people: nothing to export."
         )  # fmt: skip
+    _tell_earlier(earlier, written, config.output)
     print(f"{counted(num_files, 'file')} of {people(num_people)} written to {config.output}")
     return EXIT_DONE
 
@@ -97,6 +97,14 @@ def _note_name(name: str, written: set[str]) -> None:
             "results; export them one by one, with --filter item_id=ID."
         )
     written.add(key)
+
+
+def _tell_earlier(earlier: Sequence[str], written: set[str], output: str) -> None:
+    """Says that files of another export, or whoever's, are still beside those written."""
+    num_left = sum(same_file_key(name) not in written for name in earlier)
+    if num_left:
+        print(f"note: {counted(num_left, 'file')} that {output} held before "
+              f"{'is' if num_left == 1 else 'are'} still there", file=sys.stderr)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -117,50 +125,46 @@ class _Selected:
     rows: list[RowDict]
 
 
-def _parse_filter(text: str) -> tuple[str, str]:
-    column, equals, pattern = text.partition("=")
-    if not equals or column not in FILTER_COLUMNS:
-        raise UsageError(
-            f"--filter {text!r} is not COLUMN=PATTERN with a column of {', '.join(FILTER_COLUMNS)}."
-        )
-    return column, pattern
-
-
 def _selected(
     folder: RunFolder,
-    selection: Sequence[tuple[str, str]],
+    selection: Sequence[RowFilter],
     tracks: TrackedRows | None,
     config: ExportConfig,
 ) -> Iterator[_Selected]:
-    """The people of each part that match all patterns; parts without any are left out."""
+    """The people of each part that match all conditions; parts without any are left out."""
+    asked = [condition.column for condition in selection if not condition.is_of_tracks]
     columns = [*_PARAMETER_COLUMNS, *(["keypoints"] if config.format == "spin-npz" else [])]
-    for part in folder.people_parts(columns):
+    for part in folder.people_parts([*columns, *asked]):
+        _check_columns(part, asked)
         rows: list[RowDict] = list(part.rows())
         for row in rows:
-            row["track_id"] = tracks.track_id(row) if tracks else None
-        wanted = [row for row in rows if _matches(row, selection)]
+            row |= tracks.columns(row) if tracks else {"track_id": None}
+        wanted = [row for row in rows if all(term.matches(row) for term in selection)]
         if config.refined:
             wanted = [with_refined_body(row) for row in wanted]
         if wanted:
             yield _Selected(part, wanted)
 
 
+def _check_columns(part: PeoplePart, asked: Sequence[str]) -> None:
+    """Raise UsageError where people are to be chosen by a column that the run did not save."""
+    for name in asked:
+        if name not in part.table.column_names:
+            raise UsageError(
+                f"{part.name} has no column {name} to filter by: the run did not save it."
+            )
+
+
 def _check_tracks(
-    folder: RunFolder, selection: Sequence[tuple[str, str]], tracks: TrackedRows | None
+    folder: RunFolder, selection: Sequence[RowFilter], tracks: TrackedRows | None
 ) -> None:
     """Raise UsageError where tracks are asked for, and there are none."""
-    if any(column == "track_id" for column, _ in selection) and not tracks:
-        raise UsageError(
-            f"{folder.folder} has no tracks for --filter track_id: run "
-            f"`hierprob3d track {folder.folder}` first."
-        )
-
-
-def _matches(row: RowDict, selection: Sequence[tuple[str, str]]) -> bool:
-    return all(
-        row[column] is not None and fnmatch(str(row[column]), pattern)
-        for column, pattern in selection
-    )
+    for condition in selection:
+        if condition.is_of_tracks and not tracks:
+            raise UsageError(
+                f"{folder.folder} has no tracks for --filter {condition.column}: run "
+                f"`hierprob3d track {folder.folder}` first."
+            )
 
 
 class _Export:
@@ -303,7 +307,7 @@ def _person_files(row: RowDict, meshes: Tensor, body: Body, kind: str) -> Iterat
 
 def _person_name(row: RowDict) -> str:
     if row["frame_index"] is None:
-        # Of the very bytes of the picture's name, where the uri may stand for several.
+        # The id is of the very bytes of the picture's name, where the uri may stand for several.
         return f"{_named(row['uri'], row['item_id'])}_person{row['person_index']}"
     return f"{source_name(row['uri'])}_frame{row['frame_index']:06d}_person{row['person_index']}"
 
@@ -315,10 +319,9 @@ def _sequence_name(row: RowDict) -> str:
 
 
 def source_name(uri: str) -> str:
-    """A safe file name: the picture's own, and a piece of a hash that tells namesakes apart."""
-    return _named(uri, uri)
+    """A safe file name: the picture's own, and a piece of its id that tells namesakes apart."""
+    return _named(uri, picture_item(uri).item_id)
 
 
-def _named(uri: str, identity: str) -> str:
-    digest = hashlib.sha1(identity.encode(), usedforsecurity=False).hexdigest()
-    return f"{readable_stem(uri)}_{digest[:_HASH_LENGTH]}"
+def _named(uri: str, item_id: str) -> str:
+    return f"{readable_stem(uri)}_{short_id(item_id)}"

@@ -10,19 +10,24 @@ import pyarrow as pa
 from hierprob3d.configs.checks import nearest
 from hierprob3d.configs.prediction import SAVES
 from hierprob3d.pipelines.command.usage import UsageError
-from hierprob3d.transforms.tables.schema import PeopleLayout, people_columns
+from hierprob3d.transforms.tables.schema import Column, PeopleLayout, people_columns
 
 
 def check_names(columns: Sequence[str]) -> None:
     """Raise UsageError for a column that no run has."""
+    known = [column.name for column in every_people_column()]
+    for name in columns:
+        if name not in known:
+            raise UsageError(f"no run has people with a column {name!r}.{nearest(name, known)}")
+
+
+def every_people_column() -> tuple[Column, ...]:
+    """All columns that people of any run may have."""
     layout = PeopleLayout(
         num_vertices=0, save=frozenset(SAVES), global_spread=True, refined=True,
         drop_intersecting=True,
     )  # fmt: skip
-    known = [column.name for column in people_columns(layout)]
-    for name in columns:
-        if name not in known:
-            raise UsageError(f"no run has people with a column {name!r}.{nearest(name, known)}")
+    return people_columns(layout)
 
 
 def column_rows(column: pa.ChunkedArray) -> Sequence[Any]:

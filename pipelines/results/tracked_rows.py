@@ -14,6 +14,8 @@ from hierprob3d.transforms.tracking.tracks_store import people_state, read_recor
 from .run_folder import RunFolder
 
 _KEY = ("item_id", "person_index")
+TOLD_OF_TRACKS = ("track_id", "track_confidence", "link_confidence")
+"""Columns of tracks/ that people may be chosen by."""
 
 
 class TrackedRows:
@@ -28,10 +30,10 @@ class TrackedRows:
     """
 
     def __init__(self, folder: RunFolder, refined: bool = False) -> None:
-        table = folder.tracks([*_KEY, "track_id", *SMOOTHED_COLUMNS.values()])
+        table = folder.tracks([*_KEY, *TOLD_OF_TRACKS, *SMOOTHED_COLUMNS.values()])
         keys = zip(*(table[name].to_pylist() for name in _KEY), strict=True)
         self._numbers = {key: number for number, key in enumerate(keys)}
-        self._track_ids = table["track_id"].to_pylist()
+        self._told = {name: table[name].to_pylist() for name in TOLD_OF_TRACKS}
         self._smoothed = {
             name: _numbers(table[smoothed])
             for name, smoothed in SMOOTHED_COLUMNS.items()
@@ -43,10 +45,12 @@ class TrackedRows:
     def __bool__(self) -> bool:
         return bool(self._numbers)
 
-    def track_id(self, row: dict[str, Any]) -> int | None:
-        """Track of a person; None where there is none."""
+    def columns(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Track of a person, and how sure that is; None where there is none."""
         number = self._numbers.get((row["item_id"], row["person_index"]))
-        return None if number is None else self._track_ids[number]
+        return {
+            name: None if number is None else self._told[name][number] for name in TOLD_OF_TRACKS
+        }
 
     def smoothed(self, row: dict[str, Any]) -> dict[str, Any]:
         """The row with its smoothed body in the mode's place; as it is where there is none."""

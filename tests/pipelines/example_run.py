@@ -151,7 +151,8 @@ def write_example_run(folder: Path, moved: dict[str, str] | None = None) -> list
         _write(folder, "frames", f"part-{RUN}-{name}.parquet", table)
     tracked = {"item_id": [item.item_id for item in frames], "person_index": [0, 0],
                "uri": [item.uri for item in frames], "time_s": [item.time_s for item in frames],
-               "track_id": [3, 3], "track_confidence": [0.5, 0.5]}  # fmt: skip
+               "track_id": [3, 3], "track_confidence": [0.5, 0.5],
+               "link_confidence": [1.0, 0.5]}  # fmt: skip
     _write(folder, "tracks", "part-0.parquet", pa.table(tracked))
     errors = [_error(hostile, "decode", "UnreadablePicture", "<b>the file is empty</b>")]
     table = pa.Table.from_pylist(errors, schema=errors_schema())

@@ -78,6 +78,19 @@ def test_samples_are_those_the_run_drew(example: Any, tmp_path: Path, kind: str)
         np.testing.assert_allclose(mesh, expected, atol=1e-6)
 
 
+def test_people_are_chosen_by_numbers_and_files_from_before_are_told(
+    example: Any, tmp_path: Path, capsys: Any
+) -> None:
+    words = ["--format", "ply", "--filter", "track_confidence<0.9", "--filter"]
+    assert export(example[0], tmp_path, *words, "frame_index<1") == 0
+    first = [path.name for path in tmp_path.iterdir()]
+    assert len(first) == 1 and "note" not in capsys.readouterr().err
+    assert export(example[0], tmp_path, *words, "quality>0.7") == 0
+    assert len(list(tmp_path.iterdir())) == 2
+    assert export(example[0], tmp_path, *words[:-3], "--filter", "quality<0.7") == 0
+    assert "note: 2 files that" in capsys.readouterr().err
+
+
 def test_glb_opens_with_its_magic(example: Any, tmp_path: Path) -> None:
     folder, _ = example
     export(folder, tmp_path, "--format", "glb", "--filter", "person_index=1")
@@ -253,7 +266,11 @@ def test_folders_with_special_characters(example: Any, tmp_path: Path) -> None:
     ("options", "message"),
     [
         (["--filter", "uri=*nobody*"], "matches"),
-        (["--filter", "height=2"], "COLUMN=PATTERN"),
+        (
+            ["--filter", "height=2"],
+            "no run has people with a column 'height'. Did you mean height_m?",
+        ),
+        (["--filter", "intersecting_left<1"], "no column intersecting_left to filter by"),
         (["--samples", "-1"], "--samples"),
         (["--focal-length", "0"], "--focal-length"),
         (["--focal-length", "nan"], "--focal-length"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from hierprob3d.transforms.inputs.items import Item
@@ -11,8 +12,16 @@ from hierprob3d.transforms.inputs.uris import own_name
 _MAX_BYTES = 80
 """Of the readable part: file systems take 255 in all, and some letters need four."""
 
-_ID_LENGTH = 10
-_PICTURE_NAME = re.compile(rf".*-(?P<id>[0-9a-f]{{{_ID_LENGTH}}})-[a-z0-9-]+\.(?:jpg|png)")
+_ID_LENGTH = 16
+"""Of hexadecimal digits: among a million namesakes, two share them once in 37 million runs."""
+
+_EARLIER_ID_LENGTH = 10
+"""What earlier versions wrote."""
+
+_PICTURE_NAME = re.compile(
+    rf".*-(?P<id>[0-9a-f]{{{_ID_LENGTH}}}|[0-9a-f]{{{_EARLIER_ID_LENGTH}}})"
+    r"-[a-z0-9-]+\.(?:jpg|png)"
+)
 
 
 def readable_stem(uri: str) -> str:
@@ -27,10 +36,10 @@ def picture_name(item: Item, what: str, extension: str = "jpg") -> str:
     return f"{readable_stem(item.name)}{frame}-{short_id(item.item_id)}-{what}.{extension}"
 
 
-def is_picture_of(name: str, short_ids: set[str]) -> bool:
-    """Whether a file name is that of a drawn picture of one of the items, see `short_id`."""
+def is_picture_of(name: str, ids: set[str]) -> bool:
+    """Whether a file name is that of a drawn picture of one of the items, see `ids_in_names`."""
     match = _PICTURE_NAME.fullmatch(name)
-    return match is not None and match["id"] in short_ids
+    return match is not None and match["id"] in ids
 
 
 def is_drawn_picture(name: str) -> bool:
@@ -39,5 +48,11 @@ def is_drawn_picture(name: str) -> bool:
 
 
 def short_id(item_id: str) -> str:
-    """The part of an item's id that names of pictures hold."""
+    """The part of an item's id that names of files made of it hold."""
     return item_id[:_ID_LENGTH]
+
+
+def ids_in_names(item_ids: Iterable[str]) -> set[str]:
+    """What names of the items' pictures hold, also of those that earlier versions drew."""
+    ids = list(item_ids)
+    return {*map(short_id, ids), *(item_id[:_EARLIER_ID_LENGTH] for item_id in ids)}

@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 from hierprob3d.transforms.tables.schema import STATUS_FAILED
 from hierprob3d.transforms.tables.upgrade import is_current, upgrade_schema, upgrade_table
 
-from .file_names import is_picture_of, short_id
+from .file_names import ids_in_names, is_picture_of
 from .id_sets import IdSet
 from .locking import (
     FileLock,
@@ -346,9 +346,9 @@ class OutputFolder(StoreFiles):
                     table = read_columns(file)
                 self.write_table(name, table.filter(pa.array(~gone)))
         pictures = self.names(PICTURES)
-        short_ids = {short_id(item_id) for item_id in item_ids} if pictures else set()
+        ids = ids_in_names(item_ids) if pictures else set()
         for name in pictures:
-            if is_picture_of(name, short_ids):
+            if is_picture_of(name, ids):
                 self.remove(f"{PICTURES}/{name}")
         self.remove(_DROP_JOURNAL)
 

@@ -21,7 +21,7 @@ from hierprob3d.transforms.batch.batches import Batch
 from hierprob3d.transforms.batch.models import load_models
 from hierprob3d.transforms.inputs.items import Frame, picture_item
 from hierprob3d.transforms.prediction.annotator import run_stages
-from hierprob3d.transforms.store.file_names import is_drawn_picture, is_picture_of, short_id
+from hierprob3d.transforms.store.file_names import ids_in_names, is_drawn_picture, is_picture_of
 
 
 def draw(kinds: tuple[str, ...], picture_format: str) -> dict[str, bytes]:
@@ -38,7 +38,7 @@ def draw(kinds: tuple[str, ...], picture_format: str) -> dict[str, bytes]:
     run_stages(batch, load_models(config.models), config)
     assert not batch.failures and len(batch.people) == 1
     assert all(is_drawn_picture(picture.name) for picture in batch.pictures)
-    assert all(is_picture_of(p.name, {short_id(item.item_id)}) for p in batch.pictures)
+    assert all(is_picture_of(p.name, ids_in_names([item.item_id])) for p in batch.pictures)
     return {p.name.split("-", 2)[-1]: p.data for p in batch.pictures}
 
 
