@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 OUTPUT ?= demo_output
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-cluster check docs dist bench soak clean
+.PHONY: help setup demo test test-cluster check docs dist smoke bench soak clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,6 +45,10 @@ dist: setup  ## wheel and sdist into dist/, the same bytes from the same commit
 	$(BIN)/python -m tools.release dist
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt twine
 	$(BIN)/twine check --strict dist/*
+
+smoke: setup  ## install wheel and sdist with the oldest and the newest packages and run them (minutes, 8 GB)
+	$(BIN)/python -m tools.smoke --python python3.11 --constraints constraints-oldest.txt
+	$(BIN)/python -m tools.smoke --python python3.12 --constraints constraints-newest.txt
 
 bench: setup  ## one table of all speeds beside ports of the original's loops; it goes into docs/speed.md
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.table --page docs/speed.md
