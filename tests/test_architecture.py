@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import Counter
+from collections.abc import Iterator
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -28,6 +30,9 @@ EVERYONES = {"module_path"}
 
 OTHER_TESTS = ("package", "tools", "oracles", "cluster")
 """Folders of tests that are not of one room."""
+
+SHAPES_REFUSED_IN_WORDS = {"MatrixFisher.__init__"}
+"""Functions that refuse wrong shapes themselves, in words that a test reads."""
 
 
 class Import(NamedTuple):
@@ -103,6 +108,33 @@ def test_the_model_knows_no_beam() -> None:
              if name.split(".")[0] in ("configs", "model", "training")
              and "apache_beam" in path.read_text()]  # fmt: skip
     assert not wrong
+
+
+def test_public_functions_of_the_model_say_the_shapes_of_their_tensors() -> None:
+    """Named tensors (`dict[str, Tensor]`), such as weights, have none to say."""
+    silent = []
+    for name, path in modules().items():
+        if name.startswith("model."):
+            for function, hints in public_functions(ast.parse(path.read_text()), ""):
+                bare = [re.sub(r"\[Tensor,|\[str, Tensor\]", "", hint) for hint in hints]
+                if any(re.search(r"\bTensor\b", hint) for hint in bare):
+                    silent.append(f"{name}: {function}")
+    assert [
+        function for function in silent if function.split()[1] not in SHAPES_REFUSED_IN_WORDS
+    ] == []
+
+
+def public_functions(node: ast.AST, prefix: str) -> Iterator[tuple[str, list[str]]]:
+    """Names of a module's or class's functions, and what their annotations say."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.ClassDef) and not child.name.startswith("_"):
+            yield from public_functions(child, f"{prefix}{child.name}.")
+        elif isinstance(child, ast.FunctionDef) and (
+            not child.name.startswith("_") or child.name == "__init__"
+        ):
+            arguments = [*child.args.posonlyargs, *child.args.args, *child.args.kwonlyargs]
+            hints = [argument.annotation for argument in arguments] + [child.returns]
+            yield prefix + child.name, [ast.unparse(hint) for hint in hints if hint]
 
 
 def test_no_file_imports_itself_through_others() -> None:

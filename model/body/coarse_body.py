@@ -6,6 +6,7 @@ import copy
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -78,7 +79,7 @@ def faces_between(
     return corners[np.sort(first)].astype(np.int64)
 
 
-def quantised(vertices: Tensor, step_m: float) -> NDArray[np.int16]:
+def quantised(vertices: Float[Tensor, "... 3"], step_m: float) -> NDArray[np.int16]:
     """Places in whole steps, for files that must be small.
 
     Args:

@@ -53,7 +53,7 @@ class KeypointBody:
             is then of use; None: the keypoints.
     """
 
-    def __init__(self, body: Body, regressor: Tensor | None = None) -> None:
+    def __init__(self, body: Body, regressor: Float[Tensor, "K V"] | None = None) -> None:
         are_keypoints = regressor is None
         regressor = _vertex_regressor(body) if regressor is None else regressor
         # Other points are vertices, mostly: the rest of the mesh carries nothing.

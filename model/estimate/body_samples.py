@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from jaxtyping import Float
 from torch import Tensor
 
 from hierprob3d.model.body.mesh_body import Body, joint_transforms
@@ -114,12 +115,14 @@ def pose_bodies(bodies: Samples, body: Body) -> PosedBodies:
     return PosedBodies(*(values.unflatten(0, sizes) for values in parts))
 
 
-def pose_samples(samples: Samples, body: Body) -> tuple[Tensor, Tensor]:
+def pose_samples(
+    samples: Samples, body: Body
+) -> tuple[Float[Tensor, "P N V 3"], Float[Tensor, "P N 24 3"]]:
     """Vertices (P, N, V, 3) and joints (P, N, 24, 3) of `pose_bodies` alone."""
     return pose_bodies(samples, body)[:2]
 
 
-def joints_of_samples(samples: Samples, body: Body) -> Tensor:
+def joints_of_samples(samples: Samples, body: Body) -> Float[Tensor, "P N 24 3"]:
     """SMPL joints (P, N, 24, 3) of drawn parameters, metres, body frame; no mesh is made."""
     num_samples = samples.pose.shape[1]
     pose, betas, global_rotmat = (values.flatten(0, 1) for values in samples)

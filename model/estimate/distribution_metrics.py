@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 
 import torch
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from hierprob3d.model.rotation.matrix_fisher import MatrixFisher
 
 
-def pose_nll(pose_F: Tensor, true_rotmats: Tensor) -> Tensor:
+def pose_nll(
+    pose_F: Float[Tensor, "B J 3 3"], true_rotmats: Float[Tensor, "B J 3 3"]
+) -> Float[Tensor, "B J"]:
     """(B, J) negative log-density of true rotations under matrix-Fisher parameters, in nats.
 
     Densities are with respect to the uniform distribution on rotations: 0 = knows nothing.
@@ -22,13 +25,21 @@ def pose_nll(pose_F: Tensor, true_rotmats: Tensor) -> Tensor:
     return -MatrixFisher(pose_F).log_prob(true_rotmats)
 
 
-def shape_nll(mean: Tensor, std: Tensor, true_betas: Tensor) -> Tensor:
+def shape_nll(
+    mean: Float[Tensor, "B coefficients"],
+    std: Float[Tensor, "B coefficients"],
+    true_betas: Float[Tensor, "B coefficients"],
+) -> Float[Tensor, "B coefficients"]:
     """(B, 10) negative log-density of true shape coefficients under Gaussians, in nats."""
     z = (true_betas - mean) / std
     return 0.5 * z.square() + std.log() + 0.5 * math.log(2 * math.pi)
 
 
-def density_rank(pose_F: Tensor, true_rotmats: Tensor, samples: Tensor) -> Tensor:
+def density_rank(
+    pose_F: Float[Tensor, "B J 3 3"],
+    true_rotmats: Float[Tensor, "B J 3 3"],
+    samples: Float[Tensor, "B N J 3 3"],
+) -> Int64[Tensor, "B J"]:
     """(B, J) number of N samples that are likelier than the truth: 0 .. N.
 
     Under a calibrated distribution every rank is equally frequent: `rank <= k` happens in a share
@@ -45,7 +56,11 @@ def density_rank(pose_F: Tensor, true_rotmats: Tensor, samples: Tensor) -> Tenso
     return (drawn > truth[:, None]).sum(1)
 
 
-def shape_central_probability(mean: Tensor, std: Tensor, true_betas: Tensor) -> Tensor:
+def shape_central_probability(
+    mean: Float[Tensor, "B coefficients"],
+    std: Float[Tensor, "B coefficients"],
+    true_betas: Float[Tensor, "B coefficients"],
+) -> Float[Tensor, "B coefficients"]:
     """(B, 10) mass of the central interval that just reaches the truth; uniform if calibrated."""
     z = (true_betas - mean) / std
     return torch.erf(z.abs() / math.sqrt(2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 
 from hierprob3d.model.body.skeleton import COCO_KEYPOINT_NAMES, SMPL_JOINT_NAMES
@@ -31,7 +32,11 @@ _IS_NEAR = torch.tensor(
 """(24, 17) which keypoints tell whether a joint is in sight."""
 
 
-def joint_visibility(confidences: Tensor, joints2d: Tensor, image_size: Tensor) -> Tensor:
+def joint_visibility(
+    confidences: Float[Tensor, "P 17"],
+    joints2d: Float[Tensor, "P 24 2"],
+    image_size: Num[Tensor, "P 2"],
+) -> Float[Tensor, "P 24"]:
     """How surely each SMPL joint is in sight, 0 to 1.
 
     The highest confidence among the keypoints at the joint or next to it; 0 where the joint of the
@@ -50,7 +55,9 @@ def joint_visibility(confidences: Tensor, joints2d: Tensor, image_size: Tensor) 
     return highest * is_inside(joints2d, image_size)
 
 
-def truncation(vertices2d: Tensor, image_size: Tensor, shares: Tensor) -> Tensor:
+def truncation(
+    vertices2d: Float[Tensor, "P V 2"], image_size: Num[Tensor, "P 2"], shares: Float[Tensor, " V"]
+) -> Float[Tensor, " P"]:
     """Share (P,) of the body's surface outside the picture.
 
     Args:
@@ -61,12 +68,16 @@ def truncation(vertices2d: Tensor, image_size: Tensor, shares: Tensor) -> Tensor
     return ((~is_inside(vertices2d, image_size)) * shares).sum(-1).clamp(0, 1)
 
 
-def is_inside(points: Tensor, image_size: Tensor) -> Tensor:
+def is_inside(
+    points: Float[Tensor, "P N 2"], image_size: Num[Tensor, "P 2"]
+) -> Bool[Tensor, "P N"]:
     """(P, N) whether points (P, N, 2) lie in pictures of width and height (P, 2)."""
     return ((points >= 0) & (points <= image_size[:, None])).all(-1)
 
 
-def surface_shares(vertices: Tensor, faces: Tensor) -> Tensor:
+def surface_shares(
+    vertices: Float[Tensor, "V 3"], faces: Int[Tensor, "F 3"]
+) -> Float[Tensor, " V"]:
     """Share (V,) of a mesh's surface that belongs to each vertex: a third of the faces around it.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jaxtyping import Float
 from torch import Tensor
 
 from hierprob3d.model.body.measurements import BodyMeasurer
@@ -11,8 +12,11 @@ _NUM_STEPS = 4
 
 
 def shape_of_height(
-    mean: Tensor, std: Tensor, heights: Tensor, measurer: BodyMeasurer
-) -> tuple[Tensor, Tensor]:
+    mean: Float[Tensor, "B 10"],
+    std: Float[Tensor, "B 10"],
+    heights: Float[Tensor, " B"],
+    measurer: BodyMeasurer,
+) -> tuple[Float[Tensor, "B 10"], Float[Tensor, "B 10"]]:
     """The most probable shape of a height, and what is left of each coefficient's deviation.
 
     The mean is the point of largest density among shapes of that height. The deviations are those

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64, Num
 from torch import Tensor
 
 ALIGNMENTS = ("none", "scale", "similarity")
@@ -157,7 +157,9 @@ def joints2d_errors(
     return torch.linalg.vector_norm(prediction - target[:, None], dim=-1)
 
 
-def silhouette_counts(prediction: Bool[Tensor, "B N H W"], target: Bool[Tensor, "B _ _"]) -> Tensor:
+def silhouette_counts(
+    prediction: Bool[Tensor, "B N H W"], target: Bool[Tensor, "B _ _"]
+) -> Int64[Tensor, "B N 4"]:
     """(B, N, 4) true and false positive, true and false negative pixels of N masks a person.
 
     Args:
@@ -175,7 +177,7 @@ def silhouette_counts(prediction: Bool[Tensor, "B N H W"], target: Bool[Tensor, 
     return torch.stack([both, false_positive, true_negative, false_negative], -1)
 
 
-def iou_of_counts(counts: Tensor) -> Tensor:
+def iou_of_counts(counts: Num[Tensor, "*batch 4"]) -> Float[Tensor, "*batch"]:
     """(...) intersection over union of (..., 4) pixel counts; two empty masks agree fully (1)."""
     true_positive, false_positive, _, false_negative = counts.double().unbind(-1)
     union = true_positive + false_positive + false_negative

@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from hierprob3d.model.picture.proxy import PROXY_SIZE
@@ -44,7 +45,7 @@ class Quality:
     """Of FEATURES."""
     bias: float
 
-    def of(self, features: Tensor) -> Tensor:
+    def of(self, features: Float[Tensor, "P features"]) -> Float[Tensor, " P"]:
         """Probability (P,) of features (P, len(FEATURES))."""
         weights = features.new_tensor(self.weights)
         return torch.sigmoid(features @ weights + self.bias)
@@ -58,7 +59,7 @@ def bundled_quality() -> Quality:
     return Quality(found["right_mm"], weights, found["bias"])
 
 
-def quality_features(columns: Mapping[str, Tensor]) -> Tensor:
+def quality_features(columns: Mapping[str, Tensor]) -> Float[Tensor, "P features"]:
     """(P, len(FEATURES)) of people.
 
     Args:

@@ -23,6 +23,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from jaxtyping import Float, Num
 from torch import Tensor
 
 from hierprob3d.model.body.mesh_body import Body
@@ -58,7 +59,9 @@ def parameters_of_rows(rows: Sequence[Row]) -> PersonParameters:
     )
 
 
-def rebuild_mode(rows: Row | Sequence[Row], body: Body | None = None) -> tuple[Tensor, Tensor]:
+def rebuild_mode(
+    rows: Row | Sequence[Row], body: Body | None = None
+) -> tuple[Float[Tensor, "*P V 3"], Float[Tensor, "*P 24 3"]]:
     """Mesh and joints of each row's mode.
 
     Args:
@@ -94,7 +97,7 @@ def with_refined_body(row: Mapping[str, Any]) -> PersonRow:
 
 def rebuild_samples(
     rows: Row | Sequence[Row], body: Body | None = None, num_samples: int | None = None
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Float[Tensor, "*P N V 3"], Float[Tensor, "*P N 24 3"]]:
     """Meshes and joints of the first samples that the run drew for each row, in order of drawing.
 
     Args:
@@ -154,8 +157,11 @@ def body_of_rows(rows: Sequence[Row]) -> Body:
 
 
 def camera_translation(
-    camera: Tensor, crop: Tensor, image_size: Tensor, focal_length: Tensor
-) -> Tensor:
+    camera: Float[Tensor, "P 3"],
+    crop: Float[Tensor, "P 3"],
+    image_size: Num[Tensor, "P 2"],
+    focal_length: Float[Tensor, " P"],
+) -> Float[Tensor, "P 3"]:
     """Where people stand before a camera as of OpenGL and Blender: looking along -z, y up.
 
     `cameras.full_frame_translation`, the column `translation`, for points of the body frame.

@@ -18,6 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from hierprob3d.model.body.keypoint_body import NUM_TURNS, KeypointBody, turn_derivatives
@@ -56,8 +57,8 @@ _ROUNDING = 4e-6
 @torch.no_grad()
 def refine_bodies(
     people: PersonParameters | NetOutput,
-    keypoints: Tensor,
-    visible: Tensor,
+    keypoints: Float[Tensor, "P 17 2"],
+    visible: Bool[Tensor, "P 17"],
     body: KeypointBody,
     keypoint_error: float,
 ) -> BodyParameters:
@@ -81,7 +82,7 @@ def refine_bodies(
     return posterior.bodies(here.place)
 
 
-def keypoint_sizes(camera: Tensor) -> Tensor:
+def keypoint_sizes(camera: Float[Tensor, "P 3"]) -> Float[Tensor, "P 17"]:
     """(P, 17) sizes of keypoints' errors, of the crop's half side.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 
@@ -45,6 +45,6 @@ def fit_to_keypoints(
     return total.masked_fill(num_visible == 0, torch.nan)
 
 
-def order_by_fit(fit: Tensor) -> Tensor:
+def order_by_fit(fit: Float[Tensor, "B N"]) -> Int64[Tensor, "B N"]:
     """Sample numbers (B, N), best fit first; equal or NaN fits keep the order of the draws."""
     return fit.argsort(dim=-1, stable=True)

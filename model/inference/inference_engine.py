@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 import torch
+from jaxtyping import Shaped
 from torch import Tensor, nn
 
 from hierprob3d.configs.prediction import ENGINES
@@ -80,7 +81,7 @@ class InferenceEngine:
         part: str,
         network: nn.Module,
         weights: Path,
-        example: Tensor | None,
+        example: Shaped[Tensor, "1 3 H W"] | None,
         by_default: bool = True,
     ) -> nn.Module:
         """What runs a network: itself, or its converted form, which is called the same way.
@@ -127,7 +128,9 @@ class EngineNetwork(nn.Module):
         self._sessions: dict[int, Any] = {}
         self._lock = threading.Lock()
 
-    def forward(self, images: Tensor) -> Tensor | dict[str, Tensor]:
+    def forward(
+        self, images: Shaped[Tensor, "B 3 H W"]
+    ) -> Shaped[Tensor, " ..."] | dict[str, Tensor]:
         """The network's outputs, on the CPU; it takes as many threads as torch does."""
         session = self._session(torch.get_num_threads())
         outputs = map(torch.from_numpy, session(images.contiguous().numpy()))

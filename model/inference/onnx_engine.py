@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Shaped
 from torch import Tensor, nn
 
 SUFFIX = ".onnx"
@@ -15,7 +16,9 @@ _INPUT = "images"
 _OPSET = 17
 
 
-def convert(network: nn.Module, example: Tensor, names: tuple[str, ...], path: Path) -> None:
+def convert(
+    network: nn.Module, example: Shaped[Tensor, "1 3 H W"], names: tuple[str, ...], path: Path
+) -> None:
     """Writes the network's graph, with its weights, for pictures of any number and size."""
     sizes = {0: "number", 2: "height", 3: "width"}
     with warnings.catch_warnings():

@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Shaped
 from torch import Tensor, nn
 
 SUFFIX = ".xml.bin"
@@ -14,7 +15,9 @@ PACKAGES = ("openvino",)
 _LENGTH_BYTES = 8
 
 
-def convert(network: nn.Module, example: Tensor, names: tuple[str, ...], path: Path) -> None:
+def convert(
+    network: nn.Module, example: Shaped[Tensor, "1 3 H W"], names: tuple[str, ...], path: Path
+) -> None:
     """Writes the network's graph, with its weights, for pictures of any number and size."""
     import openvino
 

@@ -6,14 +6,17 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import torch
+from jaxtyping import Shaped
 from torch import Tensor
 
 Result = TypeVar("Result")
 
 
 def on_device(
-    values: Tensor, device: torch.device, layout: torch.memory_format | None = None
-) -> Tensor:
+    values: Shaped[Tensor, "*shape"],
+    device: torch.device,
+    layout: torch.memory_format | None = None,
+) -> Shaped[Tensor, "*shape"]:
     """The values on a device; on their way to a GPU they let this thread go on at once.
 
     Args:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -116,7 +117,7 @@ class DistributionNet(nn.Module):
             self.keypoint_lift = KeypointLift(num_features)
             self.encoder_gain = nn.Parameter(torch.zeros(num_features))
 
-    def forward(self, proxy: Tensor) -> NetOutput:
+    def forward(self, proxy: Float[Tensor, "B 18 H W"]) -> NetOutput:
         """Distributions of the people in the pictures.
 
         Args:
@@ -124,13 +125,13 @@ class DistributionNet(nn.Module):
         """
         return self.decode(self.encode(proxy))
 
-    def encode(self, proxy: Tensor) -> Tensor:
+    def encode(self, proxy: Float[Tensor, "B 18 H W"]) -> Float[Tensor, "B features"]:
         """(B, 512 or 2048) features of (B, 18, H, W) proxy pictures."""
         if self.config.input_stride > 1:
             proxy = functional.avg_pool2d(proxy, self.config.input_stride)
         return self.features(proxy)
 
-    def features(self, averaged: Tensor) -> Tensor:
+    def features(self, averaged: Float[Tensor, "B 18 H W"]) -> Float[Tensor, "B features"]:
         """(B, 512 or 2048) features of proxies that are averaged over `input_stride` already."""
         features = self.image_encoder(averaged)
         if not self.config.keypoint_lift:
@@ -138,7 +139,7 @@ class DistributionNet(nn.Module):
         lifted = self.keypoint_lift(*places_of_heatmaps(averaged[:, 1:].float()))
         return self.encoder_gain * features + lifted
 
-    def decode(self, features: Tensor) -> NetOutput:
+    def decode(self, features: Float[Tensor, "B features"]) -> NetOutput:
         """Distributions from (B, 512 or 2048) features of the encoder, always in float32."""
         num_people = len(features)
         missing = max(0, _MIN_ROWS - num_people)
@@ -178,7 +179,7 @@ class DistributionNet(nn.Module):
         return global_rotmat.detach() @ (INITIAL_GLOBAL_CONCENTRATION * concentration)
 
 
-def positive_definite(numbers: Tensor) -> Tensor:
+def positive_definite(numbers: Float[Tensor, "B 6"]) -> Float[Tensor, "B 3 3"]:
     """Symmetric matrices L diag(exp d) L^T (B, 3, 3) of (B, 6): d, and L below its unit diagonal.
 
     The scale is all in d, as in the shape's logarithms of standard deviations; 0 is the identity.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -35,7 +36,9 @@ class KeypointLift(nn.Module):
         self.norm = nn.LayerNorm(_WIDTH)
         self.write = nn.Linear(_WIDTH, num_features)
 
-    def forward(self, places: Tensor, mass: Tensor) -> Tensor:
+    def forward(
+        self, places: Float[Tensor, "B 17 2"], mass: Float[Tensor, "B 17"]
+    ) -> Float[Tensor, "B features"]:
         """(B, num_features) features.
 
         Args:
@@ -46,7 +49,9 @@ class KeypointLift(nn.Module):
         return self.write(self.norm(self.blocks(self.read(known))))
 
 
-def places_of_heatmaps(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
+def places_of_heatmaps(
+    heatmaps: Float[Tensor, "B 17 S S"],
+) -> tuple[Float[Tensor, "B 17 2"], Float[Tensor, "B 17"]]:
     """Centres (B, 17, 2) of heatmaps (B, 17, S, S), -1..1 across the crop, and their mass (B, 17).
 
     Mass is 1 for a keypoint well within the picture, less near its border, 0 for a missing one.
@@ -73,6 +78,6 @@ class ResidualBlock(nn.Module):
         nn.init.zeros_(self.second.weight)
         nn.init.zeros_(self.second.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "B width"]) -> Float[Tensor, "B width"]:
         """(B, width) of (B, width)."""
         return x + self.second(functional.gelu(self.first(self.norm(x))))

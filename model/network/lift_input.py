@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from hierprob3d.model.body.skeleton import (
@@ -61,7 +62,7 @@ class LiftInput:
     """(B, 33, 5) x, y, z, visibility, presence of BlazePose; not numbers where there are none."""
 
     @classmethod
-    def of_keypoints(cls, keypoints: Tensor) -> LiftInput:
+    def of_keypoints(cls, keypoints: Float[Tensor, "B 17 3"]) -> LiftInput:
         """Of people whose landmarks nobody looked for."""
         return cls(keypoints, keypoints.new_full((len(keypoints), NUM_LANDMARKS, 5), torch.nan))
 

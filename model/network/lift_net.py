@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from hierprob3d.model.body.skeleton import JOINT_FLIP, NUM_BETAS, NUM_JOINTS
@@ -116,11 +117,11 @@ class LiftNet(nn.Module):
             output = self._look(seen)
         return NetOutput(**{n: v[:num_people] for n, v in vars(output).items()})
 
-    def features(self, numbers: Tensor) -> Tensor:
+    def features(self, numbers: Float[Tensor, "B inputs"]) -> Float[Tensor, "B width"]:
         """(B, width) what (B, NUM_INPUTS) numbers of people say."""
         return self.norm(self.blocks(self.read(numbers)))
 
-    def estimate(self, features: Tensor, frame: Frame) -> Estimate:
+    def estimate(self, features: Float[Tensor, "B width"], frame: Frame) -> Estimate:
         """Bodies by (B, width) features of people in a frame."""
         rot6d, betas, camera = (
             self.write(features).float().split([6 * NUM_JOINTS, NUM_BETAS, 3], dim=1)
@@ -133,14 +134,14 @@ class LiftNet(nn.Module):
             frame.centre + frame.size * camera[:, 1:],
         )
 
-    def spreads(self, features: Tensor) -> Spread:
+    def spreads(self, features: Float[Tensor, "B width"]) -> Spread:
         """How sure the bodies of (B, width) features are."""
         numbers, shape = self.spread(features).split([6 * NUM_JOINTS, NUM_BETAS], dim=1)
         matrices = positive_definite(numbers.unflatten(1, (NUM_JOINTS, 6)).flatten(0, 1))
         scale = INITIAL_CONCENTRATION * self.temperatures[:, None, None]
         return Spread(scale * matrices.unflatten(0, (-1, NUM_JOINTS)), shape)
 
-    def camera(self, estimate: Estimate) -> Tensor:
+    def camera(self, estimate: Estimate) -> Float[Tensor, "B 3"]:
         """(B, 3) weak-perspective scale, x and y shift of the crop: `model.picture.cameras`."""
         scale = estimate.zoom * (2 / PROXY_SIZE)
         pelvis = self.rest_pelvis + estimate.betas @ self.pelvis_by_betas
@@ -173,7 +174,7 @@ class LiftNet(nn.Module):
         )
 
 
-def mean_with_mirrored(matrices: Tensor) -> Tensor:
+def mean_with_mirrored(matrices: Float[Tensor, "twice_B 24 3 3"]) -> Float[Tensor, "B 24 3 3"]:
     """(B, 24, 3, 3) means of those of people, the first half, and of their mirror images."""
     people, images = matrices.chunk(2)
     signs = matrices.new_tensor([-1.0, 1.0, 1.0])

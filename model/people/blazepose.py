@@ -15,6 +15,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -91,7 +92,7 @@ class BlazePose(nn.Module):
         self.landmarks = nn.Conv2d(_TAIL, _NUM_POINTS * 5, 2)
         self.presence = nn.Conv2d(_TAIL, 1, 2)
 
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
+    def forward(self, images: Float[Tensor, "B 3 256 256"]) -> dict[str, Tensor]:
         """What the network says, float32.
 
         Args:
@@ -127,7 +128,7 @@ class BlazePose(nn.Module):
         return found | ({"mask": self._mask(finest, taps[0])} if self.with_mask else {})
 
     @staticmethod
-    def example_input() -> Tensor:
+    def example_input() -> Float[Tensor, "1 3 256 256"]:
         """One picture as the network reads it."""
         size = BLAZEPOSE_SIZE
         return torch.linspace(0, 97, 3 * size * size).remainder(1).view(1, 3, size, size)

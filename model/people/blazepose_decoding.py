@@ -7,6 +7,7 @@ rules included; it takes wrists and ankles from 4 px of error to 2.5.
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from .blazepose import BLAZEPOSE_SIZE
@@ -16,7 +17,7 @@ _KERNEL = 7  # cells
 _MIN_CONFIDENCE = 0.5
 
 
-def decode_landmarks(found: dict[str, Tensor], regions: Regions) -> Tensor:
+def decode_landmarks(found: dict[str, Tensor], regions: Regions) -> Float[Tensor, "P 33 5"]:
     """Landmarks (P, 33, 5): x, y in px of the picture, z likewise, visibility, presence, 0..1.
 
     Args:
@@ -29,7 +30,9 @@ def decode_landmarks(found: dict[str, Tensor], regions: Regions) -> Tensor:
     return torch.cat((points, depths, landmarks[..., 3:].sigmoid()), -1)
 
 
-def refine_landmarks(landmarks: Tensor, heatmap: Tensor) -> Tensor:
+def refine_landmarks(
+    landmarks: Float[Tensor, "P N 5"], heatmap: Float[Tensor, "P N H W"]
+) -> Float[Tensor, "P N 5"]:
     """The landmarks moved to the heat about them, where that is confident.
 
     The place becomes the weighted mean of 7 x 7 cells. Cell i stands for pixel 4 i, not for

@@ -8,6 +8,7 @@ keypoints do not coincide.
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from hierprob3d.model.body.skeleton import COCO_SIGMAS
@@ -21,7 +22,9 @@ _MIN_SCORE = 0.2
 _MIN_SHARED = 3
 
 
-def keypoint_similarity(boxes: Tensor, keypoints: Tensor) -> Tensor:
+def keypoint_similarity(
+    boxes: Float[Tensor, "P 4"], keypoints: Float[Tensor, "P 17 3"]
+) -> Float[Tensor, "P P"]:
     """COCO's object keypoint similarity of every pair, 0 to 1.
 
     Over the keypoints that both have seen, by the smaller box's size; 0 where these are too few to
@@ -45,7 +48,9 @@ def keypoint_similarity(boxes: Tensor, keypoints: Tensor) -> Tensor:
     return torch.where(counts >= _MIN_SHARED, similarities / counts.clamp(min=1), 0)
 
 
-def without_duplicates(boxes: Tensor, keypoints: Tensor) -> list[int]:
+def without_duplicates(
+    boxes: Float[Tensor, "P 4"], keypoints: Float[Tensor, "P 17 3"]
+) -> list[int]:
     """Indices of the people none of whom is a better one once more.
 
     Args:
@@ -55,7 +60,7 @@ def without_duplicates(boxes: Tensor, keypoints: Tensor) -> list[int]:
     return _firsts(keypoint_similarity(boxes, keypoints) > _MIN_SIMILARITY)
 
 
-def without_overlaps(boxes: Tensor, max_overlap: float) -> list[int]:
+def without_overlaps(boxes: Float[Tensor, "P 4"], max_overlap: float) -> list[int]:
     """Indices of the boxes (P, 4), the best first, that no better one overlaps by more than that.
 
     Overlap is intersection over union: this is non-maximum suppression.

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
@@ -72,7 +73,7 @@ class HRNet(nn.Module):
             channels = stage.channels
         self.final_layer = nn.Conv2d(channels[0], NUM_KEYPOINTS, kernel_size=1)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 17 _ _"]:
         """Keypoint heatmaps (B, 17, 96, 72), about 0..1.
 
         Args:
@@ -87,7 +88,7 @@ class HRNet(nn.Module):
         return self.final_layer(branches[0])
 
     @staticmethod
-    def example_input() -> Tensor:
+    def example_input() -> Float[Tensor, "1 3 H W"]:
         """One picture as the network reads it, small."""
         return torch.linspace(-2, 2, 3 * 64 * 64).view(1, 3, 64, 64)
 
@@ -155,7 +156,7 @@ def load_hrnet(path: str | Path, device: str | torch.device = "cpu") -> HRNet:
     return net.eval().to(device).to(memory_format=torch.channels_last)
 
 
-def normalise(rgb: Tensor) -> Tensor:
+def normalise(rgb: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
     """Crops as the network wants them: ImageNet's mean removed, divided by its deviation.
 
     Args:
@@ -166,7 +167,9 @@ def normalise(rgb: Tensor) -> Tensor:
     return (rgb - mean) / std
 
 
-def decode_heatmaps(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
+def decode_heatmaps(
+    heatmaps: Float[Tensor, "B K H W"],
+) -> tuple[Float[Tensor, "B K 2"], Float[Tensor, "B K"]]:
     """Position and value of each heatmap's maximum, as the published code: no sub-pixel step.
 
     Args:
@@ -183,7 +186,9 @@ def decode_heatmaps(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def estimate_keypoints(net: nn.Module, rgb: Tensor) -> tuple[Tensor, Tensor]:
+def estimate_keypoints(
+    net: nn.Module, rgb: Float[Tensor, "B 3 384 288"]
+) -> tuple[Float[Tensor, "B 17 2"], Float[Tensor, "B 17"]]:
     """Keypoints of persons' crops in pixels of the crop.
 
     Args:

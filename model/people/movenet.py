@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from jaxtyping import Shaped
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -83,7 +84,7 @@ class MoveNet(nn.Module):
         heads = _MULTI_HEADS if multi else _SINGLE_HEADS
         self.heads = nn.ModuleDict({name: _Head(24, num) for name, num in heads.items()})
 
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
+    def forward(self, images: Shaped[Tensor, "B 3 H W"]) -> dict[str, Tensor]:
         """Maps of every head.
 
         Args:
@@ -107,7 +108,7 @@ class MoveNet(nn.Module):
         return {name: head(x).float() for name, head in self.heads.items()}
 
     @staticmethod
-    def example_input() -> Tensor:
+    def example_input() -> Shaped[Tensor, "1 3 H W"]:
         """One picture as the network reads it, small."""
         return torch.arange(3 * 64 * 64).mul(37).remainder(256).byte().view(1, 3, 64, 64)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
@@ -65,7 +66,9 @@ def decode_people(maps: dict[str, Tensor], num_people: int) -> PeopleMaps:
     )
 
 
-def decode_person(maps: dict[str, Tensor], prior: Tensor) -> Tensor:
+def decode_person(
+    maps: dict[str, Tensor], prior: Float[Tensor, "B 17 3"]
+) -> Float[Tensor, "B 17 3"]:
     """The 17 keypoints of the person of each crop that fits a rough pose best.
 
     Args:
@@ -98,7 +101,9 @@ def average_with_mirrored(
     return {name: (maps[name] + _unmirror(name, mirrored[name])) / 2 for name in maps}
 
 
-def pose_agreement_map(regressed: Tensor, prior: Tensor) -> Tensor:
+def pose_agreement_map(
+    regressed: Float[Tensor, "B 34 H W"], prior: Float[Tensor, "B 17 3"]
+) -> Float[Tensor, "B H W"]:
     """(B, H, W) 0..1: how well the pose that each cell regresses fits a rough pose.
 
     Args:
@@ -116,7 +121,9 @@ def pose_agreement_map(regressed: Tensor, prior: Tensor) -> Tensor:
     return (fit * weight).sum(1) / weight.sum(1)
 
 
-def pose_agreement(keypoints: Tensor, prior: Tensor, side: Tensor) -> Tensor:
+def pose_agreement(
+    keypoints: Float[Tensor, "P 17 3"], prior: Float[Tensor, "P 17 3"], side: Float[Tensor, " P"]
+) -> Float[Tensor, " P"]:
     """(P,) 0..1: how near a pose is to a rough one, in the measure of `pose_agreement_map`.
 
     Args:

@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Bool, Float, Shaped, UInt8
 from torch import Tensor
 from torch.nn import functional
 
@@ -46,7 +47,7 @@ class Regions:
     angles: Tensor
 
     @classmethod
-    def around_poses(cls, keypoints: Tensor) -> Regions:
+    def around_poses(cls, keypoints: Float[Tensor, "P 17 3"]) -> Regions:
         """The regions of people whose keypoints are known roughly, (P, 17, 3) x, y, score."""
         points, seen = keypoints[..., :2], keypoints[..., 2] >= _MIN_SCORE
         centres = points[:, _HIPS].mean(1)
@@ -57,7 +58,7 @@ class Regions:
         return cls(centres, sides, torch.atan2(up[:, 0], -up[:, 1]))
 
     @classmethod
-    def around_boxes(cls, boxes: Tensor) -> Regions:
+    def around_boxes(cls, boxes: Float[Tensor, "P 4"]) -> Regions:
         """Upright regions about the boxes (P, 4) x0 y0 x1 y1, where nothing else is known."""
         sizes = (boxes[:, 2:] - boxes[:, :2]).amax(1)
         sides = (_SCALE * sizes).clamp(min=_MIN_SIDE)
@@ -66,24 +67,26 @@ class Regions:
     def __len__(self) -> int:
         return len(self.sides)
 
-    def select(self, people: Tensor) -> Regions:
+    def select(self, people: Shaped[Tensor, " chosen"]) -> Regions:
         """Those at these places."""
         return Regions(self.centres[people], self.sides[people], self.angles[people])
 
     @property
-    def finite(self) -> Tensor:
+    def finite(self) -> Bool[Tensor, " P"]:
         """(P,) bool: those that are made of numbers."""
         return torch.isfinite(torch.cat((self.centres, self._sides_angles()), 1)).all(1)
 
     def _sides_angles(self) -> Tensor:
         return torch.stack((self.sides, self.angles), 1)
 
-    def axes(self) -> Tensor:
+    def axes(self) -> Float[Tensor, "P 2 2"]:
         """(P, 2, 2): columns are the directions of the regions' x and y in the picture."""
         cos, sin = self.angles.cos(), self.angles.sin()
         return torch.stack((torch.stack((cos, -sin), -1), torch.stack((sin, cos), -1)), 1)
 
-    def points_to_picture(self, points: Tensor, crop_size: int) -> Tensor:
+    def points_to_picture(
+        self, points: Float[Tensor, "P N 2"], crop_size: int
+    ) -> Float[Tensor, "P N 2"]:
         """Picture px (P, N, 2) of points in px of the regions' square crops."""
         from_centres = (points - crop_size / 2) * (self.sides / crop_size)[:, None, None]
         return from_centres @ self.axes().mT + self.centres[:, None]
@@ -99,7 +102,9 @@ class Regions:
         ]  # fmt: skip
 
 
-def crop_regions(picture: Tensor, regions: Regions, crop_size: int) -> Tensor:
+def crop_regions(
+    picture: UInt8[Tensor, "3 H W"], regions: Regions, crop_size: int
+) -> Float[Tensor, "P 3 side side"]:
     """Crops of turned regions, antialiased, black outside the picture.
 
     Args:

@@ -31,7 +31,7 @@ or farther moves away from the middle, or towards it, by its share z / Tz.
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from torch import Tensor
 
 
@@ -127,14 +127,17 @@ def project_body(
     return crop_to_image(project_to_crop(points, camera, 1.0), crop.unsqueeze(-2), 1.0)
 
 
-def intrinsics(focal: float, width: float, height: float) -> Tensor:
+def intrinsics(focal: float, width: float, height: float) -> Float[Tensor, "3 3"]:
     """Camera matrix (3, 3) with square pixels and the principal point in the picture's middle."""
     return torch.tensor([[focal, 0.0, width / 2], [0.0, focal, height / 2], [0.0, 0.0, 1.0]])
 
 
 def full_frame_translation(
-    camera: Tensor, crop: Tensor, image_size: Tensor, focal_px: Tensor
-) -> Tensor:
+    camera: Float[Tensor, "P 3"],
+    crop: Float[Tensor, "P 3"],
+    image_size: Num[Tensor, "P 2"],
+    focal_px: Float[Tensor, " P"],
+) -> Float[Tensor, "P 3"]:
     """Where bodies stand before a pinhole camera that sees the whole picture: T of this module.
 
     The picture alone does not tell the focal length: sizes and angles are right for any, distances
@@ -177,7 +180,9 @@ def project_perspective(
     return homogeneous[..., :2] / homogeneous[..., 2:]
 
 
-def crop_to_image(points: Tensor, crop: Tensor, size: float = 256) -> Tensor:
+def crop_to_image(
+    points: Float[Tensor, "*batch 2"], crop: Float[Tensor, "*#batch 3"], size: float = 256
+) -> Float[Tensor, "*batch 2"]:
     """Full-image pixels of crop pixels: centre + (p / size - 1/2) side.
 
     Args:
@@ -191,7 +196,9 @@ def crop_to_image(points: Tensor, crop: Tensor, size: float = 256) -> Tensor:
     return crop[..., :2] + (points / size - 0.5) * crop[..., 2:]
 
 
-def image_to_crop(points: Tensor, crop: Tensor, size: float = 256) -> Tensor:
+def image_to_crop(
+    points: Float[Tensor, "*batch 2"], crop: Float[Tensor, "*#batch 3"], size: float = 256
+) -> Float[Tensor, "*batch 2"]:
     """Crop pixels of full-image pixels; inverse of `crop_to_image`.
 
     Args:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as functional
+from jaxtyping import Float
 from torch import Tensor, nn
 
 _TAN_22_5 = math.sqrt(2.0) - 1.0
@@ -61,7 +62,7 @@ class CannyEdgeDetector(nn.Module):
         self.threshold = threshold
         self.gaussian = gaussian_weights(gaussian_filter_size, gaussian_filter_std)
 
-    def edges(self, rgb: Tensor) -> Tensor:
+    def edges(self, rgb: Float[Tensor, "B C H W"]) -> Float[Tensor, "B 1 H W"]:
         """Edge strength (B, 1, H, W) with this detector's options: the proxy's first channel.
 
         Args:
@@ -71,7 +72,7 @@ class CannyEdgeDetector(nn.Module):
         edges = _thin(gradient) if self.non_max_suppression else gradient.magnitude
         return self._above_threshold(edges)
 
-    def forward(self, rgb: Tensor) -> dict[str, Tensor]:
+    def forward(self, rgb: Float[Tensor, "B C H W"]) -> dict[str, Tensor]:
         """All intermediate maps by the names of the paper's code; `edges` gives the last one only.
 
         Args:

@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as functional
+from jaxtyping import Float
 from torch import Tensor
 
 BOX_SCALE_FACTOR = 1.2
@@ -48,7 +49,7 @@ class CropFrames:
     @classmethod
     def around(
         cls,
-        boxes: Tensor,
+        boxes: Float[Tensor, "B 4"],
         output_size: tuple[int, int],
         scale_factor: float = BOX_SCALE_FACTOR,
     ) -> CropFrames:
@@ -63,20 +64,20 @@ class CropFrames:
         sizes = fit_aspect(boxes[:, 2:] - boxes[:, :2], output_size)
         return cls(centres, sizes * scale_factor, output_size)
 
-    def matrices(self) -> Tensor:
+    def matrices(self) -> Float[Tensor, "B 2 3"]:
         """(B, 2, 3) affine maps from picture to crop, px."""
         scales = self._scales()
         shifts = self.sizes.new_tensor(self.output_size) * 0.5 - scales * self.centres
         return torch.cat((torch.diag_embed(scales), shifts[..., None]), dim=-1)
 
-    def points_to_crop(self, points: Tensor) -> Tensor:
+    def points_to_crop(self, points: Float[Tensor, "B K 2"]) -> Float[Tensor, "B K 2"]:
         """Crop pixels of points given in picture pixels, (B, K, 2) both."""
         frames = self._double()
         corners = frames.centres - frames.sizes / 2
         mapped = (points.double() - corners[:, None]) * frames._scales()[:, None]
         return mapped.to(points.dtype)
 
-    def points_to_image(self, points: Tensor) -> Tensor:
+    def points_to_image(self, points: Float[Tensor, "B K 2"]) -> Float[Tensor, "B K 2"]:
         """Picture pixels of points given in crop pixels, (B, K, 2) both."""
         frames = self._double()
         corners = frames.centres - frames.sizes / 2
@@ -91,7 +92,7 @@ class CropFrames:
         return replace(self, centres=self.centres.double(), sizes=self.sizes.double())
 
 
-def fit_aspect(sizes: Tensor, output_size: tuple[int, int]) -> Tensor:
+def fit_aspect(sizes: Float[Tensor, "B 2"], output_size: tuple[int, int]) -> Float[Tensor, "B 2"]:
     """Widths and heights (B, 2), the shorter enlarged until the aspect is that of `output_size`."""
     aspect = output_size[1] / output_size[0]
     widths, heights = sizes.unbind(dim=-1)
@@ -101,11 +102,11 @@ def fit_aspect(sizes: Tensor, output_size: tuple[int, int]) -> Tensor:
 
 
 def crop_torch(
-    images: Tensor,
+    images: Float[Tensor, "_ C H W"],
     frames: CropFrames,
     interpolation: Interpolation = "linear",
     outside: float = 0.0,
-) -> Tensor:
+) -> Float[Tensor, "B C height width"]:
     """Crops by bilinear or nearest sampling, batched.
 
     Args:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -46,7 +47,9 @@ AMBIENT = 0.4
 """Share of the colour that a face turned away from the light keeps."""
 
 
-def spread_colours(spread: Tensor, full_spread: float = FULL_SPREAD_M) -> Tensor:
+def spread_colours(
+    spread: Float[Tensor, "*batch"], full_spread: float = FULL_SPREAD_M
+) -> Float[Tensor, "*batch 3"]:
     """RGB of per-vertex spreads on `SPREAD_RAMP`; spreads above `full_spread` stay at its end.
 
     Args:
@@ -62,7 +65,9 @@ def spread_colours(spread: Tensor, full_spread: float = FULL_SPREAD_M) -> Tensor
     return torch.lerp(ramp[low], ramp[low + 1], (position - low)[..., None])
 
 
-def vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
+def vertex_normals(
+    vertices: Float[Tensor, "B V 3"], faces: Int[Tensor, "F 3"]
+) -> Float[Tensor, "B V 3"]:
     """Unit normals, pointing outwards where faces run counter-clockwise seen from outside.
 
     Args:
@@ -80,7 +85,9 @@ def vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
     return torch.nn.functional.normalize(normals, dim=-1)
 
 
-def turn_about_vertical(vertices: Tensor, degrees: float) -> Tensor:
+def turn_about_vertical(
+    vertices: Float[Tensor, "*batch 3"], degrees: float
+) -> Float[Tensor, "*batch 3"]:
     """Bodies turned about the vertical axis: by 90, who faced the viewer faces the right border.
 
     Args:
@@ -94,11 +101,11 @@ def turn_about_vertical(vertices: Tensor, degrees: float) -> Tensor:
 
 def draw_bodies(
     image: Picture,
-    vertices: Tensor,
-    faces: Tensor,
-    cameras: Tensor,
-    crops: Tensor,
-    colours: Tensor | None = None,
+    vertices: Float[Tensor, "P V 3"],
+    faces: Int[Tensor, "F 3"],
+    cameras: Float[Tensor, "P 3"],
+    crops: Float[Tensor, "P 3"],
+    colours: Float[Tensor, "P V 3"] | None = None,
     opacity: float = 0.85,
 ) -> Picture:
     """The photograph with every person's body drawn over it; nearer people cover farther ones.
@@ -126,7 +133,7 @@ def draw_bodies(
     return drawn
 
 
-def plain_colours(vertices: Tensor) -> Tensor:
+def plain_colours(vertices: Float[Tensor, "P V 3"]) -> Float[Tensor, "P V 3"]:
     """One colour of `PERSON_COLOURS` per person for all its vertices.  (P, V, 3)."""
     palette = vertices.new_tensor(PERSON_COLOURS)
     index = torch.arange(len(vertices), device=vertices.device) % len(palette)
@@ -134,9 +141,9 @@ def plain_colours(vertices: Tensor) -> Tensor:
 
 
 def draw_views(
-    vertices: Tensor,
-    faces: Tensor,
-    colours: Tensor | None = None,
+    vertices: Float[Tensor, "N V 3"],
+    faces: Int[Tensor, "F 3"],
+    colours: Float[Tensor, "N V 3"] | None = None,
     turns: Sequence[float] = (0.0, 90.0),
     size: int = 256,
     width: int | None = None,
@@ -174,7 +181,11 @@ def draw_views(
 
 
 def draw_alone(
-    picture: Picture, body: Tensor, faces: Tensor, shaded: Tensor, pixels_per_metre: float
+    picture: Picture,
+    body: Float[Tensor, "V 3"],
+    faces: Int[Tensor, "F 3"],
+    shaded: Float[Tensor, "V 3"],
+    pixels_per_metre: float,
 ) -> None:
     """Draws one body whose origin stands in the middle of `picture`.
 
@@ -234,8 +245,10 @@ def _window(points: Tensor, height: int, width: int) -> tuple[int, int, int, int
     return (*low, *high) if high[0] > low[0] and high[1] > low[1] else None
 
 
-def shade(normals: Tensor, colours: Tensor) -> Tensor:
-    """Colours (B, V, 3) under one distant light: ambient plus Lambert's cosine."""
+def shade(
+    normals: Float[Tensor, "*batch 3"], colours: Float[Tensor, "*batch 3"]
+) -> Float[Tensor, "*batch 3"]:
+    """Colours (..., 3) under one distant light: ambient plus Lambert's cosine."""
     cosine = (half_turn_x(normals) @ normals.new_tensor(LIGHT)).clamp(min=0)
     return colours * (AMBIENT + (1 - AMBIENT) * cosine[..., None])
 

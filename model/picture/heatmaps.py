@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 Rounding = Literal["none", "round", "truncate"]
@@ -15,12 +16,12 @@ The paper's code differs by path: prediction and training "none", 3DPW "round", 
 
 
 def gaussian_profiles(
-    joints2d: Tensor,
+    joints2d: Float[Tensor, "*batch 2"],
     size: int,
     std: float,
     rounding: Rounding = "none",
-    visible: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
+    visible: Bool[Tensor, "*batch"] | None = None,
+) -> tuple[Float[Tensor, "*batch size 1"], Float[Tensor, "*batch 1 size"]]:
     """Factors (..., size, 1) over rows and (..., 1, size) over columns of heatmaps.
 
     Their product is a Gaussian of peak 1 around each joint: only 2 x size exponentials are taken

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
 from torch.nn import functional
 
 from .crops import CropFrames
 
 
-def picture_to_tensor(image: np.ndarray) -> Tensor:
+def picture_to_tensor(image: np.ndarray) -> UInt8[Tensor, "3 H W"]:
     """(3, H, W) uint8 view of an (H, W, 3) uint8 RGB array.
 
     Raises:
@@ -30,7 +31,9 @@ def picture_to_tensor(image: np.ndarray) -> Tensor:
     return torch.from_numpy(np.require(image, requirements=["C", "W"])).permute(2, 0, 1)
 
 
-def resize_picture(picture: Tensor, height: int, width: int) -> Tensor:
+def resize_picture(
+    picture: UInt8[Tensor, "3 _ _"], height: int, width: int
+) -> UInt8[Tensor, "3 {height} {width}"]:
     """(3, height, width) uint8 version of a (3, H, W) uint8 picture, antialiased."""
     if picture.shape[-2:] == (height, width):
         return picture
@@ -39,7 +42,7 @@ def resize_picture(picture: Tensor, height: int, width: int) -> Tensor:
     )[0]
 
 
-def shrink_picture(picture: Tensor, max_side: int) -> Tensor:
+def shrink_picture(picture: UInt8[Tensor, "3 _ _"], max_side: int) -> UInt8[Tensor, "3 _ _"]:
     """The picture itself, or its version whose longer side is `max_side` if that is smaller."""
     height, width = picture.shape[-2:]
     if max(height, width) <= max_side:
@@ -53,7 +56,9 @@ def fitted_size(height: int, width: int, side: int) -> tuple[int, int]:
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def cut_square(picture: Tensor, left: int, top: int, side: int) -> Tensor:
+def cut_square(
+    picture: Shaped[Tensor, "3 _ _"], left: int, top: int, side: int
+) -> Shaped[Tensor, "3 {side} {side}"]:
     """(3, side, side) part of a (3, H, W) picture, black where it reaches outside."""
     height, width = picture.shape[-2:]
     square = picture.new_zeros(side, side, 3).permute(2, 0, 1)
@@ -66,7 +71,9 @@ def cut_square(picture: Tensor, left: int, top: int, side: int) -> Tensor:
     return square
 
 
-def crop_frames(picture: Tensor, frames: CropFrames) -> Tensor:
+def crop_frames(
+    picture: UInt8[Tensor, "3 _ _"], frames: CropFrames
+) -> Float[Tensor, "B 3 height width"]:
     """Bilinear crops of one uint8 picture, the same as `crops.crop_torch` of its floats.
 
     Only the pixels that the crops read are turned to float: the frames are upright, so those

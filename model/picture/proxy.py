@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 
 from hierprob3d.configs.proxy_look import ProxyLook
@@ -59,7 +60,7 @@ class PersonCrops:
     """Where the crops lie; `points_to_image` and `points_to_crop` convert keypoints."""
 
     @property
-    def crop_records(self) -> Tensor:
+    def crop_records(self) -> Float[Tensor, "P 3"]:
         """(P, 3) centre x, centre y, side of the 256 px crop's square, px of the picture."""
         return torch.cat((self.frames.centres, self.frames.sizes[:, 1:]), dim=-1)
 
@@ -80,7 +81,9 @@ class NetworkCrops:
     crop_records: Tensor
     """(P, 3) centre x, centre y, side of the crop, px of the picture."""
 
-    def proxy(self, edge_detector: CannyEdgeDetector | None = None) -> Tensor:
+    def proxy(
+        self, edge_detector: CannyEdgeDetector | None = None
+    ) -> Float[Tensor, "P 18 256 256"]:
         """(P, 18, 256, 256) network input, see `make_proxy`."""
         return make_proxy(self.rgb, self.joints2d, self.visible, edge_detector)
 
@@ -123,7 +126,7 @@ def person_frames(
 
 def network_crops(
     people: PersonCrops,
-    keypoints: np.ndarray | Tensor,
+    keypoints: np.ndarray | Float[Tensor, "P 17 3"],
     threshold: float = PAPER_VISIBILITY_THRESHOLD,
     always_visible: Sequence[int] = ALWAYS_VISIBLE,
 ) -> NetworkCrops:
@@ -147,8 +150,10 @@ def network_crops(
 
 
 def visible_mask(
-    confidences: Tensor, threshold: float, always_visible: Sequence[int] = ALWAYS_VISIBLE
-) -> Tensor:
+    confidences: Float[Tensor, "*batch 17"],
+    threshold: float,
+    always_visible: Sequence[int] = ALWAYS_VISIBLE,
+) -> Bool[Tensor, "*batch 17"]:
     """Which keypoints enter the proxy: confident ones, and those that are never dropped.
 
     Args:
@@ -164,7 +169,9 @@ def visible_mask(
     return visible
 
 
-def unoccluded_mask(part_labels: Tensor, visible: Tensor, min_pixels: int = 50) -> Tensor:
+def unoccluded_mask(
+    part_labels: Integer[Tensor, "B H W"], visible: Bool[Tensor, "B 17"], min_pixels: int = 50
+) -> Bool[Tensor, "B 17"]:
     """Which visible keypoints are not hidden behind the body itself, by the paper's training rule.
 
     A limb's keypoint stays if more than `min_pixels` of the parts around it are to be seen.
@@ -203,13 +210,13 @@ def edge_detector_of(settings: ProxyLook) -> CannyEdgeDetector:
 
 @torch.no_grad()
 def make_proxy(
-    rgb: Tensor,
-    joints2d: Tensor,
-    visible: Tensor,
+    rgb: Float[Tensor, "B 3 S S"],
+    joints2d: Float[Tensor, "B 17 2"],
+    visible: Bool[Tensor, "B 17"],
     edge_detector: CannyEdgeDetector | None = None,
     heatmap_std: float = HEATMAP_STD,
     rounding: Rounding = "none",
-) -> Tensor:
+) -> Float[Tensor, "B 18 S S"]:
     """Proxy representation: channel 0 the edges, channels 1..17 the keypoint heatmaps.
 
     Args:

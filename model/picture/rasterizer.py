@@ -16,6 +16,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 MAX_CANDIDATES = 4_000_000
@@ -54,14 +55,14 @@ class Fragments:
     depth: Tensor
 
     @property
-    def mask(self) -> Tensor:
+    def mask(self) -> Bool[Tensor, "B H W"]:
         """(B, H, W) bool, true where a face is seen."""
         return self.face_ids >= 0
 
 
 def rasterize(
-    vertices: Tensor,
-    faces: Tensor,
+    vertices: Float[Tensor, "B V 3"],
+    faces: Int[Tensor, "F 3"],
     height: int,
     width: int,
     *,
@@ -98,7 +99,9 @@ def rasterize(
     return _resolve(keys, planes, corners[..., 2], drawn % len(faces), perspective)
 
 
-def interpolate(fragments: Fragments, faces: Tensor, attributes: Tensor) -> Tensor:
+def interpolate(
+    fragments: Fragments, faces: Int[Tensor, "F 3"], attributes: Float[Tensor, "_ V C"]
+) -> Float[Tensor, "B H W C"]:
     """Attributes of the surface at every pixel, 0 where nothing is.
 
     Args:

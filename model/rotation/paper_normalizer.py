@@ -8,13 +8,16 @@ value: for all else take `matrix_fisher_normalizer`.
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 NUM_POINTS = 512
 """Points of the trapezoid rule."""
 
 
-def trapezoid_log_normalizer_and_gradient(S: Tensor) -> tuple[Tensor, Tensor]:
+def trapezoid_log_normalizer_and_gradient(
+    S: Float[Tensor, "*batch 3"],
+) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch 3"]]:
     """Log c (...) and what the paper takes for d log c / d S (..., 3), both in S's dtype.
 
     Args:

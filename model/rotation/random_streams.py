@@ -13,7 +13,7 @@ import math
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 _MASK = 0xFFFFFFFF
@@ -73,7 +73,7 @@ class RandomStreams:
 
     def uniform(
         self, shape: Sequence[int], stream: str | int, dtype: torch.dtype = torch.float32
-    ) -> Tensor:
+    ) -> Float[Tensor, "P ..."]:
         """Numbers strictly between 0 and 1, (P, *shape)."""
         num_numbers = math.prod(shape)
         people = torch.arange(self.num_people, device=self.keys.device)[:, None]
@@ -83,7 +83,7 @@ class RandomStreams:
 
     def normal(
         self, shape: Sequence[int], stream: str | int, dtype: torch.dtype = torch.float32
-    ) -> Tensor:
+    ) -> Float[Tensor, "P ..."]:
         """Standard normal numbers (Box-Muller; |z| < 6.8), (P, *shape)."""
         num_numbers = math.prod(shape)
         pairs = self.uniform((-(-num_numbers // 2), 2), stream, torch.float64)
@@ -92,8 +92,13 @@ class RandomStreams:
         return normals.flatten(1)[:, :num_numbers].reshape(self.num_people, *shape).to(dtype)
 
     def uniform_blocks(
-        self, people: Tensor, blocks: Tensor, attempts: Tensor | int = 0, *, stream: str | int
-    ) -> Tensor:
+        self,
+        people: Int64[Tensor, "*#batch"],
+        blocks: Int64[Tensor, "*#batch"],
+        attempts: Int64[Tensor, "*#batch"] | int = 0,
+        *,
+        stream: str | int,
+    ) -> Float64[Tensor, 4 * batch]:
         """Four numbers strictly between 0 and 1 for every address, (4, ...) float64.
 
         Args:
@@ -115,8 +120,13 @@ class RandomStreams:
 
 
 def philox4x32(
-    counter: Sequence[Tensor], key: Sequence[Tensor]
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    counter: Sequence[Int64[Tensor, " ..."]], key: Sequence[Int64[Tensor, " ..."]]
+) -> tuple[
+    Int64[Tensor, "*batch"],
+    Int64[Tensor, "*batch"],
+    Int64[Tensor, "*batch"],
+    Int64[Tensor, "*batch"],
+]:
     """Four 32-bit words, each in an int64 tensor, of Philox4x32-10; arguments broadcast.
 
     Args:
