@@ -16,9 +16,9 @@ _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
 def check(condition: bool, message: str) -> None:
-    """Raise ValueError with the message unless the condition holds."""
+    """Raise ValueError with the message, as a sentence, unless the condition holds."""
     if not condition:
-        raise ValueError(message + ".")
+        raise ValueError(message if message.endswith("?") else message + ".")
 
 
 def check_at_least(config: Any, lowest: float, *names: str) -> None:

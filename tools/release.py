@@ -13,31 +13,42 @@ import os
 import subprocess
 import sys
 import tarfile
+import tempfile
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
-def build(source: Path, folder: Path, epoch: int) -> list[Path]:
-    """The archives of a checkout in a folder: sdist and wheel.
+def build(folder: Path) -> list[Path]:
+    """The archives of the commit that is checked out, in a folder: sdist and wheel.
+
+    Built in a copy: setuptools leaves files beside its sources, and takes those of an earlier
+    build into the next wheel.
 
     Args:
-        source: the checkout; building leaves files there that git ignores.
         folder: made anew; it must not hold anything.
-        epoch: seconds since 1970 that all members get.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
         raise SystemExit(f"{folder} is not empty: move it away first")
+    epoch = int(git("log", "-1", "--format=%ct"))
     where = repr(str(folder.resolve()))
     script = f"from setuptools.build_meta import build_{{}} as build; build({where})"
     environment = os.environ | {"SOURCE_DATE_EPOCH": str(epoch)}
-    for kind in ("sdist", "wheel"):
-        command = [sys.executable, "-c", script.format(kind)]
-        subprocess.run(command, cwd=source, env=environment, check=True, stdout=subprocess.DEVNULL)
+    with tempfile.TemporaryDirectory() as copy:
+        with tarfile.open(fileobj=io.BytesIO(git("archive", "HEAD"))) as commit:
+            commit.extractall(copy, filter="tar")
+        for kind in ("sdist", "wheel"):
+            command = [sys.executable, "-W", "ignore", "-c", script.format(kind)]
+            subprocess.run(command, cwd=copy, env=environment, check=True, capture_output=True)
     for sdist in folder.glob("*.tar.gz"):
         repack(sdist, epoch)
     return sorted(folder.iterdir())
+
+
+def git(*words: str) -> bytes:
+    """What a command of git answers about this repository."""
+    return subprocess.run(["git", *words], cwd=REPOSITORY, check=True, capture_output=True).stdout
 
 
 def repack(path: Path, epoch: int) -> None:
@@ -58,9 +69,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="where the archives go")
     folder = parser.parse_args().folder
-    log = ["git", "log", "-1", "--format=%ct"]
-    epoch = int(subprocess.run(log, cwd=REPOSITORY, check=True, capture_output=True).stdout)
-    for path in build(REPOSITORY, folder, epoch):
+    for path in build(folder):
         print(path)
 
 

@@ -103,7 +103,7 @@ def main() -> None:
     words = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="smoke-") as name:
         folder = Path(name)
-        archives = build(REPOSITORY, folder / "dist", int(time.time()))
+        archives = build(folder / "dist")
         environment = (words.environment or folder / "environment").resolve()
         subprocess.run([words.python, "-m", "venv", environment], check=True)
         for step, command in steps(environment, archives, words.constraints.resolve()):

@@ -81,7 +81,7 @@ class InferenceEngine:
         part: str,
         network: nn.Module,
         weights: Path,
-        example: Shaped[Tensor, "1 3 H W"] | None,
+        example: Shaped[Tensor, "1 C H W"] | None,
         by_default: bool = True,
     ) -> nn.Module:
         """What runs a network: itself, or its converted form, which is called the same way.
@@ -129,7 +129,7 @@ class EngineNetwork(nn.Module):
         self._lock = threading.Lock()
 
     def forward(
-        self, images: Shaped[Tensor, "B 3 H W"]
+        self, images: Shaped[Tensor, "B C H W"]
     ) -> Shaped[Tensor, " ..."] | dict[str, Tensor]:
         """The network's outputs, on the CPU; it takes as many threads as torch does."""
         session = self._session(torch.get_num_threads())

@@ -17,7 +17,7 @@ _OPSET = 17
 
 
 def convert(
-    network: nn.Module, example: Shaped[Tensor, "1 3 H W"], names: tuple[str, ...], path: Path
+    network: nn.Module, example: Shaped[Tensor, "1 C H W"], names: tuple[str, ...], path: Path
 ) -> None:
     """Writes the network's graph, with its weights, for pictures of any number and size."""
     sizes = {0: "number", 2: "height", 3: "width"}

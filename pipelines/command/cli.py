@@ -189,8 +189,7 @@ def parse_command(name: str, words: list[str]) -> tuple[Command, Any, list[str]]
         raise UsageError(f"no such command.{nearest(name, COMMANDS)} One of {', '.join(COMMANDS)}.")
     command, parser, classes = _parser(name)
     if command.takes_command:
-        position = words.index("--") if "--" in words else len(words)
-        words, inner = words[:position], words[position + 1 :]
+        words, inner = _before_and_after_dashes(words)
     own = option_actions(parser)
     further = _beam_actions(words, own) if command.takes_beam_options else {}
     options, others = options_and_others(words, own, further)
@@ -206,6 +205,17 @@ def parse_command(name: str, words: list[str]) -> tuple[Command, Any, list[str]]
         command = command.instead
     given = inner if command.takes_command else beam_words
     return command, config_from(_named(command.config), args), given
+
+
+def _before_and_after_dashes(words: list[str]) -> tuple[list[str], list[str]]:
+    """A command's own words, and those of the command that it is given.
+
+    Where the dashes are missing, nothing is given: so much is told, and not that the options of the
+    other command are unknown.
+    """
+    names = (position for position, word in enumerate(words) if word in COMMANDS)
+    position = words.index("--") if "--" in words else next(names, len(words))
+    return words[:position], words[position + 1 :] if "--" in words else []
 
 
 def _parser(name: str) -> tuple[Command, OneLineParser, list[type]]:

@@ -9,7 +9,10 @@ import tomllib
 from pathlib import Path
 
 import yaml
+from packaging.requirements import Requirement
+from packaging.version import Version
 from tools.release import repack
+from tools.smoke import EXTRAS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -18,6 +21,24 @@ def test_the_version_is_said_alike() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
     assert (citation["version"], citation["license"]) == (project["version"], project["license"])
+
+
+def test_the_oldest_constraints_are_the_lower_bounds_of_the_package() -> None:
+    """What pyproject.toml admits is what `make smoke` tries."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    extras = [project["optional-dependencies"][name] for name in EXTRAS.split(",")]
+    wanted = [Requirement(line) for line in sum(extras, project["dependencies"])]
+    oldest, newest = (constraints(f"constraints-{name}.txt") for name in ("oldest", "newest"))
+    bounds = {r.name: Version(spec.version) for r in wanted for spec in r.specifier}
+    assert {name: oldest[name] for name in bounds} == bounds
+    assert [r.name for r in wanted if newest[r.name] not in r.specifier] == []
+
+
+def constraints(name: str) -> dict[str, Version]:
+    """Version of each package in a file of constraints."""
+    lines = [Requirement(line) for line in (REPOSITORY / name).read_text().splitlines()
+             if not line.startswith("#")]  # fmt: skip
+    return {line.name: Version(spec.version) for line in lines for spec in line.specifier}
 
 
 def test_every_bundled_folder_has_its_terms() -> None:
