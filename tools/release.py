@@ -40,7 +40,9 @@ def build(folder: Path) -> list[Path]:
             commit.extractall(copy, filter="tar")
         for kind in ("sdist", "wheel"):
             command = [sys.executable, "-W", "ignore", "-c", script.format(kind)]
-            subprocess.run(command, cwd=copy, env=environment, check=True, capture_output=True)
+            subprocess.run(
+                command, cwd=copy, env=environment, check=True, stdout=subprocess.DEVNULL
+            )
     for sdist in folder.glob("*.tar.gz"):
         repack(sdist, epoch)
     return sorted(folder.iterdir())
