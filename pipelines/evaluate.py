@@ -126,7 +126,7 @@ class Evaluation(Job):
 
     def workers(self, run: Run, num_items: int) -> WorkerPlan:
         """Processes, whose numeric libraries have one thread each."""
-        return replace(run.workers(num_items), num_threads=_NUM_THREADS)
+        return replace(super().workers(run, num_items), num_threads=_NUM_THREADS)
 
     def model_files(self) -> dict[str, dict[str, str]]:
         """Path and SHA-256 of every file that results depend on."""

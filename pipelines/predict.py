@@ -74,7 +74,7 @@ def predict(config: PredictConfig, beam_words: list[str] | None = None) -> int:
         if not plan.num_items:
             run.forget_marks()
             return _nothing_to_do(job.config, job.listing, job.finished)
-        workers = run.workers(plan.num_items)
+        workers = job.workers(run, plan.num_items)
         result = run.execute(job.work_for(run), plan, workers, job.facts())
     print(summary_text(result.record, store.root, job.listing.skipped_text()))
     return result.exit_code(config.run.max_failed_ratio)
@@ -291,15 +291,7 @@ def _context(config: PredictConfig, models: Models, run_id: str, workers: Worker
         num_processes=workers.num_workers,
         may_exit=workers.may_exit,
         restart_words=() if workers.may_exit else tuple(restart_words()),
-        resource_hints={} if workers.is_local else _resource_hints(config),
     )
-
-
-def _resource_hints(config: PredictConfig) -> dict[str, str]:
-    """What workers of other engines need: one for all stages, or they would not be fused."""
-    on_gpu = config.models.device.startswith("cuda")
-    gpu = {"accelerator": "type:nvidia-tesla-t4;count:1;install-nvidia-driver"} if on_gpu else {}
-    return {"min_ram": "3GiB", **gpu}
 
 
 def _on_gpu(models: Models) -> bool:

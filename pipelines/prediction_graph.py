@@ -30,7 +30,7 @@ def build(pipeline: beam.Pipeline, plan: Plan, context: RunContext) -> None:
     """
 
     def stage(of: type[beam.DoFn]) -> beam.PTransform:
-        return beam.ParDo(of(context)).with_resource_hints(**context.resource_hints)
+        return beam.ParDo(of(context))
 
     shards = (
         pipeline

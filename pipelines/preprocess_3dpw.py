@@ -61,7 +61,7 @@ def preprocess(config: PreprocessConfig, beam_words: list[str] | None = None) ->
     job.prepare(words)
     with Run(OutputFolder(job.output), job.config, words, job.on_gpu) as run:
         plan = job.plan(run)
-        workers = run.workers(plan.num_items)
+        workers = job.workers(run, plan.num_items)
         result = run.execute(job.work_for(run), plan, workers, job.facts())
         if result.problem is not None:
             return result.exit_code(config.max_failed_ratio)

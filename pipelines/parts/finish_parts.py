@@ -85,9 +85,13 @@ def _sum(mappings: Iterable[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _seconds_between(manifests: Sequence[dict[str, Any]]) -> float:
-    """From the first start to the last end, by the clocks of the machines."""
+    """From the first start to the last end, by the clock that all machines share: the folder's."""
     spans = [
-        (datetime.fromisoformat(m["started"]).timestamp(), m.get("seconds", 0.0)) for m in manifests
+        (
+            datetime.fromisoformat(m["started"]).timestamp() - m.get("clock_lead_seconds", 0.0),
+            m.get("seconds", 0.0),
+        )
+        for m in manifests
     ]
     if not spans:
         return 0.0

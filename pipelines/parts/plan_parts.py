@@ -40,9 +40,10 @@ def run(config: PlanConfig, words: list[str]) -> int:
     command, told, beam_words = read_command("plan", words)
     plan_workers(beam_words, 0, on_gpu=False)  # wrong Beam options are told before all else
     store = OutputFolder(output_of(told))
-    earlier = read_part_plan(store)
-    if earlier is not None and not is_finished(store, earlier):
-        return _same_again(store, earlier, config.parts, command, words[1:])
+    earlier = same_open_plan(store, config.parts, words)
+    if earlier is not None:
+        print(f"{store.root} has this plan, of {earlier.created}; its parts go on from there.")
+        return EXIT_DONE
     settings = plain(with_absolute_paths(told))
     job = planned_job(command, with_device(settings, "cpu"), None)  # GPUs are the workers'
     job.prepare(beam_words)
@@ -84,13 +85,22 @@ def _settings_of(job: Job, told: dict[str, Any]) -> dict[str, Any]:
     return with_device(plain(job.config), device)
 
 
-def _same_again(
-    store: OutputFolder, plan: PartPlan, num_parts: int, command: str, words: list[str]
-) -> int:
-    """Leaves a plan as it is that was made by the same command; UsageError if by another."""
-    if (plan.num_parts, plan.command, list(plan.words)) == (num_parts, command, words):
-        print(f"{store.root} has this plan, of {plan.created}; its parts go on from there.")
-        return EXIT_DONE
+def same_open_plan(store: OutputFolder, num_parts: int, words: list[str]) -> PartPlan | None:
+    """The plan of a folder that is not finished, if there is one and the same command made it.
+
+    Args:
+        store: The output folder.
+        num_parts: Of the plan.
+        words: The command with its options.
+
+    Raises:
+        UsageError: Another command made it.
+    """
+    plan = read_part_plan(store)
+    if plan is None or is_finished(store, plan):
+        return None
+    if (plan.num_parts, [plan.command, *plan.words]) == (num_parts, words):
+        return plan
     raise UsageError(
         f"{store.root} holds another plan, {plan.command} in {plan.num_parts} parts of "
         f"{plan.created}, that is not finished: finish it (hierprob3d finish {store.root} says "

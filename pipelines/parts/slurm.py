@@ -14,6 +14,7 @@ from hierprob3d.transforms.store.output_folder import OutputFolder
 
 from .array_limits import arrays_for, note_arrays
 from .parted_jobs import output_of, read_command
+from .plan_parts import same_open_plan
 from .slurm_scripts import LOGS_FOLDER, SCRIPTS_FOLDER, Chain, scripts, submission_text, submissions
 
 _USUAL_ARRAY_SIZE = 1001
@@ -28,7 +29,9 @@ def run(config: SlurmConfig, words: list[str]) -> int:
         words: The command with its options.
 
     Raises:
-        UsageError: Bad usage, as of the command itself; or sbatch is missing or refuses.
+        UsageError: Bad usage, as of the command itself; another plan is in the folder; or sbatch is
+            missing or refuses.
+        OSError: The folder cannot be written to.
     """
     _, told, _ = read_command("slurm", words)
     store = OutputFolder(output_of(told))
@@ -37,7 +40,9 @@ def run(config: SlurmConfig, words: list[str]) -> int:
             f"Slurm's scripts and logs need a folder that all nodes share, {store.root} is none: "
             "give such an --output, or submit hierprob3d plan, work and finish yourself."
         )
+    same_open_plan(store, config.parts, words)  # the scripts of another stay
     chain = _chain(config, words, store)
+    store.try_writing()
     os.makedirs(f"{store.root}/{LOGS_FOLDER}", exist_ok=True)
     for name, text in scripts(chain).items():
         store.write(f"{SCRIPTS_FOLDER}/{name}", text.encode("utf-8", errors="surrogateescape"))

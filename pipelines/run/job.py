@@ -35,6 +35,11 @@ class Job(ABC):
         return str(self.config.output)
 
     @property
+    def device(self) -> str:
+        """Where the networks are to compute, as it was told."""
+        return str(getattr(self.config, "models", self.config).device)
+
+    @property
     def max_failed_ratio(self) -> float:
         """Share of failures above which the exit code is 1."""
         return float(self.config.max_failed_ratio)
@@ -69,7 +74,7 @@ class Job(ABC):
 
     def workers(self, run: Run, num_items: int) -> WorkerPlan:
         """Processes and threads for that many items."""
-        return run.workers(num_items)
+        return run.workers(num_items).for_device(self.device)
 
     @abstractmethod
     def finish(self, store: OutputFolder, record: dict[str, Any]) -> int:

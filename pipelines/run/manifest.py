@@ -6,6 +6,7 @@ import json
 import platform
 import secrets
 import sys
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
@@ -107,11 +108,12 @@ class Manifest:
         facts: Mapping[str, Any],
     ) -> None:
         self._store = store
-        self._started = datetime.now(UTC)
+        started = datetime.now(UTC)
+        self._since = time.monotonic()  # clocks may be set meanwhile
         self._content: dict[str, Any] = {
             "run_id": run_id,
             "status": "running",
-            "started": self._started.isoformat(timespec="seconds"),
+            "started": started.isoformat(timespec="seconds"),
             "command": sys.argv,
             "config": plain(config),
             "schema_version": SCHEMA_VERSION,
@@ -127,7 +129,7 @@ class Manifest:
             status: finished or stopped.
             outcome: What the run published.
         """
-        seconds = (datetime.now(UTC) - self._started).total_seconds()
+        seconds = time.monotonic() - self._since
         self._content |= {
             "status": status,
             "seconds": round(seconds, 2),

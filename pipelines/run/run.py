@@ -23,6 +23,9 @@ from .manifest import Manifest, Outcome, new_run_id, read_outcome
 from .progress import Progress, polling_interval, published_items
 from .worker_plan import WorkerPlan, plan_workers
 
+_MOST_CLOCK_LEAD = 60.0
+"""Seconds by which clocks may differ without a word."""
+
 
 @dataclass(frozen=True)
 class RunResult:
@@ -84,7 +87,9 @@ class Run:
         self._on_gpu = on_gpu
 
     def __enter__(self) -> Run:
-        self.store.create(self.id)
+        self._clock_lead = self.store.create(self.id)
+        if abs(self._clock_lead) > _MOST_CLOCK_LEAD:
+            print(f"warning: {_clock_words(self._clock_lead, self.store.root)}", file=sys.stderr)
         self._lock = self.store.lock_for_run(self.id)
         try:
             if not self.series:
@@ -154,7 +159,12 @@ class Run:
         """
         if not self.series:  # the new rows and those of earlier versions are one table
             self.store.upgrade_parts()
-        planned = {"workers": workers, "items_planned": plan.num_items, "shards": plan.num_shards}
+        planned = {
+            "workers": workers,
+            "items_planned": plan.num_items,
+            "shards": plan.num_shards,
+            "clock_lead_seconds": round(self._clock_lead, 1),
+        }
         manifest = Manifest(self.store, self.id, self.config, {**facts, **planned})
         sizes = shard_sizes(self.store, plan)
         count = published_items(self.store, self.id, sizes)
@@ -168,3 +178,11 @@ class Run:
         outcome = read_outcome(self.store, self.id)
         record = manifest.finish("stopped" if problem else "finished", outcome)
         return RunResult(outcome, record, problem)
+
+
+def _clock_words(lead: float, root: str) -> str:
+    """That clocks differ, and what of it."""
+    return (
+        f"this machine's clock is {abs(lead):.0f} s {'ahead of' if lead > 0 else 'behind'} that of "
+        f"{root}: no row depends on it, but times in runs/ do; set it by NTP."
+    )

@@ -14,6 +14,8 @@ from hierprob3d.pipelines.command.beam_options import (
 )
 from hierprob3d.transforms.batch.memory import memory_bytes
 
+from .resource_hints import with_hints
+
 IN_MEMORY = "in_memory"
 MULTI_PROCESSING = "multi_processing"
 MODE = "--direct_running_mode"
@@ -32,6 +34,9 @@ _ENGINES_WORKERS = ("--parallelism", "--num_workers", "--max_num_workers")
 
 _UNKNOWN_WORKERS = 8
 """Where an engine decides: several shards for each of so many, which one worker does no slower."""
+
+_GPU = "type:nvidia-tesla-t4;count:1;install-nvidia-driver"
+"""What Dataflow is asked for where the user's --resource_hint says nothing else."""
 
 _MAX_WORKERS_PER_GPU = 4
 _MAX_THREADS = 4
@@ -70,6 +75,12 @@ class WorkerPlan:
         """Whether processes that annotate may end without the run."""
         return self.starts_processes or not self.is_local
 
+    def for_device(self, device: str) -> WorkerPlan:
+        """The same, on another engine with a GPU for each worker if that is the device."""
+        if self.is_local or not device.startswith("cuda"):
+            return self
+        return replace(self, flags=with_hints(self.flags, {"accelerator": _GPU}))
+
 
 def plan_workers(beam_words: Sequence[str], num_items: int, on_gpu: bool) -> WorkerPlan:
     """Processes for a run; what the user's Beam options say is kept.
@@ -84,7 +95,8 @@ def plan_workers(beam_words: Sequence[str], num_items: int, on_gpu: bool) -> Wor
     """
     flags = pipeline_flags(beam_words)
     if not is_local_runner(runner_name(beam_words)):
-        return WorkerPlan(tuple(flags), is_local=False, num_sharing=_engine_workers(beam_words))
+        hinted = with_hints(flags, {"min_ram": f"{_GIB_PER_WORKER:g}GiB"})
+        return WorkerPlan(hinted, is_local=False, num_sharing=_engine_workers(beam_words))
     asked_mode = option_value(beam_words, MODE)
     asked_workers = option_value(beam_words, NUM_WORKERS)
     num_workers = int(asked_workers or 0) or default_workers(num_cores(), on_gpu)

@@ -16,21 +16,13 @@ from hierprob3d.model.files.safe_pickle import load_pickle
 from hierprob3d.pipelines.command.cli import main
 from hierprob3d.transforms.datasets.labels import VisibilityRule
 from hierprob3d.transforms.datasets.pw3d import Pw3dDataset
-
-NAME = "downtown_fake_00"
+from tests.pipelines.trials import PW3D_SEQUENCE, copy_pw3d
 
 
 @pytest.fixture
 def pw3d(golden: Path, tmp_path: Path) -> Path:
     """The golden sequence in 3DPW's own layout."""
-    root = tmp_path / "3DPW"
-    (root / "sequenceFiles" / "test").mkdir(parents=True)
-    shutil.copyfile(
-        golden / "h_pw3d" / f"{NAME}.pkl", root / "sequenceFiles" / "test" / f"{NAME}.pkl"
-    )
-    source = golden / "h_pw3d" / "imageFiles"
-    shutil.copytree(source, root / "imageFiles", copy_function=shutil.copyfile)
-    return root
+    return copy_pw3d(golden, tmp_path / "3DPW")
 
 
 def command(pw3d: Path, smpl: Path, output: Path, *more: str) -> list[str]:
@@ -113,7 +105,7 @@ def test_an_interrupted_run_is_completed(
 def test_missing_and_broken_inputs_become_error_rows(
     pw3d: Path, golden_smpl: Path, tmp_path: Path
 ) -> None:
-    pictures = pw3d / "imageFiles" / NAME
+    pictures = pw3d / "imageFiles" / PW3D_SEQUENCE
     (pictures / "image_00000.jpg").unlink()
     (pictures / "image_00001.jpg").write_bytes(b"no picture")
     sequences = pw3d / "sequenceFiles" / "test"
@@ -137,7 +129,7 @@ def test_a_refused_sequence_counts_by_its_frames_and_the_good_ones_are_done(
     pw3d: Path, golden_smpl: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     sequences = pw3d / "sequenceFiles" / "test"
-    good = load_pickle(sequences / f"{NAME}.pkl")
+    good = load_pickle(sequences / f"{PW3D_SEQUENCE}.pkl")
     bad = {
         "climbing": {"sequence": "../../elsewhere"},
         "copy": {},  # of the same name as the good one
@@ -149,8 +141,8 @@ def test_a_refused_sequence_counts_by_its_frames_and_the_good_ones_are_done(
     (sequences / "z_number.pkl").write_bytes(pickle.dumps(5, 2))
     longer = good | {"sequence": "longer", "cam_poses": np.concatenate([good["cam_poses"]] * 2)}
     (sequences / "longer.pkl").write_bytes(pickle.dumps(longer, 2))
-    shutil.copytree(pw3d / "imageFiles" / NAME, pw3d / "imageFiles" / "longer")
-    shutil.copytree(pw3d / "imageFiles" / NAME, tmp_path / "elsewhere")
+    shutil.copytree(pw3d / "imageFiles" / PW3D_SEQUENCE, pw3d / "imageFiles" / "longer")
+    shutil.copytree(pw3d / "imageFiles" / PW3D_SEQUENCE, tmp_path / "elsewhere")
     output = tmp_path / "deep" / "out"
     assert main(command(pw3d, golden_smpl, output)) == 1  # more than half failed
     labels = np.load(output / "3dpw_test.npz")
@@ -168,7 +160,7 @@ def test_a_refused_sequence_counts_by_its_frames_and_the_good_ones_are_done(
 def test_a_person_of_unknown_gender_never_gets_another_ones_body(
     pw3d: Path, golden_smpl: Path, tmp_path: Path
 ) -> None:
-    path = pw3d / "sequenceFiles" / "test" / f"{NAME}.pkl"
+    path = pw3d / "sequenceFiles" / "test" / f"{PW3D_SEQUENCE}.pkl"
     data = load_pickle(path)
     data["genders"] = ["m", "x"]
     path.write_bytes(pickle.dumps(data, protocol=2))
@@ -184,7 +176,7 @@ def test_a_person_of_unknown_gender_never_gets_another_ones_body(
 def test_failed_frames_are_done_again_when_asked(
     pw3d: Path, golden_smpl: Path, tmp_path: Path
 ) -> None:
-    output, picture = tmp_path / "out", pw3d / "imageFiles" / NAME / "image_00000.jpg"
+    output, picture = tmp_path / "out", pw3d / "imageFiles" / PW3D_SEQUENCE / "image_00000.jpg"
     away = picture.rename(pw3d / "away.jpg")
     assert main(command(pw3d, golden_smpl, output)) == 0
     num_rows = len(np.load(output / "3dpw_test.npz")["wh"])

@@ -32,11 +32,24 @@ def version_of_info(info: Mapping[str, Any]) -> str | None:
     for key in _VERSION_OF_CONTENT:
         if info.get(key):
             return str(info[key]).strip('"')
+    time = _time_in(info)
+    return None if time is None else f"{info.get('size')}-{time}"
+
+
+def time_of_info(info: Mapping[str, Any]) -> float | None:
+    """When a file was written, in seconds since 1970 by its store's clock; None without."""
+    time = _time_in(info)
+    try:
+        return datetime.fromisoformat(time).timestamp() if isinstance(time, str) else time
+    except ValueError:
+        return None
+
+
+def _time_in(info: Mapping[str, Any]) -> float | str | None:
     times = (info.get(key) for key in _VERSION_OF_TIME)
     time = next((time for time in times if time), None)
-    if isinstance(time, datetime):  # as some stores say in one answer, and seconds in another
-        time = time.timestamp()
-    return None if time is None else f"{info.get('size')}-{time}"
+    # Some stores say one in one answer, and seconds in another.
+    return time.timestamp() if isinstance(time, datetime) else time
 
 
 def local_files(folder: str, skipped: Counter[str]) -> Iterator[os.DirEntry[str]]:

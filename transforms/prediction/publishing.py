@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -40,9 +39,6 @@ class RunContext:
 
     num_processes: int = 1
     """Worker processes that share the memory of a machine."""
-
-    resource_hints: Mapping[str, str] = field(default_factory=dict)
-    """What an engine is asked to give to the stages, in Beam's words."""
 
     may_exit: bool = False
     """Whether the work is done in processes that may end without the run."""

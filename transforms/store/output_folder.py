@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -36,6 +37,7 @@ from .locking import (
     wait_for_workers,
 )
 from .object_lock import ObjectLock, holds_lock
+from .outages import is_outage
 from .parquet_files import (
     DamagedParquet,
     ParquetFile,
@@ -96,22 +98,46 @@ class OutputFolder(StoreFiles):
         root: Local path or fsspec URI.
     """
 
-    def create(self, run_id: str = "") -> None:
-        """Makes the folder and tries to write into it; OSError where that is not allowed.
+    def create(self, run_id: str = "") -> float:
+        """Makes the folder; by how many seconds this machine's clock is ahead of the folder's.
 
         Args:
             run_id: Of the run that does; parts of a plan may do so at the same time.
+
+        Raises:
+            OSError: It may not be written to.
         """
-        for table in (*TABLES, RUNS):
-            self._fs.makedirs(self._full(table), exist_ok=True)
-        self.write(f"{RUNS}/.writable-{run_id}", b"")
-        self.remove(f"{RUNS}/.writable-{run_id}")
+        name = f"{RUNS}/.writable-{run_id}"
+        with self._told_if_not_writable():
+            for table in (*TABLES, RUNS):
+                self._fs.makedirs(self._full(table), exist_ok=True)
+            now = time.time()
+            self.write(name, b"")
+        written = self.written_at(name)
+        self.remove(name)
+        return 0.0 if written is None else now - written
 
     def try_writing(self) -> None:
         """Makes the folder and tries to write into it; OSError where that is not allowed."""
-        self._fs.makedirs(self._full(""), exist_ok=True)
-        self.write(".writable", b"")
+        with self._told_if_not_writable():
+            self._fs.makedirs(self._full(""), exist_ok=True)
+            self.write(".writable", b"")
         self.remove(".writable")
+
+    @contextmanager
+    def _told_if_not_writable(self) -> Iterator[None]:
+        """Says of an OSError within it which folder it is, and what is to be done."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno is None or is_outage(error):
+                raise
+            raise OSError(
+                error.errno,
+                f"the output folder cannot be written to ({error.strerror}): it must be on every "
+                "machine that works on it; mend that, or choose another --output",
+                self.root,
+            ) from error
 
     def lock_for_run(self, run_id: str = "") -> RunLock:
         """This folder for one run alone, see `store.locking` and `store.object_lock`.

@@ -6,6 +6,7 @@ import os
 import secrets
 import tempfile
 
+from hierprob3d.transforms.inputs.folder_search import time_of_info
 from hierprob3d.transforms.inputs.uris import absolute, filesystem, is_remote
 
 TEMPORARY_PREFIX = ".tmp-"
@@ -54,6 +55,10 @@ class StoreFiles:
     def read(self, name: str) -> bytes:
         """Contents of a file."""
         return self._fs.cat_file(self._full(name))
+
+    def written_at(self, name: str) -> float | None:
+        """When a file was written, in seconds since 1970 by the folder's clock; None without."""
+        return time_of_info(self._fs.info(self._full(name)))
 
     def remove(self, name: str) -> None:
         """Removes a file if it is there."""

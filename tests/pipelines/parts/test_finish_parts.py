@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from hierprob3d.pipelines.command.cli import main
-from hierprob3d.training.assessment.evaluation_set import make_evaluation_set
+from hierprob3d.pipelines.parts.finish_parts import joined_manifest
+from hierprob3d.pipelines.parts.part_states import DONE, PartState
+from hierprob3d.transforms.store.part_plan import PartPlan
+from tests.pipelines.trials import evaluate_trial, preprocess_trial
 
 NUM_ROWS = 6
 
@@ -24,17 +25,15 @@ def in_parts(num_parts: int, words: list[str], output: Path) -> int:
 
 
 def test_totals_of_an_evaluation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    data = make_evaluation_set(tmp_path / "data", NUM_ROWS)
-    words = ["evaluate", "--dataset", "synthetic", "--data", str(data), "--num-samples", "3",
-             "--batch-size", "2", "--device", "cpu"]  # fmt: skip
+    trial = evaluate_trial(tmp_path, NUM_ROWS, num_samples=3)
     output, whole = tmp_path / "out", tmp_path / "whole"
-    assert in_parts(3, words, output) == 0
+    assert in_parts(3, trial.words, output) == 0
     assert "MPJPE" in capsys.readouterr().out
-    assert main([*words, "--output", str(whole)]) == 0
-    found, expected = (json.loads((f / "metrics.json").read_text()) for f in (output, whole))
-    run = found.pop("run")
-    expected.pop("run")
-    assert found == expected and found["rows"] == NUM_ROWS
+    assert main([*trial.words, "--output", str(whole)]) == 0
+    trial.compare(output, whole)
+    metrics = json.loads((output / "metrics.json").read_text())
+    run = metrics["run"]
+    assert metrics["rows"] == NUM_ROWS
     assert run["status"] == "finished" and run["counts"]["ok"] == NUM_ROWS
     assert run["parts"] == {
         "planned": 3, "done": 3, "at work": 0, "stopped": 0, "never started": 0
@@ -46,10 +45,8 @@ def test_totals_of_an_evaluation(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_an_evaluation_that_is_not_whole_has_no_metrics(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data = make_evaluation_set(tmp_path / "data", 4)
     output = tmp_path / "out"
-    words = ["evaluate", "--dataset", "synthetic", "--data", str(data), "--num-samples", "2",
-             "--batch-size", "2", "--device", "cpu", "--output", str(output)]  # fmt: skip
+    words = [*evaluate_trial(tmp_path, 4, num_samples=2).words, "--output", str(output)]
     assert main(["plan", "--parts", "2", "--", *words]) == 0
     assert main(["work", str(output), "--part", "1"]) == 0
     assert main(["finish", str(output)]) == 1
@@ -58,21 +55,25 @@ def test_an_evaluation_that_is_not_whole_has_no_metrics(
 
 
 def test_labels_of_3dpw(golden: Path, golden_smpl: Path, tmp_path: Path) -> None:
-    name, data = "downtown_fake_00", tmp_path / "3DPW"
-    (data / "sequenceFiles" / "test").mkdir(parents=True)
-    source = golden / "h_pw3d"
-    shutil.copyfile(source / f"{name}.pkl", data / "sequenceFiles" / "test" / f"{name}.pkl")
-    shutil.copytree(source / "imageFiles", data / "imageFiles", copy_function=shutil.copyfile)
-    words = ["preprocess-3dpw", "--data", str(data), "--body-model", str(golden_smpl),
-             "--shard-size", "1"]  # fmt: skip
+    trial = preprocess_trial(tmp_path, golden, golden_smpl)
     output, whole = tmp_path / "out", tmp_path / "whole"
-    assert in_parts(3, words, output) == 0
-    assert main([*words, "--output", str(whole)]) == 0
-    found, expected = (np.load(folder / "3dpw_test.npz") for folder in (output, whole))
-    assert found.files == expected.files and len(found["imgname"]) == 8
-    for key in expected.files:
-        np.testing.assert_array_equal(found[key], expected[key])
-    crops = [sorted((folder / "cropped_frames").iterdir()) for folder in (output, whole)]
-    assert len(crops[0]) == len(crops[1]) == 8
-    for one, other in zip(*crops, strict=True):
-        assert one.read_bytes() == other.read_bytes()
+    assert in_parts(3, trial.words, output) == 0
+    assert main([*trial.words, "--output", str(whole)]) == 0
+    trial.compare(output, whole)
+    assert len(list((output / "cropped_frames").iterdir())) == 8
+
+
+def test_times_are_those_of_the_folders_clock() -> None:
+    """Of two parts side by side the clock of one machine is an hour ahead."""
+    manifests = [
+        {"started": f"2026-01-01T{hour}:00:{second}+00:00", "seconds": 30.0,
+         "clock_lead_seconds": lead, "counts": {"items": 2}, "errors_by_stage": {},
+         "stage_seconds": {}}
+        for hour, second, lead in ((12, "05", 0.0), (13, "15", 3600.0))
+    ]  # fmt: skip
+    plan = PartPlan(plan_id="plan", command="predict", words=(), beam_words=(), config={},
+                    model_files={}, schema_version="2", created="", items="", num_shards=4,
+                    items_per_part=(2, 2), facts={})  # fmt: skip
+    states = [PartState(part, DONE, (manifest,)) for part, manifest in enumerate(manifests)]
+    record = joined_manifest(plan, states)
+    assert record["seconds"] == 40.0 and record["images_per_s"] == 0.1

@@ -15,21 +15,10 @@ from pathlib import Path
 import pytest
 
 from hierprob3d.pipelines.command.cli import main
-from tests.pipelines.conftest import copy_person, read_rows
+from tests.pipelines.conftest import copy_person
+from tests.pipelines.trials import tables_of
 
 NUM_PARTS = 3
-
-
-def tables_of(output: Path) -> dict[str, list[dict[str, object]]]:
-    """All rows, but for run ids and times."""
-    left_out = {"run_id", "seconds"}
-    return {
-        table: [
-            {name: value for name, value in row.items() if name not in left_out}
-            for row in read_rows(output, table).to_pylist()
-        ]
-        for table in ("people", "frames", "errors")
-    }
 
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
@@ -112,6 +101,8 @@ def test_parts_equal_one_undisturbed_run(
     record = json.loads((output / "runs" / f"{plan_id}.json").read_text())
     assert record["status"] == "finished" and record["parts"]["done"] == NUM_PARTS
     assert record["counts"]["items"] == 12 and record["counts"]["failed"] == 1
+    for path in output.glob("runs/*-p*-*.json"):
+        assert abs(json.loads(path.read_text())["clock_lead_seconds"]) < 1000
     assert record["items_planned"] == 12 and record["stage_seconds"]["detect"] > 0
     assert not list(output.rglob(".tmp-*")) and not list(output.glob("runs/marks/*"))
     # Everything else reads the folder as that of any run, and goes on with it.
@@ -134,6 +125,9 @@ def test_plans_are_refused_or_go_on(
     for other in (plan_words(output, "--seed", "3"), plan_words(output, parts=4)):
         assert main(other) == 2
         assert "holds another plan" in capsys.readouterr().err
+        assert main(["slurm", *other[1:]]) == 2
+        assert "holds another plan" in capsys.readouterr().err
+    assert not (output / "slurm").exists()
     assert (output / "plan" / "plan.json").read_bytes() == plan
     assert main(["work", str(output), "--part", "3"]) == 2
     assert "there is no part 3: the plan has 3, 0 to 2" in capsys.readouterr().err

@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import fsspec
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hierprob3d.transforms.inputs.folder_search import version_of_info
+from hierprob3d.transforms.inputs.folder_search import time_of_info, version_of_info
 from hierprob3d.transforms.inputs.items import picture_item
 from hierprob3d.transforms.inputs.listing import list_inputs
 from hierprob3d.transforms.inputs.media_kinds import is_video
@@ -359,6 +360,20 @@ def test_checksums_come_before_times() -> None:
     assert version_of_info({"ETag": '"abc"', "size": 3, "LastModified": "now"}) == "abc"
     assert version_of_info({"size": 3, "updated": "2026-01-01"}) == "3-2026-01-01"
     assert version_of_info({"size": 3}) is None
+
+
+@pytest.mark.parametrize(
+    ("info", "seconds"),
+    [
+        ({"mtime": 7.5, "created": 9.0}, 7.5),
+        ({"LastModified": datetime(1970, 1, 1, 0, 1, tzinfo=UTC)}, 60.0),
+        ({"updated": "1970-01-01T00:02:00Z"}, 120.0),
+        ({"updated": "yesterday"}, None),
+        ({"size": 3}, None),
+    ],
+)
+def test_times_of_stores(info: dict[str, object], seconds: float | None) -> None:
+    assert time_of_info(info) == seconds
 
 
 def test_lists_of_web_addresses(tmp_path: Path) -> None:

@@ -208,8 +208,25 @@ def test_a_failed_write_leaves_the_older_file(
 
 def test_unwritable_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(OSError):
-        OutputFolder(str(tmp_path / "file" / "below")).create()
+    folder = tmp_path / "file" / "below"
+    store = OutputFolder(str(folder))
+    for write in (store.create, store.try_writing):
+        with pytest.raises(OSError, match="cannot be written to.*on every machine") as told:
+            write()
+        assert told.value.filename == str(folder)
+
+
+@pytest.mark.parametrize("place", ["{}", "memory://{}"])
+def test_a_clock_that_is_not_the_folders(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = OutputFolder(place.format(tmp_path))
+    ours = time.time
+    assert abs(store.create("run")) < 1000  # as long as this may take on a busy machine
+    monkeypatch.setattr(time, "time", lambda: ours() + 10_000)
+    lead = store.create("run")
+    monkeypatch.undo()
+    assert 9_000 < lead < 11_000
 
 
 def test_a_local_folder_has_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
