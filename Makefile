@@ -30,8 +30,8 @@ demo: setup  ## annotate the bundled photographs and clip; results go to demo_ou
 test: setup  ## run the tests
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-test-cluster: setup  ## run the tests on a real Slurm and on Prism; skipped with the reason where they are not installed
-	HIERPROB3D_CLUSTER=1 $(BIN)/python -m pytest tests/cluster -rs
+test-cluster: setup  ## run the tests on a real Slurm and on Prism, skipped with the reason where they are not installed (CLUSTER=all: the long trial too)
+	HIERPROB3D_CLUSTER=$(or $(CLUSTER),1) $(BIN)/python -m pytest tests/cluster -rs
 
 check: setup  ## lint and type check
 	$(BIN)/ruff check .

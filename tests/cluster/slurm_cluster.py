@@ -13,6 +13,8 @@ import subprocess
 import time
 from pathlib import Path
 
+from tests.cluster.processes import descendants, parent
+
 _CONFIG = """\
 ClusterName=trial
 SlurmctldHost={host}(127.0.0.1)
@@ -24,6 +26,7 @@ ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
+SchedulerParameters=batch_sched_delay=0,sched_interval=2,bf_interval=2
 ReturnToService=2
 SlurmctldTimeout=30
 SlurmdTimeout=20
@@ -106,11 +109,15 @@ class SlurmCluster:
         """Kills a node's daemon and everything that it started, at once."""
         daemon = int((self.folder / f"slurmd.{node}.pid").read_text())
         gone = [daemon, *_stepds(node, self.folder)]
-        for process in [child for parent in gone for child in (*_descendants(parent), parent)]:
+        for one in [child for process in gone for child in (*descendants(process), process)]:
             try:
-                os.kill(process, signal.SIGKILL)
+                os.kill(one, signal.SIGKILL)
             except ProcessLookupError:
                 continue
+
+    def power_on(self, node: str) -> None:
+        """Starts the daemon of a node that lost its power."""
+        self.call("slurmd", "-f", f"{self.folder}/slurm.conf", "-N", node)
 
     def hurry(self) -> None:
         """Lets requeued tasks begin now: Slurm would wait two minutes, to be asked again."""
@@ -146,18 +153,5 @@ def _stepds(node: str, folder: Path) -> list[int]:
         except OSError:
             continue
         if f"{folder}/spool/{node}/".encode() in words:
-            found.append(_parent(int(status.parent.name)))
+            found.append(parent(int(status.parent.name)))
     return [process for process in found if process > 1]
-
-
-def _parent(process: int) -> int:
-    try:
-        return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
-    except OSError:
-        return 0
-
-
-def _descendants(process: int) -> list[int]:
-    children = [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/stat")
-                if _parent(int(path.parent.name)) == process]  # fmt: skip
-    return [one for child in children for one in (*_descendants(child), child)]
