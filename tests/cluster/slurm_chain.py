@@ -43,6 +43,10 @@ class Chain:
 
         self._wait_until(is_over, seconds)
 
+    def wait_for_state(self, task: str, state: str) -> None:
+        """Returns once a task is in a state."""
+        self._wait_until(lambda: self._cluster.tasks().get(task) == state, 300)
+
     def _wait_until(self, condition: Callable[[], bool], seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while not condition():

@@ -108,8 +108,9 @@ class SlurmCluster:
     def lose_power(self, node: str) -> None:
         """Kills a node's daemon and everything that it started, at once."""
         daemon = int((self.folder / f"slurmd.{node}.pid").read_text())
-        gone = [daemon, *_stepds(node, self.folder)]
-        for one in [child for process in gone for child in (*descendants(process), process)]:
+        first = [daemon, *_stepds(node, self.folder)]  # before they can tell what becomes of others
+        later = [child for process in first for child in descendants(process)]
+        for one in [*first, *later]:
             try:
                 os.kill(one, signal.SIGKILL)
             except ProcessLookupError:
@@ -118,6 +119,14 @@ class SlurmCluster:
     def power_on(self, node: str) -> None:
         """Starts the daemon of a node that lost its power."""
         self.call("slurmd", "-f", f"{self.folder}/slurm.conf", "-N", node)
+
+    def meet_time_limit(self, task: str) -> None:
+        """Lets a task run into Slurm's warning before its time limit, within half a minute."""
+        self.call("scontrol", "update", f"JobId={task}", "TimeLimit=2")
+
+    def lift_time_limit(self, task: str) -> None:
+        """Gives a task that waits to go on all the time that it wants."""
+        self.call("scontrol", "update", f"JobId={task}", "TimeLimit=UNLIMITED")
 
     def hurry(self) -> None:
         """Lets requeued tasks begin now: Slurm would wait two minutes, to be asked again."""

@@ -31,10 +31,12 @@ def test_predict(cluster: SlurmCluster, tmp_path: Path) -> None:
     assert set(chain.jobs) == {"plan", "work1", "work2", "finish"}  # MaxArraySize is 5
     late = hold_a_part(cluster, chain.output)
     unlucky = hold_a_part(cluster, chain.output, besides=late.part)
-    cluster.call("scontrol", "update", f"JobId={late.task}", "TimeLimit=2")
+    cluster.meet_time_limit(late.task)
     node = cluster.node_of(unlucky.task)
     cluster.lose_power(node)
     late.go_on_with_sigterm()
+    chain.wait_for_state(late.task, "PENDING")
+    cluster.lift_time_limit(late.task)
     chain.wait()
     cluster.power_on(node)
     assert "goes on from here" in chain.logs("work"), chain.logs("work")

@@ -71,9 +71,11 @@ def test_200_pictures_and_a_clip(cluster: SlurmCluster, tmp_path: Path) -> None:
     chain = Chain(cluster, Trial(words, same_tables), tmp_path, NUM_PARTS)
     late = hold_a_part(cluster, chain.output)
     unlucky = hold_a_part(cluster, chain.output, besides=late.part)
-    cluster.call("scontrol", "update", f"JobId={late.task}", "TimeLimit=2")
+    cluster.meet_time_limit(late.task)
     cluster.lose_power(cluster.node_of(unlucky.task))
     late.go_on_with_sigterm()
+    chain.wait_for_state(late.task, "PENDING")
+    cluster.lift_time_limit(late.task)
     chain.wait(3000)
     seconds = time.monotonic() - start
     busy = occupation.stop()
