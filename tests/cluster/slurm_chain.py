@@ -56,7 +56,7 @@ class Chain:
     def logs(self, name: str) -> str:
         """What its jobs of that name have said."""
         folder = self.output / "slurm" / "logs"
-        return "\n".join(path.read_text() for path in sorted(folder.glob(f"*{name}*")))
+        return "\n".join(path.read_text() for path in sorted(folder.glob(f"*{name}*.log")))
 
     def check(self, num_attempts: int) -> None:
         """Raises AssertionError unless all is done, in at least so many attempts, as by one run."""
