@@ -36,11 +36,14 @@ class LiftTrainConfig:
     """Shapes, cameras, crops and objects of the views."""
     noises: tuple[str, ...] = ("photographs", "movenet")
     """Modelled errors of keypoints, presets of `KeypointNoiseConfig`, in equal shares."""
-    exact_share: float = 0.15
+    exact_share: float = 0.3
     """Of the people with modelled errors, those whose keypoints are where they are."""
-    num_detected: int = 3_072
+    num_detected: int = 5_632
     """People rendered for the bundled detectors to look at, 4 to 9 a second; 0: only modelled
     errors."""
+    num_unseen: int = 1_024
+    """More such people, whose errors teach how sure the bodies are: with those that bodies are
+    learnt from, it would be too sure."""
     backgrounds: str | None = None
     """Photographs without people for these; None draws all."""
     background_look: BackgroundConfig = field(default_factory=BackgroundConfig)
@@ -50,12 +53,17 @@ class LiftTrainConfig:
     whole, uncut and with nothing before them."""
     moved_share: float = 0.55
     """Of each batch: views with the errors that detectors made on people who look alike."""
-    detected_share: float = 0.06
-    """Of each batch: the detected people themselves."""
+    detected_share: float = 0.1
+    """Of each batch: the detected people themselves. The rest have modelled errors, and where any
+    were detected, keypoints alone."""
     no_keypoints: float = 0.1
     """Share of people of whom only landmarks are given."""
-    no_landmarks: float = 0.3
+    no_landmarks: float = 0.2
     """Share of people of whom only keypoints are given."""
+    no_depth: float = 0.3
+    """Share of people whose landmarks are flat."""
+    lost_keypoints: float = 0.3
+    """Share of people who lack some keypoints besides, up to half of them."""
     width: int = 1024
     """As `LiftConfig.width`."""
     blocks: int = 4
@@ -63,7 +71,8 @@ class LiftTrainConfig:
     initial_weights: str | None = None
     """Weights of a lift to begin with; None: random ones."""
     steps: int = 19_000
-    """Steps in which rotations, shape and camera are learnt."""
+    """Steps in which rotations, shape and camera are learnt; 0: they stay those of
+    `initial_weights`."""
     optimiser: OptimiserConfig = field(
         default_factory=lambda: OptimiserConfig(
             batch_size=1024, lr=1e-3, weight_decay=0.01, warmup_steps=300, final_lr_ratio=0.01,
@@ -108,13 +117,16 @@ class LiftTrainConfig:
 
     def __post_init__(self) -> None:
         counted = ("num_bodies", "spread_steps", "num_threads", "save_every", "log_every")
-        check_at_least(self, 1, *counted, "validate_every", "num_validated", "steps")
-        check_at_least(self, 0, "num_detected", "num_calibrated", "max_minutes")
+        check_at_least(self, 1, *counted, "validate_every", "num_validated")
+        check_at_least(
+            self, 0, "steps", "num_detected", "num_unseen", "num_calibrated", "max_minutes"
+        )
         check_at_least(self, 2, "held_back_every")
-        shares = ("exact_share", "moved_share", "detected_share", "no_keypoints", "no_landmarks")
-        check_shares(self, *shares)
+        check_shares(self, "exact_share", "moved_share", "detected_share")
+        check_shares(self, "no_keypoints", "no_landmarks", "no_depth", "lost_keypoints")
         check(self.moved_share + self.detected_share <= 1, "moved_share + detected_share exceed 1")
         check(self.no_keypoints + self.no_landmarks <= 1, "no_keypoints + no_landmarks exceed 1")
+        check(self.steps > 0 or self.initial_weights is not None, "steps=0 needs initial_weights")
         check_one_of("precision", self.precision, ("bf16", "fp32"))
         check_one_of("device", self.device, ("cpu",))
 

@@ -92,6 +92,12 @@ class LiftInput:
         landmarks[..., 0] = PROXY_SIZE - landmarks[..., 0]
         return LiftInput(keypoints, landmarks)
 
+    def flat(self) -> LiftInput:
+        """The same people, their landmarks without depth."""
+        landmarks = self.landmarks.clone()
+        landmarks[..., 2] *= 0  # what is no number stays none
+        return LiftInput(self.keypoints, landmarks)
+
     def numbers(self) -> tuple[Tensor, Frame]:
         """What the network computes with: (B, NUM_INPUTS), 0 where something is absent."""
         finite = torch.isfinite(self.keypoints).all(-1)

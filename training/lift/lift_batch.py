@@ -72,3 +72,15 @@ def one_finder_missing(seen: LiftInput, no_keypoints: Tensor, no_landmarks: Tens
         seen.keypoints.masked_fill(no_keypoints[:, None, None], torch.nan),
         seen.landmarks.masked_fill(no_landmarks[:, None, None], torch.nan),
     )
+
+
+def depth_missing(seen: LiftInput, no_depth: Tensor) -> LiftInput:
+    """People of whom some, (B,) bool, have flat landmarks."""
+    return LiftInput(
+        seen.keypoints, torch.where(no_depth[:, None, None], seen.flat().landmarks, seen.landmarks)
+    )
+
+
+def keypoints_missing(seen: LiftInput, lost: Tensor) -> LiftInput:
+    """People without the keypoints (B, 17) bool."""
+    return LiftInput(seen.keypoints.masked_fill(lost[..., None], torch.nan), seen.landmarks)

@@ -7,13 +7,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from hierprob3d.configs.keypoint_noise import KeypointNoiseConfig
 from hierprob3d.configs.lift_training import LiftTrainConfig
 from hierprob3d.configs.synthetic_people import SynthesisConfig
 from hierprob3d.model.body.keypoint_body import KeypointBody
 from hierprob3d.model.body.mesh_body import Body
+from hierprob3d.model.body.skeleton import NUM_KEYPOINTS
 from hierprob3d.model.network.lift_input import LiftInput
 from hierprob3d.training.look.backgrounds import Backgrounds
 from hierprob3d.training.people.synthetic_pictures import SyntheticPeople
@@ -21,13 +20,14 @@ from hierprob3d.training.poses.pose_sampler import PoseSampler, PoseSamplerConfi
 from hierprob3d.training.random.draws import Draws, seeded_generator
 
 from .detected_people import detect_people, load_detected, true_joints2d
-from .lift_batch import LiftBatch, one_finder_missing
+from .lift_batch import LiftBatch, depth_missing, keypoints_missing, one_finder_missing
 from .modelled_errors import modelled
 from .moved_errors import RealErrors
 from .point_body import PointBody
 from .views import ViewSource
 
 _HELD_BACK_BODIES = 8_192
+_MOST_LOST = 0.5
 _BODIES, _HELD_BACK = 1, 2
 """Streams of the run's seed, beside those of its steps."""
 
@@ -41,10 +41,17 @@ class LiftPeople:
         config: the run.
         body: OpenBody.
         errors: of the detectors on rendered people; None: all errors are modelled.
+        unseen: the same, of people from whom bodies are not learnt; None: `errors`.
     """
 
-    def __init__(self, config: LiftTrainConfig, body: Body, errors: RealErrors | None) -> None:
-        self.config, self.errors = config, errors
+    def __init__(
+        self,
+        config: LiftTrainConfig,
+        body: Body,
+        errors: RealErrors | None,
+        unseen: RealErrors | None = None,
+    ) -> None:
+        self.config, self.errors, self.unseen = config, errors, unseen
         self._noises = tuple(KeypointNoiseConfig.PRESETS[name] for name in config.noises)
         points = PointBody(body)
 
@@ -60,54 +67,65 @@ class LiftPeople:
     def batch(self, step: int, num: int) -> LiftBatch:
         """The `num` people of a step in which bodies are learnt."""
         draws = Draws(seeded_generator("cpu", self.config.seed, step))
-        return self._draw(self.views, draws, num, self.config.detected_share)
+        return self._draw(self.views, draws, num, self.errors, self.config.detected_share)
 
     def spread_batch(self, step: int, num: int) -> LiftBatch:
         """The `num` people of a step in which it is learnt how sure the bodies are.
 
-        What is known by heart teaches too much confidence, so detected people are none of them; and
-        so do landmarks with modelled errors, whose depths err each by itself: views have real
-        errors, or keypoints alone.
+        What is known by heart teaches too much confidence: clips are those held back, errors those
+        made on people kept apart, and detected people themselves are none of them.
         """
         draws = Draws(seeded_generator("cpu", self.config.seed, step))
-        return self._draw(self.views, draws, num, 0.0, bare_models=self.errors is not None)
+        return self._draw(self.held_back_views, draws, num, self.unseen or self.errors, 0.0)
 
     def held_back(self, num: int) -> LiftBatch:
         """`num` views of people of clips that are held back, always the same."""
         draws = Draws(seeded_generator("cpu", self.config.seed, _HELD_BACK, 1))
-        return self._draw(self.held_back_views, draws, num, 0.0)
+        return self._draw(self.held_back_views, draws, num, self.errors, 0.0)
 
     def _draw(
         self,
         source: ViewSource,
         draws: Draws,
         num: int,
+        errors: RealErrors | None,
         detected_share: float,
-        bare_models: bool = False,
     ) -> LiftBatch:
-        """People of the configured kinds; views take the place of detected ones not wanted."""
+        """People of the configured kinds; views take the place of detected ones not wanted.
+
+        Views with modelled errors have landmarks only where no real errors are known: the depths
+        of modelled ones err each by itself, and would be trusted too much.
+        """
         config = self.config
         num_moved = num_detected = 0
-        if self.errors is not None:
+        if errors is not None:
             num_detected = int(detected_share * num)
             num_moved = int((config.moved_share + config.detected_share) * num) - num_detected
         parts = []
-        if self.errors is not None and num_moved:
+        if errors is not None and num_moved:
             views = source.see(draws, num_moved)
-            parts.append(LiftBatch.of(self.errors.moved(views, draws), views))
-        if self.errors is not None and num_detected:
-            parts.append(self.errors.themselves(draws, num_detected))
+            parts.append(LiftBatch.of(errors.moved(views, draws), views))
+        if errors is not None and num_detected:
+            parts.append(errors.themselves(draws, num_detected))
         if rest := num - num_moved - num_detected:
             views = source.see(draws, rest)
             seen = modelled(views, self._noises, config.exact_share, draws)
-            seen = LiftInput.of_keypoints(seen.keypoints) if bare_models else seen
+            seen = seen if errors is None else LiftInput.of_keypoints(seen.keypoints)
             parts.append(LiftBatch.of(seen, views))
         batch = LiftBatch.joined(parts).mirrored(draws.chance(0.5, num))
+        return replace(batch, seen=self._with_gaps(batch.seen, draws))
+
+    def _with_gaps(self, seen: LiftInput, draws: Draws) -> LiftInput:
+        """The people, of whom some have been looked at by one finder, or lack depth or points."""
+        config, num = self.config, len(seen)
         which = draws.uniform(0, 1, num)
-        has_landmarks = batch.seen.landmarks.isfinite().flatten(1).all(1)
+        has_landmarks = seen.landmarks.isfinite().flatten(1).all(1)
         no_keypoints = (which < config.no_keypoints) & has_landmarks
         no_landmarks = which >= 1 - config.no_landmarks
-        return replace(batch, seen=one_finder_missing(batch.seen, no_keypoints, no_landmarks))
+        seen = depth_missing(seen, draws.chance(config.no_depth, num))
+        share = draws.uniform(0, _MOST_LOST, num, 1) * draws.chance(config.lost_keypoints, num, 1)
+        seen = keypoints_missing(seen, draws.uniform(0, 1, num, NUM_KEYPOINTS) < share)
+        return one_finder_missing(seen, no_keypoints, no_landmarks)
 
 
 def pose_sampler(config: LiftTrainConfig, only_held_back: bool = False) -> PoseSampler:
@@ -116,23 +134,38 @@ def pose_sampler(config: LiftTrainConfig, only_held_back: bool = False) -> PoseS
     Raises:
         FileNotFoundError, ValueError: see PoseSampler.
     """
+    return PoseSampler(config.train_poses, _varied(config, only_held_back))
+
+
+def _varied(config: LiftTrainConfig, only_held_back: bool) -> PoseSamplerConfig:
     look = config.synthesis
-    return PoseSampler(
-        config.train_poses,
-        PoseSamplerConfig(
-            tiers=config.pose_tiers,
-            held_back_every=config.held_back_every,
-            only_held_back=only_held_back,
-            camera_pitch_std=look.camera_pitch_std,
-            camera_roll_std=look.camera_roll_std,
-            tumbled=look.tumbled,
-            contorted=look.contorted,
-        ),
+    return PoseSamplerConfig(
+        tiers=config.pose_tiers,
+        held_back_every=config.held_back_every,
+        only_held_back=only_held_back,
+        camera_pitch_std=look.camera_pitch_std,
+        camera_roll_std=look.camera_roll_std,
+        tumbled=look.tumbled,
+        contorted=look.contorted,
     )
 
 
+def _as_recorded(config: LiftTrainConfig) -> PoseSampler:
+    """Held-back poses as people took them."""
+    varied = _varied(config, only_held_back=True)
+    plain = replace(
+        varied, upper_body_swap=0.0, arm_swap=0.0, noise=0.0, tumbled=0.0, contorted=0.0
+    )
+    return PoseSampler(config.train_poses, plain)
+
+
 def real_errors(
-    config: LiftTrainConfig, body: Body, folder: Path, is_stopped: Callable[[], bool]
+    config: LiftTrainConfig,
+    body: Body,
+    folder: Path,
+    num: int,
+    seed: int,
+    is_stopped: Callable[[], bool],
 ) -> RealErrors | None:
     """Errors of the detectors on rendered people, whom it renders where they are not there yet.
 
@@ -140,40 +173,43 @@ def real_errors(
         config: the run.
         body: OpenBody.
         folder: of what the detectors said.
+        num: people rendered; 0: there are no errors.
+        seed: of these people.
         is_stopped: asked between two shards; then what is there is used.
     """
-    if not config.num_detected:
+    if not num:
         return None
-    source = _pictures(config, body, only_held_back=False)
-    for _ in detect_people(folder, source, config.num_detected, config.seed):
+    source = _pictures(config, body, pose_sampler(config))
+    for _ in detect_people(folder, source, num, seed):
         if is_stopped():
             break
     return RealErrors(load_detected(folder), KeypointBody(body))
 
 
-def calibration_people(config: LiftTrainConfig, body: Body, folder: Path) -> LiftBatch:
+def calibration_people(
+    config: LiftTrainConfig, body: Body, folder: Path, seed: int
+) -> list[LiftBatch]:
     """People of held-back clips as the detectors found them, whom it renders likewise.
 
-    Of two in three both detectors' answers are given, of the others thunder's keypoints alone.
+    Their poses are recorded ones: those of training are varied, and would let it seem less sure
+    than it may be of hands and shoulders.
+
+    Returns:
+        The same people twice: with both detectors' answers, and with thunder's keypoints alone.
     """
-    source = _pictures(config, body, only_held_back=True)
-    for _ in detect_people(folder, source, config.num_calibrated, config.seed + 1):
+    source = _pictures(config, body, _as_recorded(config))
+    for _ in detect_people(folder, source, config.num_calibrated, seed):
         pass
     people = load_detected(folder)
-    has_both = (torch.arange(len(people)) % 3 > 0)[:, None, None]
-    seen = LiftInput(
-        torch.where(has_both, people.rough, people.thunder),
-        people.landmarks.masked_fill(~has_both, torch.nan),
-    )
     joints2d = true_joints2d(people, KeypointBody(body))
-    return LiftBatch(seen, joints2d, people.rotmats, people.betas)
+    answers = LiftInput(people.rough, people.landmarks), LiftInput.of_keypoints(people.thunder)
+    return [LiftBatch(seen, joints2d, people.rotmats, people.betas) for seen in answers]
 
 
 def _pictures(
-    config: LiftTrainConfig, body: Body, only_held_back: bool
+    config: LiftTrainConfig, body: Body, poses: PoseSampler
 ) -> Callable[[int], SyntheticPeople]:
     """By number of the chunk: people whole and in full view, or cropped and covered, in turns."""
-    poses = pose_sampler(config, only_held_back)
     backgrounds = Backgrounds(config.backgrounds, config.background_look)
 
     def source(thickness: float, is_whole: bool) -> SyntheticPeople:

@@ -25,10 +25,14 @@ from .lift_batch import LiftBatch
 from .lift_learner import LiftLearner
 from .lift_people import LiftPeople, calibration_people, real_errors
 from .lift_validation import LiftValidator
+from .moved_errors import RealErrors
 from .temperatures import fit_temperatures
 
 DETECTED = "detected"
 """Folder of a run with what the detectors said of rendered people."""
+
+UNSEEN = "unseen"
+"""Folder with what they said of those whose errors teach how sure the bodies are."""
 
 CALIBRATION = "calibration"
 """Folder with what they said of people of held-back clips."""
@@ -73,14 +77,15 @@ class LiftTrainer:
         self.learner = LiftLearner(config, self.body)
         self.state = RunState(folder / "state.pt", config, self.learner.stateful_parts())
         self.first = self.state.restore() or 0
-        self.errors = real_errors(
-            config, self.body, folder / DETECTED, lambda: stop.reason is not None
-        )
+        self.errors = self._real_errors(DETECTED, config.num_detected, config.seed)
+        is_more = self.errors is not None and stop.reason is None
+        num_unseen = config.num_unseen if is_more else 0
+        self.unseen = self._real_errors(UNSEEN, num_unseen, config.seed + 2)
 
     def train(self) -> None:
         """Trains what is left; writes weights and log."""
         config = self.config
-        people = LiftPeople(config, self.body, self.errors)
+        people = LiftPeople(config, self.body, self.errors, self.unseen)
         self.validator = LiftValidator(self.body, people.held_back(config.num_validated))
         self.log = RunLog(self.folder, tensorboard=False, step=self.first)
         self._started = time.monotonic()
@@ -94,6 +99,12 @@ class LiftTrainer:
                 _logger.info("stopped after step %d: the same command goes on from there", done)
                 return
         self._finish(people)
+
+    def _real_errors(self, name: str, num: int, seed: int) -> RealErrors | None:
+        def is_stopped() -> bool:
+            return self.stop.reason is not None
+
+        return real_errors(self.config, self.body, self.folder / name, num, seed, is_stopped)
 
     def _step(self, people: LiftPeople, step: int) -> None:
         """One step of either part of the run, and what the log says of it."""
@@ -129,7 +140,10 @@ class LiftTrainer:
         """Held-back people with errors of the detectors, or with modelled ones where all are."""
         if self.errors is None:
             return people.held_back(self.config.num_calibrated)
-        return calibration_people(self.config, self.body, self.folder / CALIBRATION)
+        both, _ = calibration_people(
+            self.config, self.body, self.folder / CALIBRATION, self.config.seed + 1
+        )
+        return both
 
     def _metadata(self, people: LiftPeople, validation: dict[str, Any]) -> WeightsMetadata:
         config = self.config

@@ -6,10 +6,13 @@ import pytest
 import torch
 
 from hierprob3d.configs.lift_training import LiftTrainConfig
+from hierprob3d.model.body.keypoint_body import KeypointBody
 from hierprob3d.model.body.mesh_body import Body
+from hierprob3d.model.network.lift_input import LiftInput
 from hierprob3d.training.lift import moved_errors
 from hierprob3d.training.lift.lift_people import LiftPeople
 from hierprob3d.training.lift.moved_errors import RealErrors
+from hierprob3d.training.lift.views import Views
 from hierprob3d.training.random.draws import Draws
 
 
@@ -29,6 +32,48 @@ def test_either_finder_is_missing_of_some(lift_config: LiftTrainConfig, people: 
         (no_keypoints, lift_config.no_keypoints), (no_landmarks, lift_config.no_landmarks)
     ):  # fmt: skip
         assert abs(missing.float().mean() - share) < 0.07
+
+
+def test_some_lack_depth_or_keypoints(lift_config: LiftTrainConfig, people: LiftPeople) -> None:
+    config = replace(lift_config, no_keypoints=0.0, no_landmarks=0.0, no_depth=0.5)
+    for share in (0.0, 1.0):
+        people.config = replace(config, lost_keypoints=share)
+        seen = people.batch(0, 200).seen
+        flat = seen.landmarks[..., 2].eq(0).all(1).float().mean()
+        lost = seen.keypoints.isnan().any(-1).float().mean()
+        assert abs(flat - 0.5) < 0.1
+        assert lost > 0.2 if share else lost < 0.2
+    people.config = lift_config
+
+
+def test_where_errors_are_known_modelled_people_have_keypoints_alone(
+    lift_config: LiftTrainConfig, open_body: Body, errors: RealErrors
+) -> None:
+    config = replace(lift_config, moved_share=0.0, detected_share=0.0)
+    seen = LiftPeople(config, open_body, errors).batch(0, 20).seen
+    assert seen.landmarks.isnan().all() and seen.keypoints.isfinite().any()
+
+
+def test_how_sure_it_is_is_learnt_from_others(
+    lift_config: LiftTrainConfig,
+    open_body: Body,
+    errors: RealErrors,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Their clips are held back, and their errors those made on people kept apart."""
+    unseen = RealErrors(errors.people[:10], KeypointBody(open_body))
+    people = LiftPeople(lift_config, open_body, errors, unseen)
+    asked: list[RealErrors] = []
+    moved = RealErrors.moved
+
+    def noted(self: RealErrors, views: Views, draws: Draws) -> LiftInput:
+        asked.append(self)
+        assert set(views.betas[:, 0].tolist()) <= set(people.held_back_views.betas[:, 0].tolist())
+        return moved(self, views, draws)
+
+    monkeypatch.setattr(RealErrors, "moved", noted)
+    people.spread_batch(0, 20)
+    assert asked == [unseen]
 
 
 def test_modelled_keypoints_are_near_the_true_ones_and_weak_ones_less(people: LiftPeople) -> None:
