@@ -11,7 +11,12 @@ from typing import Any
 
 from .option_fields import option_fields
 
-RENDERERS = ("torch", "pytorch3d")
+RASTERIZERS = ("torch", "pytorch3d")
+"""What finds the face that each pixel sees."""
+
+PAINTERS = ("opencv", *RASTERIZERS)
+"""What paints surfaces in pictures."""
+
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
@@ -61,13 +66,15 @@ def check_one_of(name: str, value: Any, choices: Iterable[Any]) -> None:
     )
 
 
-def check_renderer(value: str, name: str = "--renderer") -> None:
-    """Raise ValueError where a text names no rasterizer, or one that is not installed."""
-    check_one_of(name, value, RENDERERS)
+def check_renderer(
+    value: str, name: str = "--renderer", known: Iterable[str] = RASTERIZERS
+) -> None:
+    """Raise ValueError where a text names none of those known, or one that is not installed."""
+    check_one_of(name, value, known)
     check(
         value != "pytorch3d" or importlib.util.find_spec("pytorch3d") is not None,
         f"{name} pytorch3d: the package pytorch3d is not installed (it is built from source, see "
-        f"its INSTALL.md); without the option pictures are rasterized by torch",
+        f"its INSTALL.md); without the option pictures are made without it",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from .checks import RENDERERS, check, check_at_least, check_choices, check_device, check_renderer
+from .checks import RASTERIZERS, check, check_at_least, check_choices, check_device, check_renderer
 from .option import DEVICE, Option
 from .outcome import OutcomeConfig
 from .prediction import RefinementConfig
@@ -226,7 +226,7 @@ class EvaluateConfig(OutcomeConfig):
     keypoint_error: Annotated[float, Option(needs="refine")] = RefinementConfig.keypoint_error
     """Factor on the size of the keypoints' errors, as for prediction."""
 
-    renderer: Annotated[str, Option(choices=RENDERERS)] = "torch"
+    renderer: Annotated[str, Option(choices=RASTERIZERS)] = "torch"
     """What rasterizes silhouettes: torch, our own, or pytorch3d, the paper's, where it is
     installed."""
 

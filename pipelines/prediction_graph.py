@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import apache_beam as beam
 
+from hierprob3d.transforms.batch.batches import Batch
 from hierprob3d.transforms.prediction.dofns import (
     Decode,
     DetectPeople,
@@ -26,11 +27,15 @@ def build(pipeline: beam.Pipeline, plan: Plan, context: RunContext) -> None:
 
     One shuffle, which hands out references of tens of bytes; all after it is fused, so that
     batches pass from stage to stage as they are, one at a time, and what is finished is in the
-    output folder at once.
+    output folder at once. Beam is told what passes: by its own guess it would pickle some batches
+    to know their size.
     """
 
     def stage(of: type[beam.DoFn]) -> beam.PTransform:
         return beam.ParDo(of(context))
+
+    def of_batches(dofn: type[beam.DoFn]) -> beam.PTransform:
+        return stage(dofn).with_output_types(Batch)
 
     shards = (
         pipeline
@@ -40,17 +45,17 @@ def build(pipeline: beam.Pipeline, plan: Plan, context: RunContext) -> None:
     )
     batches = (
         shards
-        | "Decode" >> stage(Decode)
-        | "Detect people" >> stage(DetectPeople)
-        | "Find keypoints" >> stage(FindKeypoints)
-        | "Make proxies" >> stage(MakeProxies)
-        | "Predict distributions" >> stage(PredictDistributions)
-        | "Place bodies" >> stage(PlaceBodies)
+        | "Decode" >> of_batches(Decode)
+        | "Detect people" >> of_batches(DetectPeople)
+        | "Find keypoints" >> of_batches(FindKeypoints)
+        | "Make proxies" >> of_batches(MakeProxies)
+        | "Predict distributions" >> of_batches(PredictDistributions)
+        | "Place bodies" >> of_batches(PlaceBodies)
     )
     if context.config.refinement.refine:
-        batches |= "Refine bodies" >> stage(RefineBodies)
+        batches |= "Refine bodies" >> of_batches(RefineBodies)
     if context.config.sampling.uncertainty:
-        batches |= "Sample bodies" >> stage(SampleBodies)
+        batches |= "Sample bodies" >> of_batches(SampleBodies)
     if context.config.run.visualise:
-        batches |= "Draw pictures" >> stage(DrawPictures)
+        batches |= "Draw pictures" >> of_batches(DrawPictures)
     _ = batches | "Publish" >> stage(Publish)

@@ -8,6 +8,7 @@ here stands where the network saw it.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 
 import cv2
@@ -16,11 +17,13 @@ import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from .cameras import half_turn_x, project_body
-from .rasterizer import interpolate, rasterize
+from .painted_surface import paint_surface
 
 Picture = NDArray[np.uint8]
+_Window = tuple[int, int, int, int]
 
 PLAIN_COLOUR = (0.72, 0.78, 0.90)
 """RGB of a body without spread colours: a pale blue that differs from skin, grass and walls."""
@@ -42,6 +45,9 @@ FULL_SPREAD_M = 0.2
 
 LIGHT = (-0.35, -0.55, -0.76)
 """Direction to the light after the half turn: from the upper left, behind the viewer."""
+
+OPACITY = 0.85
+"""Of bodies over photographs, 0..1."""
 
 AMBIENT = 0.4
 """Share of the colour that a face turned away from the light keeps."""
@@ -77,12 +83,37 @@ def vertex_normals(
     Returns:
         (B, V, 3); faces count by their area.
     """
-    a, b, c = vertices[:, faces].unbind(2)  # (B, F, 3) each
-    face_normals = torch.linalg.cross(b - a, c - a)
-    normals = torch.zeros_like(vertices)
-    for corner in range(3):
-        normals.index_add_(1, faces[:, corner], face_normals)
+    a, b, c = (vertices[:, faces[:, corner]] for corner in range(3))  # (B, F, 3) each
+    normals = torch.linalg.cross(b - a, c - a)
+    sums = _faces_of_vertices(faces, vertices.shape[1]).to(normals.dtype) @ _as_columns(normals)
+    normals = sums.unflatten(1, (len(vertices), 3)).transpose(0, 1)
     return torch.nn.functional.normalize(normals, dim=-1)
+
+
+def _as_columns(values: Tensor) -> Tensor:
+    """(N, B C) of values (B, N, C)."""
+    return values.transpose(0, 1).flatten(1)
+
+
+_faces_of = WeakTensorKeyDictionary()
+"""By faces, and by number of vertices, what `_faces_of_vertices` made."""
+
+
+def _faces_of_vertices(faces: Tensor, num_vertices: int) -> Tensor:
+    """Sparse (V, F): 1 where a vertex is a corner of a face. Made once for each tensor of faces."""
+    known: dict[int, Tensor] = _faces_of.setdefault(faces, {})
+    if num_vertices not in known:
+        owners = torch.arange(len(faces), device=faces.device).repeat_interleave(3)
+        places = torch.stack([faces.flatten(), owners])
+        ones = torch.ones(places.shape[1], device=faces.device)
+        with torch.inference_mode(False), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+            size = (num_vertices, len(faces))
+            entries = torch.sparse_coo_tensor(places, ones, size, check_invariants=True)
+            known[num_vertices] = (
+                entries.to_sparse_csr() if torch.backends.mkl.is_available() else entries.coalesce()
+            )
+    return known[num_vertices]
 
 
 def turn_about_vertical(
@@ -106,7 +137,7 @@ def draw_bodies(
     cameras: Float[Tensor, "P 3"],
     crops: Float[Tensor, "P 3"],
     colours: Float[Tensor, "P V 3"] | None = None,
-    opacity: float = 0.85,
+    opacity: float = OPACITY,
 ) -> Picture:
     """The photograph with every person's body drawn over it; nearer people cover farther ones.
 
@@ -127,10 +158,36 @@ def draw_bodies(
         colours = plain_colours(vertices)
     screen = _to_screen(vertices, cameras, crops)
     shaded = shade(vertex_normals(vertices, faces), colours)
+    windows = _windows(screen, *image.shape[:2])
     pixels_per_metre = cameras[:, 0] * crops[:, 2]
     for person in pixels_per_metre.argsort().tolist():
-        _draw_body(drawn, screen[person], faces, shaded[person], opacity)
+        _draw_body(drawn, screen[person], windows[person], faces, shaded[person], opacity)
     return drawn
+
+
+def draw_each(
+    image: Picture,
+    vertices: Float[Tensor, "N V 3"],
+    faces: Int[Tensor, "F 3"],
+    camera: Float[Tensor, "1 3"],
+    crop: Float[Tensor, "1 3"],
+    normals: Float[Tensor, "N V 3"],
+) -> list[Picture]:
+    """The photograph once for each body, in `PLAIN_COLOUR`; as `draw_bodies` draws one.
+
+    Args:
+        image: photograph.
+        vertices: (N, V, 3) body frame.
+        faces: (F, 3) vertex indices.
+        camera: (1, 3) of all bodies.
+        crop: (1, 3) of all bodies.
+        normals: (N, V, 3) of the vertices, see `vertex_normals`.
+    """
+    pictures = [image.copy() for _ in vertices]
+    screens = _to_screen(vertices, camera, crop)
+    shaded = shade(normals, vertices.new_tensor(PLAIN_COLOUR).expand_as(vertices))
+    _draw_one_in_each(pictures, screens, faces, shaded, OPACITY)
+    return pictures
 
 
 def plain_colours(vertices: Float[Tensor, "P V 3"]) -> Float[Tensor, "P V 3"]:
@@ -147,6 +204,7 @@ def draw_views(
     turns: Sequence[float] = (0.0, 90.0),
     size: int = 256,
     width: int | None = None,
+    normals: Float[Tensor, "N V 3"] | None = None,
 ) -> Picture:
     """Contact sheet on white: one column per body, one row per turn about the vertical axis.
 
@@ -159,6 +217,7 @@ def draw_views(
         turns: degrees about the vertical axis, one row each.
         size: height of one cell in px.
         width: of one cell in px; None: what the widest body needs, `size` at most.
+        normals: (N, V, 3) of the vertices, where they are known already.
 
     Returns:
         (len(turns) * size, N * width, 3).
@@ -170,37 +229,45 @@ def draw_views(
     reach = float(torch.maximum(half_width, half_height).clamp(min=1e-6))
     width = width or max(1, round(size * float(half_width) / reach))
     sheet = np.full((len(turns) * size, len(vertices) * width, 3), 255, np.uint8)
-    normals = vertex_normals(vertices, faces)
+    normals = vertex_normals(vertices, faces) if normals is None else normals
     for row, degrees in enumerate(turns):
         turned = turn_about_vertical(centred, degrees)
         tints = shade(turn_about_vertical(normals, degrees), colours)
-        for column, body in enumerate(turned):
-            cell = sheet[row * size : (row + 1) * size, column * width : (column + 1) * width]
-            draw_alone(cell, body, faces, tints[column], 0.95 / reach * size / 2)
+        line = sheet[row * size : (row + 1) * size]
+        cells = [line[:, left : left + width] for left in range(0, line.shape[1], width)]
+        draw_alone(cells, turned, faces, tints, 0.95 / reach * size / 2)
     return sheet
 
 
 def draw_alone(
-    picture: Picture,
-    body: Float[Tensor, "V 3"],
+    pictures: Sequence[Picture],
+    bodies: Float[Tensor, "N V 3"],
     faces: Int[Tensor, "F 3"],
-    shaded: Float[Tensor, "V 3"],
+    shaded: Float[Tensor, "N V 3"],
     pixels_per_metre: float,
 ) -> None:
-    """Draws one body whose origin stands in the middle of `picture`.
+    """Draws one body into each picture; its origin stands in the middle.
 
     Args:
-        picture: changed in place.
-        body: (V, 3) body frame.
+        pictures: N of one size, changed in place.
+        bodies: (N, V, 3) body frame.
         faces: (F, 3) vertex indices.
-        shaded: (V, 3) RGB 0..1, light included, see `shade`.
+        shaded: (N, V, 3) RGB 0..1, light included, see `shade`.
         pixels_per_metre: scale.
     """
-    height, width = picture.shape[:2]
-    camera = body.new_tensor([[2 * pixels_per_metre / height, 0.0, 0.0]])
-    crop = body.new_tensor([[width / 2, height / 2, height]])
-    screen = _to_screen(body[None], camera, crop)[0]
-    _draw_body(picture, screen, faces, shaded, opacity=1.0)
+    height, width = pictures[0].shape[:2]
+    camera = bodies.new_tensor([[2 * pixels_per_metre / height, 0.0, 0.0]])
+    crop = bodies.new_tensor([[width / 2, height / 2, height]])
+    _draw_one_in_each(pictures, _to_screen(bodies, camera, crop), faces, shaded, 1.0)
+
+
+def _draw_one_in_each(
+    pictures: Sequence[Picture], screens: Tensor, faces: Tensor, shaded: Tensor, opacity: float
+) -> None:
+    """Draws body after body, each into a picture of its own, all of one size."""
+    windows = _windows(screens, *pictures[0].shape[:2])
+    for picture, screen, window, tints in zip(pictures, screens, windows, shaded, strict=True):
+        _draw_body(picture, screen, window, faces, tints, opacity)
 
 
 def _to_screen(vertices: Tensor, cameras: Tensor, crops: Tensor) -> Tensor:
@@ -210,39 +277,38 @@ def _to_screen(vertices: Tensor, cameras: Tensor, crops: Tensor) -> Tensor:
 
 
 def _draw_body(
-    picture: Picture, screen: Tensor, faces: Tensor, shaded: Tensor, opacity: float
+    picture: Picture, screen: Tensor, window: _Window, faces: Tensor, shaded: Tensor, opacity: float
 ) -> None:
     """Draws one body into `picture`, within the window that it covers.
 
     Args:
         picture: changed in place.
         screen: (V, 3) x, y in px and depth.
+        window: of the body, see `_windows`.
         faces: (F, 3) vertex indices.
         shaded: (V, 3) RGB 0..1, light included.
         opacity: 0..1.
     """
-    window = _window(screen, picture.shape[0], picture.shape[1])
-    if window is None:
-        return
     x0, y0, x1, y1 = window
-    corners = (screen - screen.new_tensor([x0, y0, 0]))[None]
-    # Back faces stay in: where a posed body cuts through itself they close the gaps.
-    fragments = rasterize(corners, faces, y1 - y0, x1 - x0)
-    over = interpolate(fragments, faces, shaded[None])[0].clamp(0, 1).cpu().numpy() * 255
-    alpha = _soft_mask(fragments.mask[0].cpu().numpy()) * opacity
+    if x1 <= x0 or y1 <= y0:
+        return
+    corners = screen - screen.new_tensor([x0, y0, 0])
+    over, mask = paint_surface(corners, faces, shaded, y1 - y0, x1 - x0)
+    over *= 255
+    alpha = _soft_mask(mask) * opacity
     under = picture[y0:y1, x0:x1].astype(np.float32)
     picture[y0:y1, x0:x1] = np.rint(under + alpha[..., None] * (over - under)).astype(np.uint8)
 
 
-def _window(points: Tensor, height: int, width: int) -> tuple[int, int, int, int] | None:
-    """x0, y0, x1, y1 of the pixels that (N, 3) points span, with a margin of 1; None outside."""
-    if not bool(points.isfinite().all()):
+def _windows(screens: Tensor, height: int, width: int) -> list[_Window]:
+    """x0, y0, x1, y1 of the pixels that points (N, V, 3) span, and 1 more; 0 wide if outside."""
+    points = screens[..., :2]
+    if not bool(screens.sum().isfinite()) and not bool(screens.isfinite().all()):
         raise ValueError("a body with NaN or infinite vertices, camera or crop cannot be drawn")
-    points = points[:, :2]
     limit = points.new_tensor([width, height])
-    low = (points.amin(0).floor() - 1).clamp(min=0).minimum(limit).int().tolist()
-    high = (points.amax(0).ceil() + 1).clamp(min=0).minimum(limit).int().tolist()
-    return (*low, *high) if high[0] > low[0] and high[1] > low[1] else None
+    low = (points.amin(1).floor() - 1).clamp(min=0).minimum(limit)
+    high = (points.amax(1).ceil() + 1).clamp(min=0).minimum(limit)
+    return [tuple(window) for window in torch.cat([low, high], dim=1).int().tolist()]
 
 
 def shade(

@@ -121,7 +121,7 @@ def _draw_views(parts: FigureParts, colours: Tensor) -> list[Picture]:
             _draw_heights(cell, body, scale, parts.height)
         shaded = shade(turn_about_vertical(normals[which], degrees), tints)
         centred = body - (body.amin(0) + body.amax(0)) / 2
-        draw_alone(cell, centred, parts.faces, shaded, scale)
+        draw_alone([cell], centred[None], parts.faces, shaded[None], scale)
     return cells
 
 

@@ -4,7 +4,7 @@ Screen frame: x right, y down, in pixels, the centre of pixel (row i, column j) 
 (j + 0.5, i + 0.5); z is depth, smaller is nearer.  Every candidate (face, pixel) pair of a batch
 is tested at once, so the cost follows the area drawn, not the number of faces or pictures.
 Nothing is differentiable.  pytorch3d (0.3 for square pictures, 0.4 for all), where installed,
-serves as a second backend.
+serves as a second backend.  For colours alone see `painted_surface`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAX_CANDIDATES = 4_000_000
 """(face, pixel) pairs tested at once; bounds the memory at about 60 bytes a pair."""
 
 BACKENDS = ("torch", "pytorch3d")
-_backend: ContextVar[str] = ContextVar("rasterizer", default="torch")
+_backend: ContextVar[str] = ContextVar("rasterizer", default="")
 
 
 @contextmanager
@@ -31,13 +31,18 @@ def rasterizing_by(backend: str) -> Iterator[None]:
     """Within it, pictures are rasterized by the backend of that name where none is given.
 
     Args:
-        backend: one of BACKENDS.
+        backend: one of BACKENDS, or for pictures of colours also opencv.
     """
     token = _backend.set(backend)
     try:
         yield
     finally:
         _backend.reset(token)
+
+
+def wanted_backend(otherwise: str) -> str:
+    """The backend of `rasterizing_by`, or the other one outside it."""
+    return _backend.get() or otherwise
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,7 @@ def rasterize(
             changes nothing for a closed surface seen from outside, and halves the work.
         backend: "torch" or "pytorch3d"; None: that of `rasterizing_by`, otherwise torch.
     """
-    backend = backend or _backend.get()
+    backend = backend or wanted_backend("torch")
     if backend == "pytorch3d":
         return _rasterize_pytorch3d(vertices, faces, height, width, perspective, cull_back_faces)
     if backend != "torch":

@@ -37,7 +37,9 @@ def test_thresholds_are_shares(values: dict[str, Any]) -> None:
 
 
 def test_a_renderer_that_is_not_installed_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ValueError, match="--renderer must be one of torch, pytorch3d, got 'gl'"):
+    with pytest.raises(
+        ValueError, match="--renderer must be one of opencv, torch, pytorch3d, got 'gl'"
+    ):
         RunConfig(output="o", renderer="gl")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ValueError, match="--renderer pytorch3d: .* is not installed"):

@@ -9,10 +9,13 @@ import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 import pytest
+from apache_beam import coders
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.pipeline import PipelineVisitor
 from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.runners.portability.fn_api_runner import translations
 
@@ -29,6 +32,8 @@ from hierprob3d.configs.preprocessing import PreprocessConfig
 from hierprob3d.pipelines import evaluate, prediction_graph, preprocess_3dpw
 from hierprob3d.pipelines.run.resource_hints import with_hints
 from hierprob3d.pipelines.run.worker_plan import WorkerPlan
+from hierprob3d.transforms.batch.batch_coder import BatchCoder
+from hierprob3d.transforms.batch.batches import Batch
 from hierprob3d.transforms.datasets.pw3d_preprocess import PreprocessContext
 from hierprob3d.transforms.evaluation.evaluation_shards import EvaluationContext
 from hierprob3d.transforms.inputs.items import picture_item
@@ -163,6 +168,22 @@ def test_all_work_is_one_stage_behind_a_shuffle(job: Job, tmp_path: Path) -> Non
     assert len(holding) == 1 and job.stages <= holding[0]
     # What hands the shuffled references on is in it, so that they go to no other worker first.
     assert "Any worker/RemoveRandomKeys" in holding[0]
+
+
+def test_beam_asks_batches_for_their_size(tmp_path: Path) -> None:
+    """It would pickle some of them, pictures and all, if it did not know what they are."""
+    pipeline = beam.Pipeline("FnApiRunner")
+    build_predict(pipeline, Plan(str(tmp_path), "plan", 0, 0), tmp_path)
+    types: dict[str, Any] = {}
+
+    class Visitor(PipelineVisitor):
+        def visit_transform(self, transform_node: Any) -> None:
+            for output in transform_node.outputs.values():
+                types[transform_node.full_label] = output.element_type
+
+    pipeline.visit(Visitor())
+    given = {types[stage] for stage in PREDICT.stages - {"Publish"}}
+    assert given == {Batch} and coders.registry.get_coder(Batch) == BatchCoder()
 
 
 def test_flink_and_spark_know_all_that_is_submitted(job: Job, tmp_path: Path) -> None:

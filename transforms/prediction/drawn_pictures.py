@@ -15,9 +15,11 @@ from hierprob3d.model.picture.drawing import (
     Picture,
     cut_out_crop,
     draw_bodies,
+    draw_each,
     draw_views,
     shrink_to,
     spread_colours,
+    vertex_normals,
 )
 from hierprob3d.model.picture.lettering import write_text
 from hierprob3d.model.picture.overlays import add_spread_legend, draw_keypoints
@@ -150,8 +152,9 @@ def _draw_samples(
     picture = _cut_out(frame, people, one, _SAMPLE_SIZE)
     camera, whole = people.columns["camera"][one], _whole(_SAMPLE_SIZE, models)
     faces = models.body.faces
-    over = [draw_bodies(picture, body[None], faces, camera, whole) for body in bodies]
-    views = draw_views(bodies, faces, size=_SAMPLE_SIZE, width=_SAMPLE_SIZE)
+    normals = vertex_normals(bodies, faces)
+    over = draw_each(picture, bodies, faces, camera, whole, normals)
+    views = draw_views(bodies, faces, size=_SAMPLE_SIZE, width=_SAMPLE_SIZE, normals=normals)
     captions = np.full((26, views.shape[1], 3), 255, np.uint8)
     for number in range(len(bodies)):
         caption = f"sample {number}" if number else "the most probable body"
@@ -195,7 +198,7 @@ def _bodies(people: People) -> list[tuple[Tensor, Tensor]]:
 
 
 def _encode(picture: Picture, extension: str) -> bytes:
-    bgr = np.ascontiguousarray(picture[..., ::-1])
+    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
     done, data = cv2.imencode(f".{extension}", bgr, list(_ENCODING[extension]))
     if not done:
         raise ValueError(f"a picture of shape {picture.shape} could not be encoded")
