@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from hierprob3d.model.body.self_intersection import TOLERANCE_M, self_intersection
@@ -26,7 +27,7 @@ class Redrawn(NamedTuple):
     """(P, N) bool, which still intersect after all rounds."""
 
 
-def intersects(pose: Tensor) -> Tensor:
+def intersects(pose: Float[Tensor, "*batch 23 3 3"]) -> Bool[Tensor, "*batch"]:
     """(...) bool, whether poses (..., 23, 3, 3) intersect themselves by more than TOLERANCE_M."""
     return self_intersection(pose) > TOLERANCE_M
 

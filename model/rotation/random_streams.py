@@ -60,7 +60,9 @@ class RandomStreams:
         """Further streams of the same people, for a use that names streams of its own."""
         return RandomStreams(self.keys ^ _hash64(use))
 
-    def of_draws(self, people: Tensor, draws: Tensor, use: str) -> RandomStreams:
+    def of_draws(
+        self, people: Int64[Tensor, " M"], draws: Int64[Tensor, " M"], use: str
+    ) -> RandomStreams:
         """Streams of single draws, each as of a person of its own.
 
         Args:

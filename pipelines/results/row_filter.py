@@ -13,9 +13,9 @@ import pyarrow as pa
 
 from hierprob3d.configs.checks import nearest
 from hierprob3d.pipelines.command.usage import UsageError
+from hierprob3d.transforms.tables.schema import every_people_column
 from hierprob3d.transforms.tables.track_schema import TRACK_COLUMNS
 
-from .stored_columns import every_people_column
 from .tracked_rows import TOLD_OF_TRACKS
 
 _TERM = re.compile(r"(?P<column>\w+)(?P<operator>>=|<=|>|<|=)(?P<value>.*)", re.DOTALL)

@@ -8,9 +8,8 @@ from typing import Any
 import pyarrow as pa
 
 from hierprob3d.configs.checks import nearest
-from hierprob3d.configs.prediction import SAVES
 from hierprob3d.pipelines.command.usage import UsageError
-from hierprob3d.transforms.tables.schema import Column, PeopleLayout, people_columns
+from hierprob3d.transforms.tables.schema import every_people_column
 
 
 def check_names(columns: Sequence[str]) -> None:
@@ -19,15 +18,6 @@ def check_names(columns: Sequence[str]) -> None:
     for name in columns:
         if name not in known:
             raise UsageError(f"no run has people with a column {name!r}.{nearest(name, known)}")
-
-
-def every_people_column() -> tuple[Column, ...]:
-    """All columns that people of any run may have."""
-    layout = PeopleLayout(
-        num_vertices=0, save=frozenset(SAVES), global_spread=True, refined=True,
-        drop_intersecting=True,
-    )  # fmt: skip
-    return people_columns(layout)
 
 
 def column_rows(column: pa.ChunkedArray) -> Sequence[Any]:

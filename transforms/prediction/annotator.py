@@ -19,15 +19,15 @@ from hierprob3d.transforms.batch.batches import Batch
 from hierprob3d.transforms.batch.isolation import People
 from hierprob3d.transforms.batch.models import Models, load_models
 from hierprob3d.transforms.inputs.items import Frame, Item
+from hierprob3d.transforms.tables.schema import every_people_column
 
-from .full_frame import IMAGE_SIZE
 from .stages import wanted_stages
 
 Person = dict[str, np.ndarray]
 """What is known of one person, by the names of the people table's columns."""
 
-_NOT_COLUMNS = frozenset({"frame", IMAGE_SIZE, "body_vertices", "refined_body_vertices"})
-"""What stages tell each other: rows do not have it."""
+_COLUMNS = frozenset(column.name for column in every_people_column())
+"""Whatever else is known of people, stages tell each other."""
 
 
 class Annotator:
@@ -109,9 +109,7 @@ def _places(people: People) -> list[int]:
 
 def _people(people: People) -> list[Person]:
     columns = {
-        name: column.cpu().numpy()
-        for name, column in people.columns.items()
-        if name not in _NOT_COLUMNS
+        name: column.cpu().numpy() for name, column in people.columns.items() if name in _COLUMNS
     }
     return [
         {"person_index": np.asarray(index)} | {name: c[row] for name, c in columns.items()}

@@ -13,6 +13,7 @@ from PIL import Image
 from hierprob3d import Annotator, ModelsConfig, RefinementConfig, SamplingConfig
 from hierprob3d.model.body.skeleton import SMPL_JOINT_NAMES
 from hierprob3d.model.files.bundled import ASSETS
+from hierprob3d.transforms.tables.schema import every_people_column
 
 SAMPLING = SamplingConfig(num_samples=3, save=frozenset({"samples"}))
 
@@ -36,7 +37,7 @@ def test_people_have_the_tables_columns_in_natural_shapes(
               "samples_pose": (3, 23, 3, 3), "refined_pose": (23, 3, 3)}  # fmt: skip
     assert {name: person[name].shape for name in shapes} == shapes
     assert all(np.isfinite(person[name]).all() for name in shapes)
-    assert not {"frame", "body_vertices", "image_size"} & set(person)
+    assert set(person) <= {column.name for column in every_people_column()}
 
 
 def test_people_stand_before_a_camera_of_the_whole_picture(
