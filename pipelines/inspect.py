@@ -6,9 +6,14 @@ from collections.abc import Iterator
 
 from hierprob3d.configs.run_results import InspectConfig
 from hierprob3d.pipelines.command.usage import EXIT_DONE
-from hierprob3d.pipelines.parts.part_states import part_states, state_lines
+from hierprob3d.pipelines.parts.part_states import (
+    lines_before_the_plan,
+    part_states,
+    state_lines,
+)
 from hierprob3d.pipelines.results.run_folder import RunFolder
 from hierprob3d.pipelines.results.run_summary import RunRecord, RunSummary, summarise
+from hierprob3d.transforms.store.output_folder import OutputFolder
 from hierprob3d.transforms.store.part_plan import read_part_plan
 
 _MAX_TEXT = 100
@@ -16,6 +21,9 @@ _MAX_TEXT = 100
 
 def run(config: InspectConfig) -> int:
     """Prints the summary; 0, or UsageError where its folder is no prediction run."""
+    if lines := lines_before_the_plan(OutputFolder(config.folder)):
+        print("\n".join(lines))
+        return EXIT_DONE
     folder = RunFolder(config.folder)
     for line in summary_lines(config.folder, summarise(folder)):
         print(line)

@@ -188,7 +188,8 @@ class Prediction(Job):
         print(summary_text(record, store.root))
         counts = record["counts"]
         too_many = counts["failed"] > self.max_failed_ratio * counts["items"]
-        return EXIT_FAILURES if too_many or not counts["items"] else EXIT_DONE
+        nothing = record["items_planned"] and not counts["items"]
+        return EXIT_FAILURES if too_many or nothing else EXIT_DONE
 
 
 def layout_of(config: PredictConfig, models: Models) -> PeopleLayout:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from hierprob3d.transforms.store.output_folder import OutputFolder
 
-ARRAYS_FILE = "slurm/arrays.json"
+SCRIPTS_FOLDER = "slurm"
+LOGS_FOLDER = f"{SCRIPTS_FOLDER}/logs"
+ARRAYS_FILE = f"{SCRIPTS_FOLDER}/arrays.json"
 """What `hierprob3d slurm` submitted, for whoever does some parts again."""
 
 

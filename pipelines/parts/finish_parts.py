@@ -11,7 +11,7 @@ from typing import Any
 
 from hierprob3d.configs.parts import FinishConfig
 from hierprob3d.pipelines.command.usage import EXIT_FAILURES
-from hierprob3d.pipelines.run.manifest import versions
+from hierprob3d.pipelines.run.manifest import Outcome, versions
 from hierprob3d.transforms.store.output_folder import RUNS
 from hierprob3d.transforms.store.part_plan import PartPlan
 
@@ -44,7 +44,7 @@ def run(config: FinishConfig) -> int:
 def joined_manifest(plan: PartPlan, states: Sequence[PartState]) -> dict[str, Any]:
     """The manifest of the run that all parts make up, with summed counts and times."""
     manifests = [manifest for state in states for manifest in state.manifests]
-    counts = _sum(manifest["counts"] for manifest in manifests)
+    counts = _sum([Outcome().counts(), *(manifest["counts"] for manifest in manifests)])
     machine_seconds = sum(manifest.get("seconds", 0.0) for manifest in manifests)
     seconds = _seconds_between(manifests)
     by_state = Counter(state.state for state in states)

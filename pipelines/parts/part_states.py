@@ -15,7 +15,7 @@ from hierprob3d.transforms.store.output_folder import RUNS, OutputFolder
 from hierprob3d.transforms.store.part_plan import PartPlan
 from hierprob3d.transforms.store.part_runs import plan_and_part
 
-from .array_limits import ARRAYS_FILE, slurm_arrays
+from .array_limits import ARRAYS_FILE, LOGS_FOLDER, slurm_arrays
 
 DONE, AT_WORK, STOPPED, NEVER_STARTED = "done", "at work", "stopped", "never started"
 STATES = (DONE, AT_WORK, STOPPED, NEVER_STARTED)
@@ -87,6 +87,18 @@ def _counted(store: OutputFolder, manifest: dict[str, Any]) -> dict[str, Any]:
         "errors_by_stage": outcome.errors,
         "stage_seconds": outcome.stage_seconds,
     }
+
+
+def lines_before_the_plan(store: OutputFolder) -> list[str]:
+    """What is known of a chain of Slurm jobs that has not planned yet; empty for other folders."""
+    if slurm_arrays(store) is None or store.has_folder(RUNS):
+        return []
+    lines = [f"{store.root} is not planned yet: squeue shows where its jobs are"]
+    logs = [name for name in store.names(LOGS_FOLDER) if "plan" in name]
+    for name in logs[-1:]:
+        said = store.read(f"{LOGS_FOLDER}/{name}").decode(errors="replace").split("\n")
+        lines += [f"{LOGS_FOLDER}/{name}: {line}" for line in said if line][-1:]
+    return lines
 
 
 def state_lines(store: OutputFolder, plan: PartPlan, states: Sequence[PartState]) -> Iterator[str]:

@@ -49,10 +49,10 @@ def run(config: PlanConfig, words: list[str]) -> int:
     job.prepare(beam_words)
     with Run(store, job.config, beam_words) as run:
         found = job.plan(run, config.parts)
-        if not found.num_items:
+        if not found.num_items and not store.parts("frames"):
             store.remove(found.name)
-            print("Nothing to do: no item is new.", file=sys.stderr)
-            return EXIT_FAILURES if not len(store.parts("frames")) else EXIT_DONE
+            print("Nothing to do: there is no item.", file=sys.stderr)
+            return EXIT_FAILURES
         store.upgrade_parts()
         cut, sizes = cut_plan(store, found, run.id, config.parts, job.details)
         store.remove(found.name)
@@ -71,6 +71,9 @@ def run(config: PlanConfig, words: list[str]) -> int:
             facts=plain(job.facts()),
         )
         write_part_plan(store, plan)
+    if not plan.num_items:
+        print("Nothing to do: no item is new.")
+        return EXIT_DONE
     print(
         f"{plan.num_items} items in {plan.num_parts} parts of {min(sizes)} to {max(sizes)}; each: "
         f"hierprob3d work {store.root} --part I (0 to {plan.num_parts - 1}), in the end: "

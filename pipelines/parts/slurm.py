@@ -12,10 +12,10 @@ from hierprob3d.configs.parts import SlurmConfig
 from hierprob3d.pipelines.command.usage import EXIT_DONE, UsageError
 from hierprob3d.transforms.store.output_folder import OutputFolder
 
-from .array_limits import arrays_for, note_arrays
+from .array_limits import LOGS_FOLDER, SCRIPTS_FOLDER, arrays_for, note_arrays
 from .parted_jobs import output_of, read_command
 from .plan_parts import same_open_plan
-from .slurm_scripts import LOGS_FOLDER, SCRIPTS_FOLDER, Chain, scripts, submission_text, submissions
+from .slurm_scripts import Chain, scripts, submission_text, submissions
 
 _USUAL_ARRAY_SIZE = 1001
 """Slurm's default of MaxArraySize."""
@@ -52,6 +52,11 @@ def run(config: SlurmConfig, words: list[str]) -> int:
         return EXIT_DONE
     for name, number in _submit(chain).items():
         print(f"{name} {number}")
+    print(
+        f"hierprob3d inspect {store.root} shows how far it is; what the jobs say is in "
+        f"{store.root}/{LOGS_FOLDER}/",
+        file=sys.stderr,
+    )
     return EXIT_DONE
 
 

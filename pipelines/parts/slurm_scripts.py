@@ -7,10 +7,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .array_limits import SlurmArray
+from .array_limits import LOGS_FOLDER, SCRIPTS_FOLDER, SlurmArray
 
-SCRIPTS_FOLDER = "slurm"
-LOGS_FOLDER = f"{SCRIPTS_FOLDER}/logs"
 SECONDS_TO_STOP = 180
 """From Slurm's warning to the time limit."""
 

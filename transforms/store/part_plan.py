@@ -83,6 +83,8 @@ def cut_plan(
     per_part = max(_MIN_GROUPS_PER_PART, -(-plan.num_items // (num_parts * ROWS_PER_GROUP)))
     num_groups = num_parts * per_part
     items_per_part = [0] * num_parts
+    if not plan.num_items:
+        return Plan(store.root, "", num_items=0, num_shards=0), tuple(items_per_part)
     current = 0
     writer = PlanWriter(store, plan_id, details, folder=PLAN_FOLDER)
     with writer:
@@ -98,6 +100,8 @@ def cut_plan(
 
 def part_shards(store: OutputFolder, plan: PartPlan, part: int) -> Iterator[Shard]:
     """The shards of one part; no row of another is read."""
+    if not plan.items_per_part[part]:
+        return iter(())
     whole = Plan(store.root, plan.items, plan.num_items, plan.num_shards)
     refs = shard_refs(store, whole, first_group=part, group_step=plan.num_parts)
     return (read_shard(store, ref) for ref in refs)
@@ -132,7 +136,9 @@ def read_part_plan(store: OutputFolder) -> PartPlan | None:
 
 
 def is_finished(store: OutputFolder, plan: PartPlan) -> bool:
-    """Whether all parts were done when `finish` looked last."""
+    """Whether all parts were done when `finish` looked last, or have nothing to do."""
+    if not plan.num_items:
+        return True
     try:
         return json.loads(store.read(f"{RUNS}/{plan.plan_id}.json"))["status"] == "finished"
     except (FileNotFoundError, KeyError):

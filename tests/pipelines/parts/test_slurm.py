@@ -39,13 +39,26 @@ def test_a_chain_is_submitted(
 ) -> None:
     options = ("--sbatch=--time=1:00:00 --gres=gpu:1", "--at-once", "4")
     assert main(words_for(tmp_path / "out", *options)) == 0
-    assert capsys.readouterr().out.split("\n") == ["plan 1", "work1 2", "work2 3", "finish 4", ""]
+    said = capsys.readouterr()
+    assert said.out.split("\n") == ["plan 1", "work1 2", "work2 3", "finish 4", ""]
+    assert f"inspect {tmp_path}/out shows how far it is" in said.err
     asked = (fake_slurm / "asked").read_text().splitlines()
     assert "--dependency=afterok:1" in asked[1] and "--array=0-5%2" in asked[1]
     assert asked[2].endswith("work.sh 6") and "--dependency=afterany:2:3" in asked[3]
     plan = (tmp_path / "out" / "slurm" / "plan.sh").read_text()
     assert f"--parts 12 -- predict photos --output {tmp_path}/out --seed 12" in plan
     assert "--time=1:00:00" in plan and "gres" not in plan
+
+
+def test_inspect_says_what_the_chain_is_at_before_its_plan(
+    fake_slurm: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words_for(tmp_path / "out")) == 0
+    (tmp_path / "out/slurm/logs/hierprob3d-plan-1.log").write_text("listing ...\nno such folder\n")
+    capsys.readouterr()
+    assert main(["inspect", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    assert "out is not planned yet: squeue" in said and "plan-1.log: no such folder" in said
 
 
 def test_print_only_writes(

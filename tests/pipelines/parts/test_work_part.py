@@ -112,6 +112,11 @@ def test_parts_equal_one_undisturbed_run(
     assert f"run {plan_id} (finished)" in said and "12 items" in said and "3 done" in said
     assert predict(inputs, "--output", output) == 0
     assert "all 12 items are finished" in capsys.readouterr().out
+    # A chain that finds nothing new ends well, and holds nothing up.
+    assert main(plan_words(output, parts=2)) == 0
+    assert predict(inputs, "--output", output) == 0
+    assert main(["work", str(output), "--part", "1"]) == main(["finish", str(output)]) == 0
+    assert "2 parts: 2 done" in capsys.readouterr().err
 
 
 def test_plans_are_refused_or_go_on(
