@@ -39,6 +39,7 @@ check: setup  ## lint and type check
 	MYPYPATH=src $(BIN)/mypy -p hierprob3d
 
 docs: setup  ## build the site into site/; a broken link or name is an error
+	$(BIN)/python -m tools.site_pages build/docs
 	$(BIN)/zensical build --strict --clean
 
 dist: setup  ## wheel and sdist into dist/, the same bytes from the same commit

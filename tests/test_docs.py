@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tools.site_pages import make_pages
 
 import hierprob3d
 from hierprob3d.pipelines.command.cli import parse_command
@@ -56,16 +57,31 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_anchors_are_headings_on_a_forge_too(page: Path) -> None:
+    """Forges make a heading's anchor of its words alone, as the site does."""
+    for link in re.findall(r"\]\(([\w.]*\.md)?#([^)]+)\)", page.read_text(encoding="utf-8")):
+        text = (page.parent / (link[0] or page.name)).read_text(encoding="utf-8")
+        headings = re.findall(r"^#+ (.+)$", text, re.M)
+        words = [re.sub(r"[^\w -]", "", heading).strip().lower() for heading in headings]
+        assert link[1] in [heading.replace(" ", "-") for heading in words], link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_pages_need_no_site_to_be_read(page: Path) -> None:
+    assert (
+        re.findall(r"^(?:-+8<-+|:::|!!!|\?\?\?|===).*", page.read_text(encoding="utf-8"), re.M)
+        == []
+    )
+
+
 def test_the_site_is_whole(tmp_path: Path) -> None:
     """Every link and anchor leads somewhere, every name of the API page exists, all is in reach."""
     nav = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     assert [page.name for page in PAGES if page.name not in nav] == []
     command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean"]
-    card = Path("model", "assets", "open_net", "MODEL_CARD.md")
-    shutil.copytree(ROOT / "docs", tmp_path / "docs")
-    (tmp_path / card.parent).mkdir(parents=True)
-    for name in ("mkdocs.yml", "README.md", "CHANGELOG.md", card):
-        shutil.copyfile(ROOT / name, tmp_path / name)
+    make_pages(tmp_path / "build" / "docs")
+    shutil.copyfile(ROOT / "mkdocs.yml", tmp_path / "mkdocs.yml")
     (tmp_path / "src").symlink_to(ROOT / "src")
     built = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert built.returncode == 0, built.stdout

@@ -32,9 +32,19 @@ def test_the_library_example_runs_in_the_clone() -> None:
     assert "(24, 3) torch.Size([50, 23, 3, 3])" in shown_by(README, "library", ROOT)
 
 
+@pytest.mark.parametrize(("page", "name"), [("results", "read"), ("python", "library")])
+def test_examples_of_the_readme_are_the_same_in_the_docs(page: str, name: str) -> None:
+    assert between(README, name) in (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+
+
+def between(page: str, name: str) -> str:
+    """What stands between the markers of that name."""
+    return page.split(f"<!-- {name}: begin -->\n")[1].split(f"<!-- {name}: end -->")[0]
+
+
 def shown_by(page: str, name: str, folder: Path) -> str:
     """What a page's code between the markers of that name prints, run in a folder."""
-    code = page.split(f"<!-- --8<-- [start:{name}] -->")[1].split(f"<!-- --8<-- [end:{name}]")[0]
+    code = between(page, name)
     code = code.replace("```python", "").replace("```", "")
     return subprocess.run(
         [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True
