@@ -7,6 +7,7 @@ is left out for being weak: its confidence says how weak it is.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -33,6 +34,9 @@ WEAK_CONFIDENCE = 0.2
 """Of keypoints in the picture that are said to be uncertain."""
 
 NUM_INPUTS = 4 * NUM_KEYPOINTS + 5 * NUM_LANDMARKS + 4
+
+HAS_LANDMARKS = NUM_INPUTS - 4
+"""Column of the network's numbers that is 1 with landmarks, and 0 without."""
 
 _LEAST_WEIGHT = 0.05
 _LEAST_SIZE = 4.0
@@ -92,11 +96,29 @@ class LiftInput:
         landmarks[..., 0] = PROXY_SIZE - landmarks[..., 0]
         return LiftInput(keypoints, landmarks)
 
+    def turned(self, degrees: float) -> LiftInput:
+        """The same people in crops turned about their middle, from x to y."""
+        turn = _turn_in_picture(degrees).to(self.keypoints)
+        middle = PROXY_SIZE / 2
+
+        def moved(points: Tensor) -> Tensor:
+            places = (points[..., :2] - middle) @ turn.mT + middle
+            return torch.cat([places, points[..., 2:]], dim=-1)
+
+        return LiftInput(moved(self.keypoints), moved(self.landmarks))
+
     def flat(self) -> LiftInput:
         """The same people, their landmarks without depth."""
         landmarks = self.landmarks.clone()
         landmarks[..., 2] *= 0  # what is no number stays none
         return LiftInput(self.keypoints, landmarks)
+
+    def apart(self, frame: Frame) -> Tensor:
+        """(B, 17) sizes of the person between both finders' places of each keypoint; 0: unknown."""
+        of_coco = self.landmarks[:, list(COCO_LANDMARKS), :2]
+        distance = (self.keypoints[..., :2] - of_coco).norm(dim=-1) / frame.size
+        is_weak = ~(self.keypoints[..., 2] >= LEAST_CONFIDENCE)
+        return distance.masked_fill(is_weak, 0).nan_to_num().clamp(max=_FURTHEST)
 
     def numbers(self) -> tuple[Tensor, Frame]:
         """What the network computes with: (B, NUM_INPUTS), 0 where something is absent."""
@@ -117,6 +139,19 @@ class LiftInput:
             frame.centre * (2 / PROXY_SIZE) - 1, frame.size * (4 / PROXY_SIZE) - 1,
         ]  # fmt: skip
         return torch.cat(numbers, dim=1), frame
+
+
+def turned_back(places: Tensor, degrees: float) -> Tensor:
+    """Places (B, 2) px in crops that `LiftInput.turned` turned, in the crops as they were."""
+    middle = PROXY_SIZE / 2
+    return (places - middle) @ _turn_in_picture(degrees).to(places) + middle
+
+
+def _turn_in_picture(degrees: float) -> Tensor:
+    """(2, 2) of columns x, y."""
+    angle = math.radians(degrees)
+    cos, sin = math.cos(angle), math.sin(angle)
+    return torch.tensor([[cos, -sin], [sin, cos]])
 
 
 def _frame(keypoints: Tensor, present: Tensor, landmarks: Tensor, has_landmarks: Tensor) -> Frame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -44,6 +44,20 @@ class LiftBatch:
             torch.cat([part.joints2d for part in parts]),
             torch.cat([part.rotmats for part in parts]),
             torch.cat([part.betas for part in parts]),
+        )
+
+    def without_landmarks(self) -> LiftBatch:
+        """Those with keypoints, as if nobody had looked for their landmarks."""
+        some = self._some(self.seen.keypoints.isfinite().all(-1).any(1))
+        return replace(some, seen=LiftInput.of_keypoints(some.seen.keypoints))
+
+    def having_landmarks(self) -> LiftBatch:
+        """Those with landmarks."""
+        return self._some(self.seen.landmarks.isfinite().flatten(1).all(1))
+
+    def _some(self, people: Tensor) -> LiftBatch:
+        return LiftBatch(
+            self.seen[people], self.joints2d[people], self.rotmats[people], self.betas[people]
         )
 
     def mirrored(self, chosen: Tensor) -> LiftBatch:

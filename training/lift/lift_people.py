@@ -81,7 +81,7 @@ class LiftPeople:
     def held_back(self, num: int) -> LiftBatch:
         """`num` views of people of clips that are held back, always the same."""
         draws = Draws(seeded_generator("cpu", self.config.seed, _HELD_BACK, 1))
-        return self._draw(self.held_back_views, draws, num, self.errors, 0.0)
+        return self._draw(self.held_back_views, draws, num, self.errors or self.unseen, 0.0)
 
     def _draw(
         self,
@@ -188,22 +188,23 @@ def real_errors(
 
 def calibration_people(
     config: LiftTrainConfig, body: Body, folder: Path, seed: int
-) -> list[LiftBatch]:
+) -> tuple[LiftBatch, LiftBatch]:
     """People of held-back clips as the detectors found them, whom it renders likewise.
 
     Their poses are recorded ones: those of training are varied, and would let it seem less sure
     than it may be of hands and shoulders.
 
     Returns:
-        The same people twice: with both detectors' answers, and with thunder's keypoints alone.
+        The same people twice: with thunder's keypoints alone, and with both detectors' answers.
     """
     source = _pictures(config, body, _as_recorded(config))
     for _ in detect_people(folder, source, config.num_calibrated, seed):
         pass
     people = load_detected(folder)
     joints2d = true_joints2d(people, KeypointBody(body))
-    answers = LiftInput(people.rough, people.landmarks), LiftInput.of_keypoints(people.thunder)
-    return [LiftBatch(seen, joints2d, people.rotmats, people.betas) for seen in answers]
+    alone, both = LiftInput.of_keypoints(people.thunder), LiftInput(people.rough, people.landmarks)
+    truth = joints2d, people.rotmats, people.betas
+    return LiftBatch(alone, *truth), LiftBatch(both, *truth)
 
 
 def _pictures(

@@ -13,6 +13,7 @@ from hierprob3d.model.body.keypoint_body import KeypointBody
 from hierprob3d.model.body.skeleton import COCO_FLIP, COCO_LANDMARKS
 from hierprob3d.model.network.lift_input import LiftInput
 from hierprob3d.model.picture.cameras import half_turn_x
+from hierprob3d.model.picture.proxy import PROXY_SIZE
 from hierprob3d.model.rotation.rotations import rotvec_to_rotmat
 from hierprob3d.training.random.draws import Draws
 
@@ -173,7 +174,8 @@ def _depths(people: DetectedPeople, body: KeypointBody) -> Tensor:
 def _mirror_images(people: DetectedPeople, depths: Tensor) -> tuple[DetectedPeople, Tensor]:
     """The same people in the mirror, as far as errors need them."""
     flip = list(COCO_FLIP)
-    true = LiftInput.of_keypoints(people.joints2d).mirrored().keypoints
+    true = people.joints2d[:, flip].clone()
+    true[..., 0] = PROXY_SIZE - true[..., 0]
     rough = LiftInput(people.rough, people.landmarks).mirrored()
     thunder = LiftInput.of_keypoints(people.thunder).mirrored().keypoints
     image = DetectedPeople(

@@ -1,6 +1,8 @@
-"""One factor of concentration for each group of joints, fitted to held-back people."""
+"""Factors of concentration, one for each group of joints and kind of input, fitted to people."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -22,38 +24,44 @@ _GROUPS = [
     for names in (("pelvis",), *JOINT_GROUPS.values())
 ]
 _NUM_DRAWS = 99
-_NUM_HALVINGS = 6
+_NUM_HALVINGS = 7
 _LOWEST, _HIGHEST = 0.2, 5.0
 _PEOPLE_AT_ONCE = 128
 
 
 @torch.no_grad()
-def fit_temperatures(net: LiftNet, batch: LiftBatch, seed: int) -> Tensor:
+def fit_temperatures(net: LiftNet, kinds: Sequence[LiftBatch], seed: int) -> Tensor:
     """Sets the network's temperatures so that its regions hold the truths that they claim.
-
-    Each group's is found by halving the logarithm's range; groups do not touch each other.
 
     Args:
         net: a lift whose spread is learnt.
-        batch: held-back people.
+        kinds: held-back people without landmarks, and with them.
         seed: of the draws that truths are ranked among.
 
     Returns:
-        (24,) shares of truths inside the regions with the temperatures found.
+        (2, 24) shares of truths inside the regions with the temperatures found.
     """
     net.temperatures.fill_(1.0)
-    output = net(batch.seen)
-    assert output.global_F is not None
-    F = torch.cat([output.global_F[:, None], output.pose_F], dim=1)
+    shares = []
+    for row, batch in zip(net.temperatures, kinds, strict=True):
+        output = net(batch.seen)
+        assert output.global_F is not None
+        F = torch.cat([output.global_F[:, None], output.pose_F], dim=1)
+        row.copy_(_fitted(F, batch.rotmats, seed))
+        shares.append(_shares_inside(F * row[:, None, None], batch.rotmats, seed))
+    return torch.stack(shares)
+
+
+def _fitted(F: Tensor, true_rotmats: Tensor, seed: int) -> Tensor:
+    """(24,) temperatures; a group's is found by halving, and does not touch those of others."""
     low = torch.full((len(SMPL_JOINT_NAMES),), _LOWEST).log()
     high = torch.full((len(SMPL_JOINT_NAMES),), _HIGHEST).log()
     for _ in range(_NUM_HALVINGS):
         middle = (low + high) / 2
-        held = _group_means(_shares_inside(F * middle.exp()[:, None, None], batch.rotmats, seed))
+        held = _group_means(_shares_inside(F * middle.exp()[:, None, None], true_rotmats, seed))
         too_wide = held > REGION
         low, high = torch.where(too_wide, middle, low), torch.where(too_wide, high, middle)
-    net.temperatures.copy_(((low + high) / 2).exp())
-    return _shares_inside(F * net.temperatures[:, None, None], batch.rotmats, seed)
+    return ((low + high) / 2).exp()
 
 
 def _shares_inside(F: Tensor, true_rotmats: Tensor, seed: int) -> Tensor:

@@ -77,8 +77,9 @@ class LiftTrainer:
         self.learner = LiftLearner(config, self.body)
         self.state = RunState(folder / "state.pt", config, self.learner.stateful_parts())
         self.first = self.state.restore() or 0
-        self.errors = self._real_errors(DETECTED, config.num_detected, config.seed)
-        is_more = self.errors is not None and stop.reason is None
+        num_detected = config.num_detected if config.steps else 0
+        self.errors = self._real_errors(DETECTED, num_detected, config.seed)
+        is_more = config.num_detected > 0 and stop.reason is None
         num_unseen = config.num_unseen if is_more else 0
         self.unseen = self._real_errors(UNSEEN, num_unseen, config.seed + 2)
 
@@ -131,19 +132,20 @@ class LiftTrainer:
         inside: dict[str, Any] = {}
         if config.num_calibrated:
             shares = fit_temperatures(net, self._calibration_people(people), config.seed)
-            inside = {"inside-80%": [round(share, 3) for share in shares.tolist()]}
+            names = ("inside-80% without landmarks", "inside-80% with landmarks")
+            rounded = [[round(share, 3) for share in row] for row in shares.tolist()]
+            inside = dict(zip(names, rounded, strict=True))
         metadata = self._metadata(people, {**self.validator.validate(net), **inside})
         save_distribution_net(net, self.folder / "weights", metadata)
         _logger.info("finished: %s", self.folder / "weights")
 
-    def _calibration_people(self, people: LiftPeople) -> LiftBatch:
-        """Held-back people with errors of the detectors, or with modelled ones where all are."""
-        if self.errors is None:
-            return people.held_back(self.config.num_calibrated)
-        both, _ = calibration_people(
-            self.config, self.body, self.folder / CALIBRATION, self.config.seed + 1
-        )
-        return both
+    def _calibration_people(self, people: LiftPeople) -> tuple[LiftBatch, LiftBatch]:
+        """Held-back people without landmarks, and with them; errors are modelled if all are."""
+        config = self.config
+        if config.num_detected:
+            return calibration_people(config, self.body, self.folder / CALIBRATION, config.seed + 1)
+        batch = people.held_back(config.num_calibrated)
+        return batch.without_landmarks(), batch.having_landmarks()
 
     def _metadata(self, people: LiftPeople, validation: dict[str, Any]) -> WeightsMetadata:
         config = self.config
@@ -159,6 +161,8 @@ class LiftTrainer:
             global_spread=True,
             lift_width=config.width,
             lift_blocks=config.blocks,
+            lift_doubt=self.learner.net.config.doubt,
+            lift_looks=self.learner.net.config.looks,
             keypoint_visibility="none is left out; confidences are read on MoveNet's scale",
             provenance={
                 "code": code_version(),
@@ -167,6 +171,7 @@ class LiftTrainer:
                     "poses_sha256": sha256_of(config.train_poses),
                     "body_sha256": self.body.sha256,
                     "detected_people": len(self.errors.people) if self.errors else 0,
+                    "unseen_people": len(self.unseen.people) if self.unseen else 0,
                 },
                 "effort": {
                     "steps": config.num_steps,

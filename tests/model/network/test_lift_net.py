@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,22 +13,30 @@ from hierprob3d.model.network.checkpoints import (
     save_distribution_net,
 )
 from hierprob3d.model.network.distribution_net import DistributionNet
-from hierprob3d.model.network.lift_input import LiftInput
+from hierprob3d.model.network.lift_input import LiftInput, turned_back
 from hierprob3d.model.network.lift_net import LiftNet
 from hierprob3d.model.network.network_config import LiftConfig, WeightsMetadata
 from hierprob3d.model.picture.cameras import half_turn_x, project_to_crop
 from hierprob3d.model.rotation.rotations import special_procrustes
 
-METADATA = WeightsMetadata(
-    body_family="openbody", sign_rule="invariant", global_spread=True, lift_width=16, lift_blocks=1
-)
+LOOKS = ((0.0, True), (-20.0, False), (20.0, False))
+
+
+def metadata_of(net: LiftNet) -> WeightsMetadata:
+    return WeightsMetadata(
+        body_family="openbody", sign_rule="invariant", global_spread=True, lift_width=16,
+        lift_blocks=1, lift_doubt=net.config.doubt, lift_looks=net.config.looks,
+    )  # fmt: skip
+
+
 SIGNS = torch.tensor([-1.0, 1.0, 1.0])
 
 
-@pytest.fixture(scope="module")
-def net() -> LiftNet:
+@pytest.fixture(scope="module", params=["as before", "with doubt and looks"])
+def net(request: pytest.FixtureRequest) -> LiftNet:
     torch.manual_seed(0)
-    net = LiftNet(LiftConfig(width=16, blocks=1)).eval()
+    more = {} if request.param == "as before" else {"doubt": True, "looks": LOOKS}
+    net = LiftNet(LiftConfig(width=16, blocks=1, **more)).eval()
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
@@ -93,10 +102,43 @@ def test_the_camera_sees_the_pelvis_where_the_estimate_has_it(
     torch.testing.assert_close(metre_left[:, :1] - place[:, :1], body.zoom, atol=1e-3, rtol=1e-4)
 
 
+def test_a_look_at_a_turned_picture_gives_the_body_as_it_is(net: LiftNet, seen: LiftInput) -> None:
+    turned = LiftNet(replace(net.config, looks=((30.0, False),)))
+    plain = LiftNet(replace(net.config, looks=((0.0, False),)))
+    for one in (turned, plain):
+        one.load_state_dict(net.state_dict())
+        one.requires_grad_(False)
+    there, here = plain(seen.turned(30)), turned(seen)
+    torch.testing.assert_close(there.pose_F, here.pose_F, atol=1e-4, rtol=1e-4)
+    joints = torch.eye(3)[None].expand(5, 3, 3)
+    places = [project_to_crop(joints @ out.global_rotmat.mT, out.camera) for out in (there, here)]
+    again = turned_back(places[0].flatten(0, 1), 30).unflatten(0, (5, 3))
+    apart = (again - again[:, :1]) - (places[1] - places[1][:, :1])
+    torch.testing.assert_close(apart, torch.zeros_like(apart), atol=0.02, rtol=0)
+
+
+def test_doubt_hears_of_disagreement_and_of_missing_landmarks(
+    net: LiftNet, seen: LiftInput
+) -> None:
+    frame = seen.numbers()[1]
+    apart = seen.apart(frame)
+    assert apart[3].eq(0).all()  # no landmarks
+    known = seen.keypoints[:3, :, 2] >= 0.1
+    assert apart[:3][known].gt(0).all() and apart[:3][~known].eq(0).all()
+    if net.config.doubt:
+        plain = net(seen)
+        with torch.no_grad():
+            net.temperatures[0] = 3.0
+            other = net(seen)
+            net.temperatures.fill_(1.0)
+        torch.testing.assert_close(other.pose_F[3], 3 * plain.pose_F[3])
+        torch.testing.assert_close(other.pose_F[:3], plain.pose_F[:3])
+
+
 def test_temperatures_scale_the_concentrations(net: LiftNet, seen: LiftInput) -> None:
     plain = net(seen)
     with torch.no_grad():
-        net.temperatures[1:] = 2.0
+        net.temperatures[..., 1:] = 2.0
         hot = net(seen)
         net.temperatures.fill_(1.0)
     torch.testing.assert_close(hot.pose_F, 2 * plain.pose_F)
@@ -108,9 +150,9 @@ def test_weights_come_back_from_both_kinds_of_file(
 ) -> None:
     expected = net(seen)
     for name, tolerance in (("whole.safetensors", 0.0), ("parts", 0.02)):
-        save_distribution_net(net, tmp_path / name, METADATA)
+        save_distribution_net(net, tmp_path / name, metadata_of(net))
         again = load_distribution_net(tmp_path / name)
-        assert isinstance(again, LiftNet) and again.metadata == METADATA
+        assert isinstance(again, LiftNet) and again.metadata == metadata_of(net)
         torch.testing.assert_close(
             again(seen).pose_mode, expected.pose_mode, atol=tolerance, rtol=0
         )
@@ -124,7 +166,9 @@ def test_weights_of_one_network_do_not_pass_for_those_of_the_other(
             net, tmp_path / "a.safetensors", WeightsMetadata(body_family="smpl", sign_rule="paper")
         )
     with pytest.raises(ValueError, match="The metadata speak of"):
-        save_distribution_net(DistributionNet(), tmp_path / "b.safetensors", METADATA)
+        save_distribution_net(DistributionNet(), tmp_path / "b.safetensors", metadata_of(net))
     with pytest.raises(ValueError, match="width >= 1"):
         LiftConfig(width=0)
+    with pytest.raises(ValueError, match="one look"):
+        LiftConfig(looks=())
     assert issubclass(WeightsError, ValueError)

@@ -90,13 +90,25 @@ def test_temperatures_make_regions_hold_what_they_claim(
     lift_config: LiftTrainConfig, people: LiftPeople, open_body: Body
 ) -> None:
     learner, batch = LiftLearner(lift_config, open_body), people.held_back(100)
-    net = learner.finished
-    shares = fit_temperatures(net, batch, seed=0)
-    groups = net.temperatures.unique()
-    assert 1 < len(groups) <= 8
-    free = (net.temperatures > 0.21) & (net.temperatures < 4.7)
-    assert free.any()
-    assert (shares[free].mean() - 0.8).abs() < 0.12
+    net, kinds = learner.finished, (batch.without_landmarks(), batch.having_landmarks())
+    shares = fit_temperatures(net, kinds, seed=0)
+    for temperatures, held in zip(net.temperatures, shares, strict=True):
+        assert 1 < len(temperatures.unique()) <= 8
+        free = (temperatures > 0.21) & (temperatures < 4.7)
+        assert free.any()
+        assert (held[free].mean() - 0.8).abs() < 0.12
+    assert not torch.equal(*net.temperatures)
+
+
+def test_how_sure_given_bodies_are_is_learnt_alone(
+    undisturbed: Path, lift_config: LiftTrainConfig, tmp_path: Path
+) -> None:
+    config = replace(lift_config, steps=0, initial_weights=str(undisturbed / "weights"))
+    assert train_lift(config, tmp_path) == 0
+    before = load_distribution_net(undisturbed / "weights").state_dict()
+    after = load_distribution_net(tmp_path / "weights").state_dict()
+    changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
+    assert changed and all(name.startswith(("spread.", "temperatures")) for name in changed)
 
 
 def test_initial_weights_must_be_a_lift_of_the_same_size(
@@ -115,6 +127,7 @@ def test_the_command_tells_what_is_missing(
     for words, told in (
         (["num_detected=0"], "no pose file"),
         (["moved_share=0.9", "detected_share=0.5"], "moved_share + detected_share exceed 1"),
+        (["steps=0"], "steps=0 needs initial_weights"),
         (["stepz=3"], "Did you mean 'steps'?"),
     ):
         assert main(["train-lift", "--experiment", str(tmp_path), *words]) == 2
