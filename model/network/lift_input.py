@@ -113,7 +113,7 @@ class LiftInput:
         landmarks[..., 2] *= 0  # what is no number stays none
         return LiftInput(self.keypoints, landmarks)
 
-    def apart(self, frame: Frame) -> Tensor:
+    def apart(self, frame: Frame) -> Float[Tensor, "B 17"]:
         """(B, 17) sizes of the person between both finders' places of each keypoint; 0: unknown."""
         of_coco = self.landmarks[:, list(COCO_LANDMARKS), :2]
         distance = (self.keypoints[..., :2] - of_coco).norm(dim=-1) / frame.size
@@ -141,7 +141,7 @@ class LiftInput:
         return torch.cat(numbers, dim=1), frame
 
 
-def turned_back(places: Tensor, degrees: float) -> Tensor:
+def turned_back(places: Float[Tensor, "B 2"], degrees: float) -> Float[Tensor, "B 2"]:
     """Places (B, 2) px in crops that `LiftInput.turned` turned, in the crops as they were."""
     middle = PROXY_SIZE / 2
     return (places - middle) @ _turn_in_picture(degrees).to(places) + middle
