@@ -178,3 +178,9 @@ def test_tests_lie_where_the_files_they_test_lie() -> None:
             ("cluster",),
         )
         assert known, f"{path}: no folder {folder} to test"
+
+
+def test_helpers_of_tests_are_imported_by_their_whole_name() -> None:
+    """`conftest` alone is whichever folder's came last, so that tests would hang on their order."""
+    files = sorted((REPOSITORY / "tests").rglob("*.py"))
+    assert [file.name for file in files if "\nfrom conftest import" in file.read_text()] == []

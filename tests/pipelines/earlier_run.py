@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import fsspec
-from conftest import PEDESTRIANS, PERSON
 
 from hierprob3d.model.network.checkpoints import sha256_of
+from tests.pipelines.conftest import PEDESTRIANS, PERSON
 
 SCHEMA1_RUN = Path(__file__).resolve().parent / "schema1_run"
 """See its README."""

@@ -8,7 +8,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import status_by_name
 from example_run import KILLED_RUN, RUN, write_example_run, write_manifest
 
 from hierprob3d.configs.run_results import CompactConfig
@@ -20,6 +19,7 @@ from hierprob3d.transforms.inputs.items import picture_item
 from hierprob3d.transforms.store.joined_parts import PartJoiner, SmallPart
 from hierprob3d.transforms.store.output_folder import OutputFolder
 from hierprob3d.transforms.tables.schema import frames_schema
+from tests.pipelines.conftest import status_by_name
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

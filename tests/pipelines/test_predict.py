@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from conftest import PEDESTRIANS, PERSON, copy_person, read_rows, status_by_name
 from PIL import Image
 
 from hierprob3d.model.body.mesh_body import load_body
@@ -29,6 +28,7 @@ from hierprob3d.transforms.tables.schema import (
     frames_schema,
     people_schema,
 )
+from tests.pipelines.conftest import PEDESTRIANS, PERSON, copy_person, read_rows, status_by_name
 
 Predict = Callable[..., int]
 

@@ -8,7 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import (
+from PIL import Image
+
+from hierprob3d.model.body.mesh_body import load_body
+from tests.pipelines.conftest import (
     PEDESTRIANS,
     PERSON,
     copy_person,
@@ -16,9 +19,6 @@ from conftest import (
     save_random_weights,
     status_by_name,
 )
-from PIL import Image
-
-from hierprob3d.model.body.mesh_body import load_body
 
 Predict = Callable[..., int]
 FAST = ("--no-uncertainty", "--people", "centre")

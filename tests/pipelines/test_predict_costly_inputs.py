@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import copy_person, read_rows, status_by_name
 from tools.soak.inputs import (
     write_endless_jpeg,
     write_growing_clip,
@@ -18,6 +17,7 @@ from tools.soak.inputs import (
 )
 
 from hierprob3d.transforms.prediction import shard_worker
+from tests.pipelines.conftest import copy_person, read_rows, status_by_name
 
 BUDGET_BYTES = 30_000_000
 ONLY_FOR_THE_PROCESS = 2 * 2**30

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import PEDESTRIANS, copy_person, read_rows
 from flaky_store import LOG_VARIABLE, failed_calls, register
 
 from hierprob3d.transforms.store.retries import PAUSE_VARIABLE
+from tests.pipelines.conftest import PEDESTRIANS, copy_person, read_rows
 
 NUM_PICTURES = 2
 IN_A_WORKER = ("--direct_running_mode", "multi_processing", "--direct_num_workers", "1")

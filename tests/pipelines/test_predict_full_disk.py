@@ -8,10 +8,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from conftest import copy_person, status_by_name
 
 from hierprob3d.pipelines.command.cli import main
 from hierprob3d.transforms.store.output_folder import OutputFolder
+from tests.pipelines.conftest import copy_person, status_by_name
 
 NearlyFullDisk = Callable[[int], AbstractContextManager[None]]
 

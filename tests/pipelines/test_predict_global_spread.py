@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import PERSON, copy_person, read_rows, save_random_weights
 
 from hierprob3d.model.body.mesh_body import load_body
 from hierprob3d.model.estimate.body_samples import draw_samples
@@ -20,6 +19,7 @@ from hierprob3d.model.estimate.reconstruction import (
 from hierprob3d.model.rotation.matrix_fisher import MatrixFisher
 from hierprob3d.model.rotation.rotations import rotmat_to_rotvec
 from hierprob3d.pipelines.command.cli import main
+from tests.pipelines.conftest import PERSON, copy_person, read_rows, save_random_weights
 
 Predict = Callable[..., int]
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import read_rows
+
+from tests.pipelines.conftest import read_rows
 
 NUMBER_BY_NAME = {"00002.png": "0", "00008.png": "2"}
 """The golden data's number of each demo picture."""

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import PEDESTRIANS, copy_person, read_rows
 from PIL import Image
+
+from tests.pipelines.conftest import PEDESTRIANS, copy_person, read_rows
 
 NUM_PICTURES = 5
 IN_A_WORKER = ("--direct_running_mode", "multi_processing", "--direct_num_workers", "1")

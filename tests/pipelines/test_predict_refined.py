@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import PEDESTRIANS, PERSON, copy_person, read_rows
 from PIL import Image
 
 from hierprob3d.model.body.mesh_body import load_body
@@ -24,6 +23,7 @@ from hierprob3d.pipelines.results.person_table import person_table
 from hierprob3d.pipelines.results.report_pictures import NUM_VERTICES, STEP_M, coarse_body, gallery
 from hierprob3d.pipelines.results.run_folder import RunFolder
 from hierprob3d.transforms.tables.schema import PeopleLayout, people_schema
+from tests.pipelines.conftest import PEDESTRIANS, PERSON, copy_person, read_rows
 
 Predict = Callable[..., int]
 OPTIONS = ("--refine", "--save", "samples,vertices", "--frame-step", "20")

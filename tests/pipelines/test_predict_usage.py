@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import PEDESTRIANS, PERSON, copy_person, read_rows
+
+from tests.pipelines.conftest import PEDESTRIANS, PERSON, copy_person, read_rows
 
 Predict = Callable[..., int]
 

@@ -10,12 +10,12 @@ import av
 import cv2
 import numpy as np
 import pytest
-from conftest import PEDESTRIANS, PERSON
 from earlier_run import SCHEMA1_RUN
 from example_run import ASTRONAUT, write_example_run
 
 from hierprob3d.pipelines.command.cli import main
 from hierprob3d.transforms.store.output_folder import OutputFolder
+from tests.pipelines.conftest import PEDESTRIANS, PERSON
 
 KINDS = "crops,figure,uncropped,samples"
 OPTIONS = ("--frame-step", "20", "--refine", "--picture-format", "png")

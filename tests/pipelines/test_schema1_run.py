@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
-from conftest import PERSON, read_rows, status_by_name
 from earlier_run import COMMAND, SCHEMA1_RUN, copy_run, photos
 
 from hierprob3d.model.estimate.reconstruction import rebuild_mode, rebuild_samples
@@ -19,6 +18,7 @@ from hierprob3d.pipelines.command.cli import main
 from hierprob3d.pipelines.results.run_folder import read_run
 from hierprob3d.transforms.store.output_folder import OutputFolder
 from hierprob3d.transforms.tables.schema import errors_schema, frames_schema
+from tests.pipelines.conftest import PERSON, read_rows, status_by_name
 
 Predict = Callable[..., int]
 

@@ -9,6 +9,7 @@ were drawn. All types are ones that Spark, DuckDB, polars and pandas read: no fl
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -498,7 +499,7 @@ def markdown_table(columns: tuple[Column, ...]) -> str:
     lines = ["| column | type | unit | meaning |", "|---|---|---|---|"]
     for column in columns:
         order = f" ({column.axes})" if column.axes else ""
-        meaning = f"{column.meaning}{order}"
+        meaning = html.escape(f"{column.meaning}{order}", quote=False)
         lines.append(f"| `{column.name}` | {type_name(column.type)} | {column.unit} | {meaning} |")
     return "\n".join(lines)
 
