@@ -19,6 +19,8 @@ from .option import DEVICE, Option, Shortcut
 from .outcome import OutcomeConfig
 
 GENDERS = ("neutral", "male", "female")
+HEIGHTS_M = (0.4, 2.8)
+"""Of people, as they may be given."""
 DETECTORS = ("movenet", "maskrcnn", "none")
 KEYPOINTS = ("movenet", "blazepose", "hrnet")
 PEOPLE = ("all", "centre")
@@ -66,6 +68,10 @@ class SourceConfig:
     """Focal length of all pictures, px of the picture, for the distance of people from the camera
     (column translation); otherwise what a picture's EXIF tells, or its diagonal."""
 
+    known_height: Annotated[float | None, Option(metavar="METRES")] = None
+    """Height of everybody, but for those whose height_m a list gives: the most probable shapes of
+    that height, and cameras and distances to match."""
+
     check_sources: bool = False
     """Also pictures that a list names are asked for their version, one request each, so that those
     changed since an earlier run are done again; what folders hold is compared without."""
@@ -75,6 +81,11 @@ class SourceConfig:
         check(all(self.inputs), "an INPUT is empty; write ./ for the current folder")
         check_at_least(self, 1, "--frame-step", "--limit")
         check_above_zero(self, "--fps", "--max-megapixels", "--focal-length")
+        low, high = HEIGHTS_M
+        check(
+            self.known_height is None or low <= self.known_height <= high,
+            f"--known-height must be metres, {low} to {high}, got {self.known_height}",
+        )
         check(self.fps is None or self.frame_step == 1, "--fps and --frame-step exclude each other")
 
 

@@ -93,5 +93,5 @@ ALWAYS_VISIBLE = (0, 1, 2, 3, 4, 5, 6, 11, 12)
 """Keypoints the paper never drops, however low their confidence: face, shoulders, hips."""
 
 
-MEASUREMENT_NAMES = ("height_m", "chest_girth_m", "waist_girth_m", "hip_girth_m")
-"""Order of the last dimension of what `BodyMeasurer` returns; all in metres."""
+MEASUREMENT_NAMES = ("height_m", "chest_girth_m", "waist_girth_m", "hip_girth_m", "weight_kg")
+"""Order of the last dimension of what `BodyMeasurer` returns; the unit is in the name."""

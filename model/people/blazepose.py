@@ -8,6 +8,10 @@ Source: weights and graph of pose_landmark_heavy.tflite, npm package @mediapipe/
 0.5.1675469404 (Apache 2.0, see assets/blazepose/NOTICE). All published weights are float16, so the
 file loses nothing; batch normalisation is folded into the convolutions, as published. bfloat16
 moves landmarks by a pixel: do not use it.
+
+One layer, `outline`, is ours: 73 numbers fitted to the network's own silhouettes of rendered
+people, which it gives in half their size. It spares the last two blocks, most of a silhouette's
+price, and agrees with it to a third of a pixel in the median.
 """
 
 from __future__ import annotations
@@ -47,12 +51,15 @@ class BlazePose(nn.Module):
     """Landmarks, presence and heat maps of RGB pictures of one person each.
 
     Args:
-        with_mask: whether the silhouette is computed too (a tenth more time).
+        with_mask: whether the silhouette is computed too (a fifth more time).
+        with_outline: whether that of half the size is, by a layer of ours in place of the last two
+            blocks (a twentieth more time).
     """
 
-    def __init__(self, with_mask: bool = False) -> None:
+    def __init__(self, with_mask: bool = False, with_outline: bool = False) -> None:
         super().__init__()
         self.with_mask = with_mask
+        self.with_outline = with_outline
         self.stem = nn.Conv2d(3, _STEM, 3, 2, 1)
         self.stem_depthwise = _depthwise(_STEM)
         self.stem_project = nn.Conv2d(_STEM, _STEM, 1)
@@ -76,6 +83,7 @@ class BlazePose(nn.Module):
         self.mask_half = nn.Sequential(_Residual(_SEGMENT), _Residual(_SEGMENT))
         self.mask_full = nn.Sequential(_Residual(_SEGMENT), _Residual(_SEGMENT))
         self.mask_out = nn.Conv2d(_SEGMENT, 1, 3, padding=1)
+        self.outline = nn.Conv2d(_SEGMENT, 1, 3, padding=1)
 
     def _add_regression(self, taps: list[int]) -> None:
         """Layers from the pyramid down to 2 x 2; the backbone's features join at every stride."""
@@ -102,7 +110,8 @@ class BlazePose(nn.Module):
             `landmarks` (B, 33, 5): x, y and z in px of the input (z: depth from the hips, smaller
             is nearer), logits of visibility and of presence; `heatmap` (B, 33, 64, 64) logits;
             `presence` (B,) logit of there being a person; with the mask also `mask`
-            (B, 256, 256), logits of the silhouette.
+            (B, 256, 256), logits of the silhouette, and with the outline `outline`
+            (B, 128, 128), the same in half the size.
         """
         x = images.to(self.stem.weight.dtype)
         x = functional.relu6(self.stem_depthwise(functional.relu6(self.stem(x))))
@@ -125,7 +134,7 @@ class BlazePose(nn.Module):
             "heatmap": self.heatmap(finest)[:, :NUM_LANDMARKS].float(),
             "presence": self.presence(x).float().flatten(),
         }
-        return found | ({"mask": self._mask(finest, taps[0])} if self.with_mask else {})
+        return found | self._silhouettes(finest, taps[0])
 
     @staticmethod
     def example_input() -> Float[Tensor, "1 3 256 256"]:
@@ -133,9 +142,16 @@ class BlazePose(nn.Module):
         size = BLAZEPOSE_SIZE
         return torch.linspace(0, 97, 3 * size * size).remainder(1).view(1, 3, size, size)
 
-    def _mask(self, finest: Tensor, tap: Tensor) -> Tensor:
+    def _silhouettes(self, finest: Tensor, tap: Tensor) -> dict[str, Tensor]:
+        if not (self.with_mask or self.with_outline):
+            return {}
         half = self.mask_half(_doubled(self.mask_in(finest)) + self.mask_skip(tap))
-        return self.mask_out(self.mask_full(_doubled(half)))[:, 0].float()
+        found = {}
+        if self.with_mask:
+            found["mask"] = self.mask_out(self.mask_full(_doubled(half)))[:, 0].float()
+        if self.with_outline:
+            found["outline"] = self.outline(half)[:, 0].float()
+        return found
 
 
 def load_blazepose(
@@ -143,6 +159,7 @@ def load_blazepose(
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
     with_mask: bool = False,
+    with_outline: bool = False,
 ) -> BlazePose:
     """The network of a folder of BlazePose's weights, ready for inference.
 
@@ -151,6 +168,7 @@ def load_blazepose(
         device: where the network will run.
         dtype: float32, or float16 on a GPU.
         with_mask: whether it is to compute the silhouette.
+        with_outline: whether it is to compute that of half the size.
 
     Raises:
         FileNotFoundError: there is no such folder, or a part of it is missing.
@@ -167,7 +185,9 @@ def load_blazepose(
         tensors, _ = read_parts(path)
     except WeightsError as error:
         raise WeightsError(f"{path} is not {kind}: {error}") from error
-    return filled_network(lambda: BlazePose(with_mask), tensors, path, kind, device, dtype)
+    return filled_network(
+        lambda: BlazePose(with_mask, with_outline), tensors, path, kind, device, dtype
+    )
 
 
 def _doubled(x: Tensor) -> Tensor:

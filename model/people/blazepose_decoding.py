@@ -1,4 +1,4 @@
-"""Landmarks in a picture out of what BlazePose says of crops of it.
+"""Landmarks in a picture, and people's widths, out of what BlazePose says of crops of it.
 
 The refinement follows MediaPipe's published one (refine_landmarks_from_heatmap_calculator), odd
 rules included; it takes wrists and ankles from 4 px of error to 2.5.
@@ -10,7 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from hierprob3d.model.body.skeleton import COCO_LANDMARKS
+
 from .blazepose import BLAZEPOSE_SIZE
+from .body_widths import body_widths
 from .person_regions import Regions
 
 _KERNEL = 7  # cells
@@ -28,6 +31,14 @@ def decode_landmarks(found: dict[str, Tensor], regions: Regions) -> Float[Tensor
     points = regions.points_to_picture(landmarks[..., :2], BLAZEPOSE_SIZE)
     depths = landmarks[..., 2:3] * (regions.sides / BLAZEPOSE_SIZE)[:, None, None]
     return torch.cat((points, depths, landmarks[..., 3:].sigmoid()), -1)
+
+
+def decode_widths(found: dict[str, Tensor]) -> Tensor:
+    """(P, NUM_WIDTHS) of `body_widths`, by the silhouettes in the network's output for P crops."""
+    silhouettes = found["outline"].sigmoid()
+    landmarks = refine_landmarks(found["landmarks"], found["heatmap"])[:, COCO_LANDMARKS]
+    points = landmarks[..., :2] * (silhouettes.shape[-1] / BLAZEPOSE_SIZE)
+    return body_widths(silhouettes, torch.cat([points, landmarks[..., 3:4].sigmoid()], -1))
 
 
 def refine_landmarks(

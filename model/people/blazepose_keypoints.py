@@ -1,9 +1,10 @@
-"""COCO keypoints and 33 landmarks of detected people by BlazePose heavy."""
+"""COCO keypoints, 33 landmarks and widths of detected people by BlazePose heavy."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +15,8 @@ from hierprob3d.model.network.device_batches import in_batches, on_device
 from hierprob3d.model.picture.pixels import picture_to_tensor, shrink_picture
 
 from .blazepose import BLAZEPOSE_PATH, BLAZEPOSE_SIZE, load_blazepose
-from .blazepose_decoding import decode_landmarks
+from .blazepose_decoding import decode_landmarks, decode_widths
+from .body_widths import NUM_WIDTHS
 from .keypoint_estimators import KeypointEstimator, PersonKeypoints
 from .movenet import default_batch_size
 from .person_detectors import MAX_WORKING_SIDE, Detections
@@ -24,6 +26,17 @@ _FACE = slice(5)
 _MIN_FACE_SCORE = 0.3
 _MIN_PRESENCE = 0.5
 _CLEAR_SCORE = 0.3  # of MoveNet; Mask R-CNN's people all have more
+
+
+class _Found(NamedTuple):
+    """What is seen of P people."""
+
+    landmarks: Tensor
+    """(P, 33, 5) in px of the full pictures."""
+    presence: Tensor
+    """(P,) of people, 0..1."""
+    widths: Tensor
+    """(P, NUM_WIDTHS)."""
 
 
 class BlazePoseKeypoints(KeypointEstimator):
@@ -54,14 +67,14 @@ class BlazePoseKeypoints(KeypointEstimator):
         batch_size: int | None = None,
     ) -> None:
         self.device = torch.device(device)
-        self.network = load_blazepose(weights or BLAZEPOSE_PATH, self.device)
+        self.network = load_blazepose(weights or BLAZEPOSE_PATH, self.device, with_outline=True)
         self.batch_size = batch_size or default_batch_size(self.device)
 
     @torch.inference_mode()
     def estimate_batch(
         self, images: Sequence[np.ndarray], detections: Sequence[Detections]
     ) -> list[PersonKeypoints]:
-        """Keypoints and landmarks of the people of several pictures, all people as one batch."""
+        """Keypoints, landmarks and widths of the people of several pictures, all as one batch."""
         if not images:
             return []
         regions = [_regions(people) for people in detections]
@@ -69,35 +82,34 @@ class BlazePoseKeypoints(KeypointEstimator):
         cut = [mine.select(good) for mine, good in zip(regions, kept, strict=True)]
         crops = torch.cat([_crops(*pair) for pair in zip(images, cut, strict=True)])
         counts = [len(mine) for mine in cut]
-        landmarks, presence = (
-            values.split(counts) for values in self._landmarks(crops, _concatenated(cut))
-        )
+        found = self._look(crops, _concatenated(cut))
+        of_pictures = zip(*(values.split(counts) for values in found), strict=True)
         people = [
-            _to_people(image, rough, good, points, there)
-            for image, rough, good, points, there in zip(
-                images, detections, kept, landmarks, presence, strict=True
-            )
+            _to_people(image, rough, good, _Found(*mine))
+            for image, rough, good, mine in zip(images, detections, kept, of_pictures, strict=True)
         ]
         for one, rough, mine, image in zip(people, detections, regions, images, strict=True):
             looked_closely = mine.sides.numpy() > max(image.shape) / 2
             _average_faces(one.keypoints, rough.keypoints, looked_closely)
         return people
 
-    def _landmarks(self, crops: Tensor, regions: Regions) -> tuple[Tensor, Tensor]:
-        """Landmarks (P, 33, 5) in px of the full pictures, and presence (P,) of people, 0..1."""
+    def _look(self, crops: Tensor, regions: Regions) -> _Found:
+        """What is seen of all people."""
 
-        def run(part: Tensor, people: Tensor) -> tuple[Tensor, Tensor]:
+        def run(part: Tensor, people: Tensor) -> _Found:
             batch = on_device(part, self.device, torch.channels_last)
             output = {name: values.cpu() for name, values in self.network(batch).items()}
-            return decode_landmarks(output, regions.select(people)), output["presence"].sigmoid()
+            return _Found(
+                decode_landmarks(output, regions.select(people)),
+                output["presence"].sigmoid(),
+                decode_widths(output),
+            )
 
         found = in_batches(run, (crops, torch.arange(len(crops))), self.batch_size)
-        landmarks = [part for part, _ in found]
-        presence = [part for _, part in found]
-        return (
-            torch.cat([crops.new_zeros(0, NUM_LANDMARKS, 5), *landmarks]),
-            torch.cat([crops.new_zeros(0), *presence]),
+        nobody = _Found(
+            crops.new_zeros(0, NUM_LANDMARKS, 5), crops.new_zeros(0), crops.new_zeros(0, NUM_WIDTHS)
         )
+        return _Found(*map(torch.cat, zip(nobody, *found, strict=True)))
 
 
 def _regions(detections: Detections) -> Regions:
@@ -145,17 +157,19 @@ def _average_faces(
 
 
 def _to_people(
-    image: np.ndarray, detections: Detections, good: Tensor, found: Tensor, presence: Tensor
+    image: np.ndarray, detections: Detections, good: Tensor, found: _Found
 ) -> PersonKeypoints:
-    """One picture's result: `found` and `presence` are of those people whose box is `good`."""
+    """One picture's result: `found` is of those people whose box is `good`."""
     height, width = image.shape[:2]
     landmarks = torch.full((len(good), NUM_LANDMARKS, 5), torch.nan)
-    landmarks[good] = found
+    landmarks[good] = found.landmarks
+    widths = torch.full((len(good), NUM_WIDTHS), torch.nan)
+    widths[good] = found.widths
     kept = good.clone()
     scores = torch.as_tensor(detections.scores)[good]
-    kept[good] = (presence >= _MIN_PRESENCE) | (scores >= _CLEAR_SCORE)
+    kept[good] = (found.presence >= _MIN_PRESENCE) | (scores >= _CLEAR_SCORE)
     keypoints = landmarks[:, COCO_LANDMARKS][..., [0, 1, 3]]
     points = keypoints[..., :2]
     inside = ((points >= 0) & (points < points.new_tensor((width, height)))).all(-1)
     keypoints[..., 2] = keypoints[..., 2].where(inside, 0)
-    return PersonKeypoints(keypoints.numpy(), kept.numpy(), landmarks.numpy())
+    return PersonKeypoints(keypoints.numpy(), kept.numpy(), landmarks.numpy(), widths.numpy())

@@ -41,11 +41,14 @@ class PersonKeypoints:
         landmarks: (P, 33, 5) float32 x, y (px of the full picture), z (px, from the hips, smaller
             is nearer), visibility, presence, in the order of `LANDMARK_NAMES`; not
             numbers where the box is not. None where the estimator gives no landmarks.
+        widths: (P, NUM_WIDTHS) float32 of `body_widths`, likewise; None where the estimator sees no
+            silhouettes.
     """
 
     keypoints: np.ndarray
     kept: np.ndarray
     landmarks: np.ndarray | None = None
+    widths: np.ndarray | None = None
 
 
 @runtime_checkable

@@ -102,6 +102,10 @@ COMMANDS = {
         "train the network that reads coordinates",
         "configs.lift_training:LiftCommandConfig", "training.lift.train_lift:run",
     ),
+    "train-shape": Command(
+        "train the network of shapes",
+        "configs.shape_training:ShapeCommandConfig", "training.shape.train_shape:run",
+    ),
     "plot-training": Command(
         "curves of several trainings",
         "configs.training_commands:PlotTrainingConfig", "training.run.run_comparison:run",

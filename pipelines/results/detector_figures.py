@@ -17,7 +17,10 @@ from hierprob3d.configs.prediction import (
 )
 from hierprob3d.configs.training import DataConfig
 from hierprob3d.model.body.mesh_body import Body
+from hierprob3d.model.body.skeleton import MEASUREMENT_NAMES, NUM_BETAS
 from hierprob3d.model.estimate.metrics import point_errors
+from hierprob3d.model.network.lift_input import GIVEN_CONFIDENCE
+from hierprob3d.model.people.body_widths import body_widths
 from hierprob3d.model.rotation.rotations import rotvec_to_rotmat
 from hierprob3d.training.assessment.assessment_report import number, table
 from hierprob3d.training.assessment.pictured_people import (
@@ -30,11 +33,15 @@ from hierprob3d.transforms.batch.batches import Batch
 from hierprob3d.transforms.batch.models import Models
 from hierprob3d.transforms.inputs.items import Frame, picture_item
 from hierprob3d.transforms.prediction.stages import DETECT, wanted_stages
+from hierprob3d.transforms.tables.schema import std_name
 
 GROSS_PX = 12.0
 """A keypoint farther than this from the true one is grossly wrong; a person has about 200 px."""
 
 SHARE_CUT = 0.25
+
+_DEVIATIONS = 1.2816
+"""Standard deviations to either side of a normal distribution's mean that hold 80 % of it."""
 
 _LIMBS = slice(5, 17)
 """COCO keypoints from the shoulders down: joints that are compared, and may be grossly wrong."""
@@ -79,8 +86,8 @@ def detector_markdown(figures: Mapping[str, Mapping[str, Record]]) -> str:
         "People are found, keypoints placed and bodies predicted as by `predict`; 12 joints from "
         "the shoulders down, mm, mean / median. *Gross*: a place of these more than "
         f"{GROSS_PX:.0f} px of 256 from the true one. *Cut*: a quarter is cut by the picture's "
-        "side, a quarter stands behind something, a fifth is cut at hips, thighs or elbows.\n\n"
-        + table(["", *records], rows)
+        "side, a quarter stands behind something, a fifth is cut at hips, thighs or elbows. "
+        "*Inside 80 %*: truths within the predicted intervals.\n\n" + table(["", *records], rows)
     )
 
 
@@ -150,6 +157,8 @@ def _errors(people: PicturedPeople, places: list[int], found: Columns, models: M
         **{kind: _mm(points, truth, "similarity") for kind, points in limbs.items()},
         "shape": _mm(shapes[0], shapes[1], "scale"),
         "beta2": torch.stack((found["shape_mean"][:, 1], betas[:, 1]), 1),
+        **_inside(found, betas, models),
+        **_by_true_silhouette(people, places, models),
         "px": (found["keypoints"][..., :2] - people.joints2d[places]).norm(dim=-1),
         "seen": people.seen[places].float(),
         "hidden": people.hidden[places].float(),
@@ -158,7 +167,48 @@ def _errors(people: PicturedPeople, places: list[int], found: Columns, models: M
 
 def _nobody() -> Columns:
     sizes = {"mode": (), "refined": (), "shape": (), "beta2": (2,), "px": (17,), "seen": (17,)}
-    return {name: torch.zeros(0, *size) for name, size in (sizes | {"hidden": (17,)}).items()}
+    sizes |= {"hidden": (17,), "betas_inside": (NUM_BETAS,), "clean": (), "clean_beta2": (2,)}
+    sizes |= {"measured_inside": (len(MEASUREMENT_NAMES),)}
+    return {name: torch.zeros(0, *size) for name, size in sizes.items()}
+
+
+def _inside(found: Columns, betas: Tensor, models: Models) -> Columns:
+    """Of betas (B, 10) and measurements (B, 5): 1 within the 80 % interval, else 0."""
+
+    def is_inside(mean: Tensor, std: Tensor, truth: Tensor) -> Tensor:
+        return ((truth - mean).abs() <= _DEVIATIONS * std).float()
+
+    truth = models.measurer.measure(betas.to(models.device)).cpu()
+    values, stds = (
+        torch.stack([found[name] for name in names], 1)
+        for names in (MEASUREMENT_NAMES, map(std_name, MEASUREMENT_NAMES))
+    )
+    return {
+        "betas_inside": is_inside(found["shape_mean"], found["shape_std"], betas),
+        "measured_inside": is_inside(values, stds, truth),
+    }
+
+
+def _by_true_silhouette(people: PicturedPeople, places: list[int], models: Models) -> Columns:
+    """Shape in mm, and the second beta found and true, by true silhouettes and keypoints.
+
+    Not numbers where the weights read none.
+    """
+    betas = people.betas[places]
+    if models.shape_net is None:
+        nothing = torch.full((len(places),), torch.nan)
+        return {"clean": nothing, "clean_beta2": torch.stack((nothing, betas[:, 1]), 1)}
+    joints2d = people.joints2d[places]
+    confidence = torch.full_like(joints2d[..., :1], GIVEN_CONFIDENCE)
+    keypoints = torch.cat([joints2d, confidence], -1)
+    widths = body_widths(people.silhouette[places].float(), keypoints)
+    mean = models.shape_net(widths.to(models.device), keypoints.to(models.device)).mean.cpu()
+    body = models.body.to("cpu")
+    shapes = [body.shape(some).vertices for some in (mean, betas)]
+    return {
+        "clean": _mm(shapes[0], shapes[1], "scale"),
+        "clean_beta2": torch.stack((mean[:, 1], betas[:, 1]), 1),
+    }
 
 
 def _limbs(body: Body, betas: Tensor, pose: Tensor, global_rotmat: Tensor) -> Tensor:
@@ -197,6 +247,12 @@ def _figures(columns: Columns) -> Record:
         "MPJPE-PA, refined": _mean_median(some["refined"]),
         "PVE-T-SC": _mean_median(some["shape"]),
         "R² of the second beta": _explained(*some["beta2"].unbind(1)),
+        **_clean_figures(some),
+        "betas inside 80 %, %": _percent(some["betas_inside"] > 0),
+        **{
+            f"{name.rpartition('_')[0].replace('_', ' ')} inside 80 %, %": _percent(inside > 0)
+            for name, inside in zip(MEASUREMENT_NAMES, some["measured_inside"].mT, strict=True)
+        },
         "keypoints seen, px": _mean_median(some["px"][seen]),
         **{
             f"{name}, px": _mean_median(some["px"][:, list(members)][seen[:, list(members)]])
@@ -204,6 +260,15 @@ def _figures(columns: Columns) -> Record:
         },
         "keypoints hidden, px": _mean_median(some["px"][hidden]),
         f"seen more than {GROSS_PX:.0f} px off, %": _percent(some["px"][seen] > GROSS_PX),
+    }
+
+
+def _clean_figures(columns: Columns) -> Record:
+    """Rows of shapes by true silhouettes; dashes where the weights read none."""
+    known = columns["clean"].isfinite()
+    return {
+        "PVE-T-SC, true silhouette and keypoints": _mean_median(columns["clean"][known]),
+        "R² of the second beta, likewise": _explained(*columns["clean_beta2"][known].unbind(1)),
     }
 
 

@@ -142,4 +142,6 @@ def _measurement(name: str, row: PersonRow) -> str:
     value, std = row.get(name), row.get(std_name(name))
     if value is None or std is None:
         return ""
-    return f"{name.removesuffix('_m').replace('_', ' ')} {value:.2f} ± {std:.2f} m"
+    what, _, unit = name.rpartition("_")
+    digits = 0 if unit == "kg" else 2
+    return f"{what.replace('_', ' ')} {value:.{digits}f} ± {std:.{digits}f} {unit}"

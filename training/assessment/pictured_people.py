@@ -45,6 +45,7 @@ class PicturedPeople:
         hidden: (B, 17) behind the body or an object.
         rotvecs: (B, 24, 3) pose, the pelvis first.
         betas: (B, 10).
+        silhouette: (B, 256, 256) bool, clothes included, also where something stands before them.
     """
 
     images: list[np.ndarray]
@@ -53,6 +54,7 @@ class PicturedPeople:
     hidden: Tensor
     rotvecs: Tensor
     betas: Tensor
+    silhouette: Tensor
 
 
 def pictured_people(data: DataConfig, kind: str, num: int, seed: int) -> Iterator[PicturedPeople]:
@@ -81,4 +83,5 @@ def pictured_people(data: DataConfig, kind: str, num: int, seed: int) -> Iterato
             hidden=batch.hidden,
             rotvecs=batch.rotvecs,
             betas=batch.betas,
+            silhouette=batch.silhouette,
         )

@@ -30,6 +30,7 @@ from hierprob3d.model.network.checkpoints import (
 from hierprob3d.model.network.device import resolve_device
 from hierprob3d.model.network.distribution_net import NUM_PROXY_CHANNELS, DistributionNet
 from hierprob3d.model.network.lift_net import LiftNet
+from hierprob3d.model.network.shape_net import SHAPE_NET_PATH, ShapeNet, load_shape_net
 from hierprob3d.model.people.blazepose import BLAZEPOSE_PATH
 from hierprob3d.model.people.blazepose_keypoints import BlazePoseKeypoints
 from hierprob3d.model.people.keypoint_estimators import KeypointEstimator, MoveNetKeypoints
@@ -90,6 +91,10 @@ class Models(BodyModels):
     net: BodyNet
     measurer: BodyMeasurer
 
+    shape_net: ShapeNet | None = None
+    """Tells shapes by silhouettes, of the body that the bundled weights are of; None: those of the
+    weights stand."""
+
 
 def load_models(config: ModelsConfig) -> Models:
     """The models of a configuration; the same objects for every caller in this process.
@@ -134,8 +139,10 @@ def use_threads(num_threads: int) -> None:
 
 def model_files(config: ModelsConfig) -> dict[str, Path]:
     """The files that the models of a configuration are read from, by their part."""
-    body = load_models(config).body
-    files = {"weights": weights_path(config.weights), "body_model": body.path}
+    models = load_models(config)
+    files = {"weights": weights_path(config.weights), "body_model": models.body.path}
+    if models.shape_net is not None:
+        files["shape"] = SHAPE_NET_PATH
     if config.detector != "none":
         files["detector"] = model_path(config, "detector")
     files["keypoints"] = model_path(config, "keypoints")
@@ -251,11 +258,19 @@ def _load_models(config: ModelsConfig) -> Models:
         net=net,
         body=body,
         measurer=BodyMeasurer(body),
+        shape_net=_shape_net(net, keypoints, device),
         device=device,
         threshold=keypoints.visibility_threshold if threshold is None else threshold,
         proxy=proxy,
         engines=engines,
     )
+
+
+def _shape_net(net: BodyNet, keypoints: KeypointEstimator, device: torch.device) -> ShapeNet | None:
+    """The bundled network of shapes, beside weights that see no silhouette themselves."""
+    if not isinstance(net, LiftNet) or net.body_family != "openbody":
+        return None
+    return load_shape_net(device=device) if isinstance(keypoints, BlazePoseKeypoints) else None
 
 
 @cache

@@ -12,10 +12,9 @@ from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from typing import Any
 
-from hierprob3d.configs.prediction import GENDERS
+from hierprob3d.configs.prediction import GENDERS, HEIGHTS_M
 from hierprob3d.model.body.skeleton import NUM_KEYPOINTS
 
-_HEIGHTS_M = (0.4, 2.8)
 _BRACKETS = str.maketrans("[](),;", "      ")
 
 
@@ -138,8 +137,8 @@ def _height(value: Any) -> float | None:
     numbers = _numbers(value if isinstance(value, str | None) else [value])
     if numbers is None or numbers == [] or math.isnan(numbers[0]):
         return None
-    if len(numbers) != 1 or not _HEIGHTS_M[0] <= numbers[0] <= _HEIGHTS_M[1]:
-        low, high = _HEIGHTS_M
+    if len(numbers) != 1 or not HEIGHTS_M[0] <= numbers[0] <= HEIGHTS_M[1]:
+        low, high = HEIGHTS_M
         raise ValueError(f"height_m must be metres, {low} to {high}, got {value!r}")
     return numbers[0]
 

@@ -37,6 +37,7 @@ class Annotator:
         models: Networks and body model; the bundled ones by default. Loaded once per process.
         sampling: Number of samples, seed, and whether samples are kept.
         refinement: Whether bodies are also moved onto the keypoints.
+        known_height: Of everybody, metres.
         batch_size: People per network call.
 
     Raises:
@@ -48,10 +49,11 @@ class Annotator:
         models: ModelsConfig | None = None,
         sampling: SamplingConfig | None = None,
         refinement: RefinementConfig | None = None,
+        known_height: float | None = None,
         batch_size: int = 16,
     ) -> None:
         self._config = PredictConfig(
-            source=SourceConfig(inputs=("arrays",)),
+            source=SourceConfig(inputs=("arrays",), known_height=known_height),
             models=models or ModelsConfig(),
             sampling=sampling or SamplingConfig(),
             refinement=refinement or RefinementConfig(),

@@ -21,12 +21,15 @@ from .given_places import (
     given_keypoints,
     kept_people,
     landmarks_of,
+    widths_of,
     with_given,
 )
 
 DETECT = "detect"
 KEYPOINTS = "keypoints"
 LANDMARKS = "landmarks"
+WIDTHS = "widths"
+"""Of `body_widths`, (P, NUM_WIDTHS); not numbers where no silhouette was looked for."""
 ROUGH_KEYPOINTS = "rough_keypoints"
 """Poses of the person detector, (P, 17, 3) as keypoints are; not numbers where it gives none."""
 WHOLE_PICTURE = "whole_picture"
@@ -65,7 +68,8 @@ def find_keypoints(batch: Batch, models: Models) -> None:
     """The people of all frames, with columns frame, bbox, bbox_score, whole_picture and keypoints.
 
     Where the keypoint model finds landmarks, (P, 33, 5) as of `PersonKeypoints`, they are a column
-    `landmarks`; otherwise there is none.
+    `landmarks`, and where it sees silhouettes, their widths a column `widths`; otherwise there is
+    none.
 
     A detection in which the keypoint network sees no person is dropped, except where it is no
     detection: pictures given as cropped, or taken whole because nobody was found, or boxes that a
@@ -87,8 +91,9 @@ def find_keypoints(batch: Batch, models: Models) -> None:
         keep_all=models.detector is None,
     )
     columns = batch.people.columns
-    found_points = {name: columns.pop(name) for name in (KEYPOINTS, LANDMARKS) if name in columns}
-    batch.add(KEYPOINTS, lambda _: found_points, may_be_nan=(LANDMARKS,))
+    names = [name for name in (KEYPOINTS, LANDMARKS, WIDTHS) if name in columns]
+    found_points = {name: columns.pop(name) for name in names}
+    batch.add(KEYPOINTS, lambda _: found_points, may_be_nan=(LANDMARKS, WIDTHS))
 
 
 def _whole_pictures(images: Sequence[np.ndarray]) -> list[Detections]:
@@ -116,8 +121,9 @@ def _gather(
         columns["bbox_score"].append(boxes.scores[kept])
         columns[WHOLE_PICTURE].append(np.full(count, boxes.instead_of_nobody))
         columns[KEYPOINTS].append(estimate.keypoints[kept])
-        if any(other.landmarks is not None for _, _, other in found):
-            columns.setdefault(LANDMARKS, []).append(landmarks_of(estimate)[kept])
+        for name, of_estimate in ((LANDMARKS, landmarks_of), (WIDTHS, widths_of)):
+            if any(getattr(other, name) is not None for _, _, other in found):
+                columns.setdefault(name, []).append(of_estimate(estimate)[kept])
         columns[ROUGH_KEYPOINTS].append(_rough_keypoints(boxes)[kept])
     if found:
         people.columns = {

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hierprob3d.model.body.skeleton import NUM_KEYPOINTS, NUM_LANDMARKS
+from hierprob3d.model.people.body_widths import NUM_WIDTHS
 from hierprob3d.model.people.keypoint_estimators import PersonKeypoints
 from hierprob3d.model.people.person_detectors import Detections
 from hierprob3d.transforms.inputs.given_people import GivenPerson, given_people
@@ -58,11 +59,14 @@ def with_given(estimate: PersonKeypoints | None, given: np.ndarray) -> PersonKey
     if estimate is None:
         return PersonKeypoints(given, np.ones(len(given), bool))
     known = ~np.isnan(given)
-    landmarks = estimate.landmarks
+    landmarks, widths = estimate.landmarks, estimate.widths
+    nothing = np.float32(np.nan)
     if landmarks is not None:  # those of a person whose keypoints are given are not the person's
-        landmarks = np.where(known[:, :1, :1], np.float32(np.nan), landmarks)
+        landmarks = np.where(known[:, :1, :1], nothing, landmarks)
+    if widths is not None:
+        widths = np.where(known[:, 0, :1], nothing, widths)
     keypoints = np.where(known, given, estimate.keypoints)
-    return PersonKeypoints(keypoints, estimate.kept, landmarks)
+    return PersonKeypoints(keypoints, estimate.kept, landmarks, widths)
 
 
 def landmarks_of(estimate: PersonKeypoints) -> np.ndarray:
@@ -70,6 +74,13 @@ def landmarks_of(estimate: PersonKeypoints) -> np.ndarray:
     if estimate.landmarks is not None:
         return estimate.landmarks
     return np.full((len(estimate.kept), NUM_LANDMARKS, 5), np.nan, np.float32)
+
+
+def widths_of(estimate: PersonKeypoints) -> np.ndarray:
+    """(P, NUM_WIDTHS) widths; NaN where there are none, as keypoints were given."""
+    if estimate.widths is not None:
+        return estimate.widths
+    return np.full((len(estimate.kept), NUM_WIDTHS), np.nan, np.float32)
 
 
 def kept_people(boxes: Detections, estimates: PersonKeypoints, keep_all: bool) -> np.ndarray:

@@ -25,7 +25,7 @@ from hierprob3d.transforms.batch.models import (
 from . import distributions, lift_inputs, refined_bodies, sampled_bodies
 from .detection import detect_people, find_keypoints
 from .drawn_pictures import COLOURED, NUM_DRAWN_SAMPLES, DrawnPicture, draw_frame
-from .given_heights import with_given_heights
+from .known_shapes import with_known_shapes
 from .proxies import EDGES, PROXY, edges_of, make_proxies
 
 
@@ -76,8 +76,11 @@ def _predict(batch: Batch, models: Models, config: PredictConfig) -> None:
     size = config.run.batch_size
     batch.add(
         distributions.DISTRIBUTION,
-        lambda some: with_given_heights(
-            some, distributions.predict_distributions(some, models.net, size), models.measurer
+        lambda some: with_known_shapes(
+            some,
+            distributions.predict_distributions(some, models.net, size),
+            models,
+            config.source.known_height,
         ),
     )
     proxy = batch.people.columns.pop(PROXY, None)  # 4.7 MB per person, not needed any more

@@ -145,6 +145,12 @@ _PERSON = (
     LANDMARKS,
 )  # fmt: skip
 
+SHAPE_FROM_SILHOUETTE = Column(
+    "shape_from_silhouette", pa.bool_(),
+    "true: shape_mean and shape_std are read off the person's silhouette and keypoints; false: off "
+    "what the weights see alone; null in rows of earlier versions",
+)  # fmt: skip
+
 _DISTRIBUTION = (
     Column(
         "pose_F", floats(NUM_BODY_JOINTS * 9),
@@ -160,6 +166,7 @@ _DISTRIBUTION = (
         "shape_std", floats(NUM_BETAS), "standard deviation of the shape coefficients", "1",
         "10 betas",
     ),
+    SHAPE_FROM_SILHOUETTE,
     Column(
         "global_rotmat", floats(9),
         "rotation of the pelvis; the body model's output is turned by pi about x after it to "
@@ -240,18 +247,27 @@ _SEED = Column("seed", pa.int64(), "seed of the draws; with item_id and person_i
 
 def std_name(measurement: str) -> str:
     """Column of a measurement's standard deviation: height_m -> height_std_m."""
-    return f"{measurement.removesuffix('_m')}_std_m"
+    what, _, unit = measurement.rpartition("_")
+    return f"{what}_std_{unit}"
 
 
-def _measurement_columns() -> tuple[Column, ...]:
+def measurement_columns() -> tuple[Column, ...]:
+    """Each measurement, and its standard deviation after it."""
     columns = []
     for name in MEASUREMENT_NAMES:
-        what = name.removesuffix("_m").replace("_", " ")
+        what, _, unit = name.rpartition("_")
+        meaning = f"{what.replace('_', ' ')} of the mean shape in T-pose"
+        if unit == "kg":
+            meaning += ": its volume at the density of water; null in rows of earlier versions"
         columns += [
-            Column(name, pa.float32(), f"{what} of the mean shape in T-pose", "m"),
-            Column(std_name(name), pa.float32(), "its standard deviation", "m"),
+            Column(name, pa.float32(), meaning, unit),
+            Column(std_name(name), pa.float32(), "its standard deviation", unit),
         ]
     return tuple(columns)
+
+
+WEIGHT = measurement_columns()[-2:]
+"""Weight and its standard deviation, which earlier rows lack."""
 
 
 def refined_name(column: str) -> str:
@@ -370,7 +386,7 @@ def people_columns(layout: PeopleLayout) -> tuple[Column, ...]:
     columns = [*_ITEM, _TIME, *_PERSON, *_DISTRIBUTION]
     if layout.global_spread:
         columns.append(_GLOBAL_F)
-    columns.extend([*_BODY, *IN_VIEW, *_measurement_columns()])
+    columns.extend([*_BODY, *IN_VIEW, *measurement_columns()])
     if layout.refined:
         columns.extend(refined_columns())
     if layout.uncertainty:

@@ -2,8 +2,8 @@
 
 Schema 1, until November 2026, had the spread of the vertices in float16 and always, a `track_id`
 that was always null, and neither `joint_spread_m`, `source_version`, `warning`, `traceback` nor
-`attempts`. The first tables of schema 2 lack `whole_picture`, `given`, `landmarks`, `translation`
-and what says how much of a person is in view.
+`attempts`. The first tables of schema 2 lack `whole_picture`, `given`, `landmarks`, `translation`,
+what says how much of a person is in view, what the shape was read off and the weight.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ from .schema import (
     JOINT_SPREAD,
     LANDMARKS,
     SCHEMA_VERSION,
+    SHAPE_FROM_SILHOUETTE,
     SOURCE_VERSION,
     TRACEBACK,
     TRANSLATION,
     WARNING,
+    WEIGHT,
     WHOLE_PICTURE,
     Column,
     refined_columns,
@@ -39,6 +41,8 @@ _ADDED_AFTER = {"seconds": (SOURCE_VERSION, WARNING), "message": (TRACEBACK, ATT
 _LATER_BEFORE = {"pose_F": (LANDMARKS,)}
 _LATER_AFTER = {
     "bbox_score": (WHOLE_PICTURE, GIVEN),
+    "shape_std": (SHAPE_FROM_SILHOUETTE,),
+    "hip_girth_std_m": WEIGHT,
     "reprojection_px": (TRANSLATION, *IN_VIEW),
     refined_name("reprojection_px"): tuple(
         column for column in refined_columns() if column.name == refined_name(TRANSLATION.name)

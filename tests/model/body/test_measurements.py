@@ -15,7 +15,8 @@ from hierprob3d.model.body.skeleton import MEASUREMENT_NAMES
 
 
 def test_names_and_order() -> None:
-    assert MEASUREMENT_NAMES == ("height_m", "chest_girth_m", "waist_girth_m", "hip_girth_m")
+    girths = ("chest_girth_m", "waist_girth_m", "hip_girth_m")
+    assert MEASUREMENT_NAMES == ("height_m", *girths, "weight_kg")
 
 
 def test_girth_of_a_square_prism_and_of_an_elliptic_cone() -> None:
@@ -55,10 +56,11 @@ def test_dents_are_bridged_as_by_a_tape() -> None:
 def test_mean_bodies_have_the_stature_they_were_built_with(gender: str, stature: float) -> None:
     # Mean statures of the populations from the build report of OpenBody.
     measurer = BodyMeasurer(load_body("open", gender))
-    height, chest, waist, hip = measurer.measure(torch.zeros(1, 10))[0].tolist()
+    height, chest, waist, hip, weight = measurer.measure(torch.zeros(1, 10))[0].tolist()
     assert height == pytest.approx(stature, abs=0.01)
     assert 0.9 < chest < 1.2 and 0.7 < waist < 0.95 and 0.95 < hip < 1.1
     assert waist < hip and waist < chest
+    assert 20 < weight / height**2 < 25  # a body mass index of grown people
 
 
 def test_taller_and_heavier_bodies_measure_more() -> None:
@@ -79,10 +81,11 @@ def test_spread_agrees_with_sampled_shapes(gender: str) -> None:
     std = torch.rand(2, 10, generator=generator) * 0.4 + 0.1
     values, spread = measurer.measure_distribution(mean, std)
     shapes = mean[:, None] + std[:, None] * torch.randn(2, 1500, 10, generator=generator)
-    sampled = measurer.measure(shapes.flatten(0, 1)).view(2, 1500, 4)
+    sampled = measurer.measure(shapes.flatten(0, 1)).view(2, 1500, 5)
     np.testing.assert_allclose(spread, sampled.std(1), rtol=0.08)  # 1500 draws: 1.8 % deviation
     np.testing.assert_allclose(values, measurer.measure(mean), rtol=1e-6)
-    np.testing.assert_allclose(values, sampled.mean(1), atol=0.01)
+    np.testing.assert_allclose(values[:, :4], sampled[..., :4].mean(1), atol=0.01)
+    np.testing.assert_allclose(values[:, 4], sampled[..., 4].mean(1), rtol=0.02)
 
 
 def test_works_where_gradients_are_off_and_keeps_people_apart() -> None:
