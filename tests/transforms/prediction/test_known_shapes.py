@@ -55,10 +55,10 @@ def test_silhouettes_and_given_heights_count_where_they_are(models: Any) -> None
         assert not torch.equal(found[name][0], columns[name][0])
     height, _ = models.measurer.height_and_slope(found["shape_mean"])
     assert height[1].item() == pytest.approx(1.9, abs=1e-3)
-    # A taller body is farther away: its picture is as large as the other's.
+    # A taller body is farther away: its picture is about as large, though its legs are longer.
     others, _ = models.measurer.height_and_slope(found["shape_mean"][:1])
     seen = found["camera"][:, 0] * height
-    assert seen[1].item() == pytest.approx(seen[0].item(), rel=0.02)
+    assert seen[1].item() == pytest.approx(seen[0].item(), rel=0.05)
     assert abs(others.item() - 1.9) > 0.05
 
 
