@@ -29,7 +29,6 @@ from hierprob3d.transforms.store.parquet_files import table_bytes
 from hierprob3d.transforms.store.part_plan import PartPlan, cut_plan, part_shards, write_part_plan
 from hierprob3d.transforms.store.part_runs import part_run_id
 from hierprob3d.transforms.store.plan import SOURCE_DETAILS, Plan, PlanWriter
-from hierprob3d.transforms.tables.rows import table_of
 from hierprob3d.transforms.tables.schema import SCHEMA_VERSION, frames_schema
 
 _PARTS = 100
@@ -49,7 +48,7 @@ def plan(folder: Path, items: int) -> None:
     listing = list_inputs([str(folder / "list.txt")])
     rules = PlanRules(num_workers=lambda number: 4 * _PARTS)
     with PlanWriter(store, "run", SOURCE_DETAILS) as writer:
-        for shard in Planner(listing.uris, store.finished_ids(), rules, listing.versions).shards():
+        for shard in Planner(listing.sources, store.finished_ids(), rules).shards():
             writer.add(shard.items, shard.details)
     whole = writer.plan()
     cut, sizes = cut_plan(store, whole, _PLAN_ID, _PARTS, SOURCE_DETAILS)
@@ -81,6 +80,8 @@ def write_done(folder: Path, items: int) -> None:
 
 def frames_of(items: list[Item], run_id: str) -> pa.Table:
     """Rows of pictures with one person each."""
+    from hierprob3d.transforms.tables.rows import table_of  # takes torch, which no step needs
+
     count = len(items)
     columns: dict[str, Any] = {
         "item_id": [item.item_id for item in items], "uri": [item.uri for item in items],

@@ -121,7 +121,7 @@ class Prediction(Job):
         self.listing = list_inputs(source.inputs, self.output, source.check_sources)
         with said_if_slow("loading models ..."):
             load_models(self.config.models)
-            for gender in sorted(self.listing.genders()):  # a list may ask for what is not there
+            for gender in sorted(self.listing.genders):  # a list may ask for what is not there
                 load_models_of(self.config.models, gender)
 
     def plan(self, run: Run, num_parts: int | None = None) -> Plan:
@@ -251,9 +251,7 @@ def _planner(
     )
     done = store.finished_ids().without(redo)
     replaced = redo if config.run.overwrite else ()
-    return Planner(
-        listing.uris, done, rules, listing.versions, listing.given, listing.skipped, replaced
-    )
+    return Planner(listing.sources, done, rules, listing.skipped, replaced)
 
 
 def _nothing_to_do(config: PredictConfig, listing: Listing, finished: FinishedInputs) -> int:

@@ -16,7 +16,8 @@ from hierprob3d.transforms.batch.models import Models, model_hashes
 from hierprob3d.transforms.inputs.items import Shard, picture_item
 from hierprob3d.transforms.inputs.listing import Listing
 from hierprob3d.transforms.inputs.planning import Planner
-from hierprob3d.transforms.inputs.uris import archive_of, printable
+from hierprob3d.transforms.inputs.sources import KnownVersions
+from hierprob3d.transforms.inputs.uris import archive_of
 from hierprob3d.transforms.store.output_folder import RUNS, TABLES, FinishedItem, OutputFolder
 from hierprob3d.transforms.tables.schema import STATUS_FAILED, PeopleLayout, people_schema
 
@@ -40,16 +41,18 @@ class FinishedInputs:
 
 def finished_inputs(config: PredictConfig, store: OutputFolder, listing: Listing) -> FinishedInputs:
     """What is finished of the inputs, and what of it this run is to do again."""
-    versions = {printable(uri): listing.versions.get(uri) for uri in listing.uris}
-    retried = store.failed_items() if config.run.retry_failed else set()
     found = FinishedInputs()
+    if not store.parts("frames"):
+        return found
+    versions = KnownVersions(listing.sources)
+    retried = store.failed_items() if config.run.retry_failed else set()
     for item in store.finished_items():
-        source = item.name if item.name in versions else archive_of(item.name)
-        if source not in versions:
+        is_changed = _is_changed(item, versions)
+        if is_changed is None:
             continue
         found.num_items += 1
         found.num_failed += item.status == STATUS_FAILED
-        if _is_changed(item, versions[source]):
+        if is_changed:
             found.changed.add(item.item_id)
         if config.run.overwrite or item.item_id in retried:
             found.redo.add(item.item_id)
@@ -57,9 +60,11 @@ def finished_inputs(config: PredictConfig, store: OutputFolder, listing: Listing
     return found
 
 
-def _is_changed(item: FinishedItem, version: str | None) -> bool:
-    """Whether both versions are known and differ."""
-    return None not in (version, item.source_version) and item.source_version != version
+def _is_changed(item: FinishedItem, versions: KnownVersions) -> bool | None:
+    """Whether the item's file, or the archive that it is in, is another now; None if not there."""
+    is_changed = versions.check(item.name, item.source_version)
+    archive = archive_of(item.name) if is_changed is None else None
+    return is_changed if archive is None else versions.check(archive, item.source_version)
 
 
 def noting_dropped(planner: Planner, redo: Collection[str], dropped: set[str]) -> Iterator[Shard]:

@@ -52,11 +52,12 @@ def _time_in(info: Mapping[str, Any]) -> float | str | None:
     return time.timestamp() if isinstance(time, datetime) else time
 
 
-def local_files(folder: str, skipped: Counter[str]) -> Iterator[os.DirEntry[str]]:
-    """All files below a local folder; symbolic links to folders are followed.
+def local_files(folder: str, skipped: Counter[str]) -> Iterator[str]:
+    """Paths of all files below a local folder; symbolic links to folders are followed.
 
     Each real folder is entered once, links after the folders themselves: so a link changes the
-    name of no file that is found without it, and links in a circle come to an end.
+    name of no file that is found without it, and links in a circle come to an end. Files come in
+    the order of their folders, and in each as the disk has them.
 
     Args:
         folder: Absolute path.
@@ -75,15 +76,18 @@ def local_files(folder: str, skipped: Counter[str]) -> Iterator[os.DirEntry[str]
             if real in entered:
                 continue
             entered.add(real)
+            folders: list[os.DirEntry[str]] = []
             try:
-                entries = _shown_entries(top, skipped)
+                for entry in _shown_entries(top, skipped):
+                    if _is_folder(entry):
+                        folders.append(entry)
+                    else:
+                        yield entry.path
             except OSError as error:
                 if top == folder:
                     raise
                 skipped[f"the folder {top}: {error.strerror}"] += 1
-                continue
-            folders = [entry for entry in entries if _is_folder(entry)]
-            yield from (entry for entry in entries if entry not in folders)
+            folders.sort(key=lambda entry: entry.name)
             links += [entry.path for entry in folders if entry.is_symlink()]
             waiting += [entry.path for entry in reversed(folders) if not entry.is_symlink()]
         waiting = links[::-1]
@@ -99,13 +103,13 @@ def foreign_part(path: str) -> str | None:
     return next((part for part in path.split("/") if part in FOREIGN_NAMES), None)
 
 
-def _shown_entries(folder: str, skipped: Counter[str]) -> list[os.DirEntry[str]]:
+def _shown_entries(folder: str, skipped: Counter[str]) -> Iterator[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
-        shown = [entry for entry in entries if not entry.name.startswith(".")]
-    skipped.update(entry.name for entry in shown if entry.name in FOREIGN_NAMES)
-    return sorted(
-        (entry for entry in shown if entry.name not in FOREIGN_NAMES), key=lambda entry: entry.name
-    )
+        for entry in entries:
+            if entry.name in FOREIGN_NAMES:
+                skipped[entry.name] += 1
+            elif not entry.name.startswith("."):
+                yield entry
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -5,22 +5,25 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 
 from hierprob3d.transforms.store.parquet_files import (
     DamagedParquet,
+    file_at,
     file_of,
     open_parquet,
-    read_columns,
 )
 
 from .given_people import GIVEN_COLUMNS, GivenPerson, given_person
+from .uris import is_remote, open_uri, suffix
 
 LIST_SUFFIXES = (".txt", ".csv", ".parquet")
 URI_COLUMN = "uri"
+_BATCH_ROWS = 8192
 
 
 @dataclass(frozen=True)
@@ -34,31 +37,45 @@ class ListedInput:
     """What the row says besides."""
 
 
-def inputs_in_list(data: bytes, kind: str, uri: str) -> Iterator[ListedInput]:
-    """The rows of a list, those without a name left out.
+@contextmanager
+def inputs_in_list(uri: str) -> Iterator[Iterator[ListedInput]]:
+    """The rows of a list as they are read, those without a name left out.
 
     Args:
-        data: The list file: .txt has one name a line, .csv and .parquet a column `uri`, and perhaps
-            some of GIVEN_COLUMNS.
-        kind: Member of LIST_SUFFIXES.
-        uri: Of the list, for messages.
+        uri: Of the list file, by whose extension, one of LIST_SUFFIXES, it is read: .txt has one
+            name a line, .csv and .parquet a column `uri`, and perhaps some of GIVEN_COLUMNS.
 
     Raises:
         ValueError: Damaged, not UTF-8 text, without a text column `uri`, or a value that cannot be
             used.
     """
-    return {".txt": _lines, ".csv": _csv_rows, ".parquet": _parquet_rows}[kind](data, uri)
+    with open_uri(uri) as file:
+        kind = suffix(uri)
+        if kind == ".parquet":
+            yield _parquet_rows(file, uri)
+        else:
+            newline = "\n" if kind == ".txt" else ""
+            text = io.TextIOWrapper(file, encoding="utf-8-sig", newline=newline)
+            yield _checked(_lines(text) if kind == ".txt" else _csv_rows(text, uri), uri)
 
 
-def _lines(data: bytes, uri: str) -> Iterator[ListedInput]:
-    for line in _text(data, uri).split("\n"):
-        name = line.strip(" \t\r")
+def _checked(rows: Iterator[ListedInput], uri: str) -> Iterator[ListedInput]:
+    """The rows; ValueError where they turn out not to be UTF-8."""
+    try:
+        yield from rows
+    except UnicodeDecodeError as error:
+        raise ValueError(f"the list {uri} is not UTF-8 text: {error}") from error
+
+
+def _lines(text: io.TextIOBase) -> Iterator[ListedInput]:
+    for line in text:
+        name = line.strip(" \t\r\n")
         if name and not name.startswith("#"):
             yield ListedInput(name)
 
 
-def _csv_rows(data: bytes, uri: str) -> Iterator[ListedInput]:
-    rows = csv.reader(io.StringIO(_text(data, uri), newline=""))
+def _csv_rows(text: io.TextIOBase, uri: str) -> Iterator[ListedInput]:
+    rows = csv.reader(text)
     try:
         header = [cell.strip() for cell in next(rows, [])]
         _require_column(header, uri)
@@ -72,22 +89,25 @@ def _csv_rows(data: bytes, uri: str) -> Iterator[ListedInput]:
         raise ValueError(f"line {rows.line_num} of the list {uri} is no CSV: {error}") from error
 
 
-def _parquet_rows(data: bytes, uri: str) -> Iterator[ListedInput]:
+def _parquet_rows(file: BinaryIO, uri: str) -> Iterator[ListedInput]:
+    source = file_of(file.read()) if is_remote(uri) else file_at(uri)
+    number = 0
     try:
-        with open_parquet(file_of(data)) as file:
-            names = file.schema_arrow.names
+        with open_parquet(source) as parquet:
+            names = parquet.schema_arrow.names
             _require_column(names, uri)
+            kind = parquet.schema_arrow.field(URI_COLUMN).type
+            if not _is_text(kind):
+                raise ValueError(f"the column '{URI_COLUMN}' of the list {uri} is {kind}, not text")
             wanted = [name for name in (URI_COLUMN, *GIVEN_COLUMNS) if name in names]
-            table = read_columns(file, wanted).select(wanted)
+            for batch in parquet.iter_batches(_BATCH_ROWS, columns=wanted, use_threads=False):
+                columns = [column.to_pylist() for column in batch.select(wanted).columns]
+                for row in zip(*columns, strict=True):
+                    if row[0]:
+                        yield _listed(row, wanted, f"row {number} of the list {uri}")
+                    number += 1
     except DamagedParquet as error:
         raise ValueError(f"the list {uri} is not a whole Parquet file: {error}") from error
-    kind = table.schema.field(URI_COLUMN).type
-    if not _is_text(kind):
-        raise ValueError(f"the column '{URI_COLUMN}' of the list {uri} is {kind}, not text")
-    columns = [column.to_pylist() for column in table.columns]
-    for number, row in enumerate(zip(*columns, strict=True)):
-        if row[0]:
-            yield _listed(row, wanted, f"row {number} of the list {uri}")
 
 
 def _listed(values: Sequence[Any], columns: Sequence[str], where: str) -> ListedInput:
@@ -105,13 +125,6 @@ def _is_text(kind: pa.DataType) -> bool:
     value = kind.value_type if pa.types.is_dictionary(kind) else kind
     checks = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
     return any(check(value) for check in checks)
-
-
-def _text(data: bytes, uri: str) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"the list {uri} is not UTF-8 text: {error}") from error
 
 
 def _require_column(columns: Sequence[str], uri: str) -> None:

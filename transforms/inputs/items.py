@@ -42,9 +42,9 @@ class Item:
         return printable(self.uri)
 
 
-def picture_item(uri: str, source_version: str | None = None) -> Item:
+def picture_item(uri: str, source_version: str | None = None, given: str | None = None) -> Item:
     """The item of a picture file, or of a whole video that cannot be read."""
-    return Item(_sha1(uri), uri, source_version=source_version)
+    return Item(_sha1(uri), uri, source_version=source_version, given=given)
 
 
 def frame_item(

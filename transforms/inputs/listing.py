@@ -21,10 +21,11 @@ from .folder_search import (
     version_of_info,
     version_of_stat,
 )
-from .given_people import GivenPerson, given_people, given_text
+from .given_people import given_people, given_text
 from .input_lists import LIST_SUFFIXES, ListedInput, inputs_in_list
 from .media_kinds import HEIC_SUFFIXES, VIDEO_SUFFIXES, read_suffixes
 from .picture_formats import HEIC_MEND
+from .sources import Source, SourceList, UniqueSources, in_groups, in_order
 from .tar_archives import TAR_SUFFIX
 from .uris import (
     MissingPackage,
@@ -33,7 +34,6 @@ from .uris import (
     filesystem,
     is_remote,
     local_path,
-    open_uri,
     printable,
     suffix,
     uris_like,
@@ -47,6 +47,7 @@ _SPECIAL = "pipes, sockets and devices"
 _NO_EXTENSION = "without an extension"
 _NAMED_KINDS = 8
 _REQUEST_THREADS = 32
+_ASKED_AT_ONCE = 4096
 
 _Candidate: TypeAlias = "tuple[str, Mapping[str, Any] | None]"
 """A file, and what its store says of it; None for local ones."""
@@ -54,37 +55,31 @@ _Candidate: TypeAlias = "tuple[str, Mapping[str, Any] | None]"
 
 @dataclass
 class Listing:
-    """URIs found, each once, in a fixed order."""
+    """What was found, each URI once, in a fixed order."""
 
-    uris: list[str] = field(default_factory=list)
-    versions: dict[str, str] = field(default_factory=dict)
-    """By URI, a text that changes when the file does: a checksum, or size and time. URIs that
-    lists name have none, unless they are local or `check_sources` was set."""
-
-    given: dict[str, str] = field(default_factory=dict)
-    """By URI, what lists say of the people there, see `given_people`."""
+    sources: SourceList = field(default_factory=SourceList)
+    """URIs that lists name have no version, unless they are local or `check_sources` was set."""
 
     skipped: Counter[str] = field(default_factory=Counter)
     """What folders and globs hold that is not read, by extension or by name: no pictures or
     videos, folders that may not be read, thumbnails of storage boxes."""
+
+    genders: frozenset[str] = frozenset()
+    """Genders that lists give to people."""
+
+    @property
+    def uris(self) -> list[str]:
+        """All URIs unpacked."""
+        return [source.uri for source in self.sources]
 
     @property
     def num_skipped(self) -> int:
         """All that is not read."""
         return self.skipped.total()
 
-    def genders(self) -> set[str]:
-        """Genders that lists give to people."""
-        people = (person for text in set(self.given.values()) for person in given_people(text))
-        return {person.gender for person in people if person.gender is not None}
-
-    def names(self) -> set[str]:
-        """The URIs as the tables write them, see `printable`."""
-        return {printable(uri) for uri in self.uris}
-
     def skipped_text(self) -> str:
         """What is not read and how many of each, in one line; empty without any."""
-        kinds = self.skipped.most_common(_NAMED_KINDS)
+        kinds = sorted(self.skipped.items(), key=lambda pair: (-pair[1], pair[0]))[:_NAMED_KINDS]
         texts = [f"{number} {printable(kind)}{_mend_of(kind)}" for kind, number in kinds]
         rest = self.num_skipped - sum(number for _, number in kinds)
         return ", ".join([*texts, *([f"{rest} others"] if rest else [])])
@@ -109,12 +104,15 @@ def list_inputs(
             an unknown protocol, or any path whose protocol needs a package that is not installed.
     """
     search = _Search(leave_out)
-    found = dict.fromkeys(uri for name in inputs for uri in search.expand(name))
+    for name in inputs:
+        for source in search.expand(name):
+            search.found.add(source)
+    sources = search.found.sources()
     if check_sources:
-        unknown = [uri for uri in found if uri not in search.versions and is_remote(uri)]
-        search.versions |= _requested_versions(unknown)
-    given = search.given_texts()
-    return Listing(list(found), search.versions, given, search.skipped)
+        sources = SourceList(_with_versions(sources))
+    if search.has_given:
+        sources = SourceList(map(_with_noted_people, sources))
+    return Listing(sources, search.skipped, frozenset(search.genders))
 
 
 class _Search:
@@ -125,18 +123,21 @@ class _Search:
     """
 
     def __init__(self, output: str | None) -> None:
+        self.found = UniqueSources(_merged)
         self.skipped: Counter[str] = Counter()
-        self.versions: dict[str, str] = {}
-        self._given: dict[str, list[GivenPerson]] = {}
+        self.genders = set[str]()
+        self.has_given = False
         self._kinds = read_suffixes() | {TAR_SUFFIX}
         self._containers = frozenset(VIDEO_SUFFIXES) | {TAR_SUFFIX}
         self._real_folders: dict[str, str] = {}
+        self._num_candidates = 0
+        """Files that globs matched."""
         root = "" if output is None else absolute(output).rstrip("/")
         names = () if output is None else RESULT_FOLDERS
         self._results = tuple(self._real(f"{root}/{name}") + "/" for name in names)
 
-    def expand(self, name: str) -> Iterable[str]:
-        """Absolute URIs behind one input."""
+    def expand(self, name: str) -> Iterable[Source]:
+        """What is behind one input."""
         uri = absolute(name)
         fs, path = filesystem(uri)
         if fs.isdir(path):
@@ -144,44 +145,32 @@ class _Search:
         if fs.exists(path):
             if suffix(uri) in LIST_SUFFIXES:
                 return self._of_list(uri)
-            self._note_version(uri, _version_of(uri))
-            return [uri]
+            return [Source(uri, _version_of(uri))]
         if _GLOB_CHARACTERS & set(name):
             return self._glob(uri, name)
         raise FileNotFoundError(f"input not found: {name}")
 
-    def _of_list(self, uri: str) -> Iterator[str]:
-        """Absolute URIs that a list file names; local folders among them are searched."""
-        with open_uri(uri) as file:
-            listed = inputs_in_list(file.read(), suffix(uri), uri)
-        for line in listed:
-            found = self._of_line(uri, line.name)
-            yield from found if line.person is None else self._giving(found, line, uri)
+    def _of_list(self, uri: str) -> Iterator[Source]:
+        """What a list file names; local folders among that are searched."""
+        with inputs_in_list(uri) as listed:
+            for line in listed:
+                found = self._of_line(uri, line.name)
+                yield from found if line.person is None else self._giving(found, line, uri)
 
-    def _giving(self, found: Iterable[str], line: ListedInput, uri: str) -> Iterator[str]:
-        """The URIs of a line that says something of their people, which is kept."""
+    def _giving(self, found: Iterable[Source], line: ListedInput, uri: str) -> Iterator[Source]:
+        """What a line names that says something of the people there."""
         assert line.person is not None
-        for name in found:
-            if line.person.is_placed and suffix(name) in self._containers:
+        self.has_given = True
+        if line.person.gender is not None:
+            self.genders.add(line.person.gender)
+        for source in found:
+            if line.person.is_placed and suffix(source.uri) in self._containers:
                 raise ValueError(
                     f"the list {uri} gives bbox or keypoints of {line.name}, which is no picture"
                 )
-            self._given.setdefault(name, []).append(line.person)
-            yield name
+            yield source._replace(given=given_text([line.person]))
 
-    def given_texts(self) -> dict[str, str]:
-        """What lists say of people, by URI; also noted in the versions, as rows depend on it."""
-        texts = {}
-        for uri, people in self._given.items():
-            try:
-                texts[uri] = given_text(people)
-            except ValueError as error:
-                raise ValueError(f"lists say of {uri}: {error}") from error
-            digest = hashlib.sha1(texts[uri].encode(), usedforsecurity=False).hexdigest()[:12]
-            self.versions[uri] = f"{self.versions.get(uri, '')}+{digest}"
-        return texts
-
-    def _of_line(self, uri: str, name: str) -> Iterable[str]:
+    def _of_line(self, uri: str, name: str) -> Iterable[Source]:
         """What one line of a list names. What cannot be opened becomes an error row of its own."""
         try:
             found = beside(uri, name)
@@ -190,16 +179,15 @@ class _Search:
         except (
             Exception
         ):  # what file systems make of odd names; who opens it will say what is wrong
-            return [name]
+            return [Source(name)]
         if is_remote(found):
-            return [found]
+            return [Source(found)]
         status = _status(found)
         if status is not None and stat.S_ISDIR(status.st_mode):
             return self._below(found, named=False)
-        self._note_version(found, None if status is None else version_of_stat(status))
-        return [found]
+        return [Source(found, None if status is None else version_of_stat(status))]
 
-    def _below(self, folder: str, named: bool = True) -> list[str]:
+    def _below(self, folder: str, named: bool = True) -> Iterable[Source]:
         """Inputs below a folder, sorted; only a named one must be readable."""
         if is_remote(folder):
             fs, path = filesystem(folder)
@@ -207,9 +195,9 @@ class _Search:
             found = {
                 f: i for f, i in fs.find(path, detail=True).items() if not is_hidden(f[start:])
             }
-            return self._media(self._remote(folder, found, path))
+            return in_order(self._media(self._remote(folder, found.items(), path)))
         try:
-            return self._media((entry.path, None) for entry in local_files(folder, self.skipped))
+            return in_order(self._media((path, None) for path in local_files(folder, self.skipped)))
         except OSError as error:
             if named:
                 raise ValueError(
@@ -218,67 +206,62 @@ class _Search:
             self.skipped[f"the folder {folder}: {error.strerror}"] += 1
             return []
 
-    def _glob(self, uri: str, name: str) -> list[str]:
+    def _glob(self, uri: str, name: str) -> Iterable[Source]:
         """Inputs that a pattern matches, sorted."""
         if is_remote(uri):
             fs, path = filesystem(uri)
-            found = fs.glob(path, detail=True)
-            files = {f: i for f, i in found.items() if i.get("type") != "directory"}
-            candidates = list(self._remote(uri, files, path))
+            found = fs.glob(path, detail=True).items()
+            files = ((f, info) for f, info in found if info.get("type") != "directory")
+            candidates = self._remote(uri, files, path)
         else:
             pattern = _local_pattern(name)
             matches = (absolute(file) for file in glob.iglob(pattern, recursive=True))
-            files = {file: None for file in matches if not os.path.isdir(file)}
-            candidates = list(self._without_foreign(files.items(), pattern))
-        if not files:
+            paths = ((file, None) for file in matches if not os.path.isdir(file))
+            candidates = self._without_foreign(paths, pattern)
+        num_before = self._num_candidates
+        media = in_order(self._media(candidates))
+        if self._num_candidates == num_before:
             raise FileNotFoundError(f"no file matches {name}")
-        return self._media(candidates)
+        return media
 
-    def _remote(self, uri: str, files: Mapping[str, Any], pattern: str) -> Iterator[_Candidate]:
+    def _remote(self, uri: str, files: Iterable[_Candidate], pattern: str) -> Iterator[_Candidate]:
         """Files of the file system of a URI, as URIs."""
-        for path, info in self._without_foreign(files.items(), pattern):
+        for path, info in self._without_foreign(files, pattern):
             yield uris_like(uri, [path])[0], info
 
     def _without_foreign(self, files: Iterable[_Candidate], pattern: str) -> Iterator[_Candidate]:
         """The files without what others than people put there, unless the pattern asks for it."""
         asked_for = set(pattern.split("/"))
         for path, info in files:
+            self._num_candidates += 1
             foreign = foreign_part(path)
             if foreign is None or foreign in asked_for:
                 yield path, info
             else:
                 self.skipped[foreign] += 1
 
-    def _media(self, candidates: Iterable[_Candidate]) -> list[str]:
-        """The inputs among files that were found, sorted."""
-        media = []
+    def _media(self, candidates: Iterable[_Candidate]) -> Iterator[Source]:
+        """The inputs among files that were found."""
         for uri, info in candidates:
             kind = suffix(uri)
             if self._is_own_result(uri, is_media=kind in self._kinds):
                 continue
             if kind not in self._kinds:
                 self.skipped[kind or _NO_EXTENSION] += 1
-            elif self._is_readable(uri, info):
-                media.append(uri)
-        return sorted(media)
+            elif info is not None:
+                yield Source(uri, version_of_info(info))
+            else:
+                yield from self._local(uri)
 
-    def _is_readable(self, uri: str, info: Mapping[str, Any] | None) -> bool:
-        """Whether a file is no pipe, socket or device; its version is noted on the way."""
-        if info is not None:
-            self._note_version(uri, version_of_info(info))
-            return True
-        status = _status(uri)
+    def _local(self, path: str) -> Iterator[Source]:
+        """A local file, if it is no pipe, socket or device."""
+        status = _status(path)
         if status is None:  # who reads it will say what is wrong
-            return True
-        if not stat.S_ISREG(status.st_mode):
+            yield Source(path)
+        elif stat.S_ISREG(status.st_mode):
+            yield Source(path, version_of_stat(status))
+        else:
             self.skipped[_SPECIAL] += 1
-            return False
-        self._note_version(uri, version_of_stat(status))
-        return True
-
-    def _note_version(self, uri: str, version: str | None) -> None:
-        if version is not None:
-            self.versions[uri] = version
 
     def _is_own_result(self, uri: str, is_media: bool) -> bool:
         """Whether a run wrote the file: a part, a manifest, or a picture with a name of ours."""
@@ -324,10 +307,34 @@ def _version_of(uri: str) -> str | None:
         return None
 
 
-def _requested_versions(uris: Sequence[str]) -> dict[str, str]:
+def _with_versions(sources: Iterable[Source]) -> Iterator[Source]:
+    """The same; of remote files whose version is not known it is asked for."""
     with ThreadPoolExecutor(_REQUEST_THREADS) as pool:
-        versions = zip(uris, pool.map(_version_of, uris), strict=True)
-        return {uri: version for uri, version in versions if version is not None}
+        for some in in_groups(sources, _ASKED_AT_ONCE):
+            unknown = [s.uri for s in some if s.version is None and is_remote(s.uri)]
+            answers = dict(zip(unknown, pool.map(_version_of, unknown), strict=True))
+            yield from (s._replace(version=answers.get(s.uri, s.version)) for s in some)
+
+
+def _merged(sources: list[Source]) -> Source:
+    """One for several rows of lists, which may be about several people."""
+    uri = sources[0].uri
+    version = next((s.version for s in sources if s.version is not None), None)
+    people = [person for s in sources for person in given_people(s.given)]
+    if not people:
+        return Source(uri, version)
+    try:
+        return Source(uri, version, given_text(people))
+    except ValueError as error:
+        raise ValueError(f"lists say of {uri}: {error}") from error
+
+
+def _with_noted_people(source: Source) -> Source:
+    """What lists say of people is part of the version, as rows depend on it."""
+    if source.given is None:
+        return source
+    digest = hashlib.sha1(source.given.encode(), usedforsecurity=False).hexdigest()[:12]
+    return source._replace(version=f"{source.version or ''}+{digest}")
 
 
 def _mend_of(kind: str) -> str:

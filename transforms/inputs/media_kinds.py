@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from .frame_counts import FRAME_SUFFIXES, holds_frames
 from .picture_formats import HEIC_PACKAGE
+from .sources import in_groups
 from .uris import filesystem, is_remote, open_uri, suffix
 
 PICTURE_SUFFIXES = (
@@ -29,6 +30,7 @@ VIDEO_SUFFIXES = (
 _PEEKED_REMOTELY = (".gif", ".apng", ".avifs")
 _PEEK_BYTES = 1 << 12
 _PEEKING_THREADS = 16
+_PEEKED_AT_ONCE = 4096
 
 
 def is_video(uri: str) -> bool:
@@ -43,18 +45,22 @@ def is_video(uri: str) -> bool:
     return kind in VIDEO_SUFFIXES or (_may_hold_frames(uri, kind) and _peek(uri))
 
 
-def videos_among(uris: Sequence[str], is_known: Callable[[str], bool]) -> set[str]:
+def videos_among(uris: Iterable[str], is_known: Callable[[str], bool]) -> set[str]:
     """Those of the URIs that give frames, see `is_video`.
 
     Args:
         uris: Pictures and videos.
         is_known: Whether a URI is known to be a still picture; it is not looked into.
     """
-    unsure = [u for u in uris if _may_hold_frames(u, suffix(u)) and not is_known(u)]
+    found = set[str]()
     with ThreadPoolExecutor(_PEEKING_THREADS) as pool:
-        answers = zip(unsure, pool.map(_peek, unsure), strict=True)
-        animated = {uri for uri, is_animated in answers if is_animated}
-    return animated | {uri for uri in uris if suffix(uri) in VIDEO_SUFFIXES}
+        for some in in_groups(uris, _PEEKED_AT_ONCE):
+            kinds = [(uri, suffix(uri)) for uri in some]
+            found.update(uri for uri, kind in kinds if kind in VIDEO_SUFFIXES)
+            unsure = [u for u, kind in kinds if _may_hold_frames(u, kind) and not is_known(u)]
+            answers = zip(unsure, pool.map(_peek, unsure), strict=True)
+            found.update(uri for uri, is_animated in answers if is_animated)
+    return found
 
 
 def read_suffixes() -> frozenset[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -14,6 +14,7 @@ from typing import TypeVar
 from .given_people import given_people
 from .items import Item, Shard, frame_item, picture_item
 from .media_kinds import VIDEO_SUFFIXES, read_suffixes, videos_among
+from .sources import Source, in_groups
 from .tar_archives import TarIndex, index_tar, is_tar
 from .uris import archive_of, member_uri, suffix
 from .video_index import VideoIndex, select_frames, split_video
@@ -54,20 +55,16 @@ class Planner:
     """Finds the new items of the inputs and cuts them into shards.
 
     Args:
-        uris: Pictures, videos and tar archives of both.
+        sources: Pictures, videos and tar archives of both; gone through several times.
         done: Ids of items that need not be done.
         rules: See there.
-        versions: Source version by URI, where it is known.
-        given: What lists say of the people there, by URI.
         skipped: Counts members of archives that are not read, by kind.
         replaced: Ids of items of earlier runs that go with what the rules do not choose any more.
     """
 
-    uris: Sequence[str]
-    done: Container[str]
+    sources: Iterable[Source]
+    done: Collection[str]
     rules: PlanRules
-    versions: Mapping[str, str] = field(default_factory=dict)
-    given: Mapping[str, str] = field(default_factory=dict)
     skipped: Counter[str] = field(default_factory=Counter)
     replaced: Collection[str] = ()
 
@@ -99,69 +96,84 @@ class Planner:
         """Items of each shard with its details."""
         pictures = self._new_pictures()
         size = self.rules.shard_size or self._default_size(self._count_new_pictures())
-        for members in _groups_of(pictures, size, _gender):
-            yield members, {}
-        videos = [uri for uri in self.uris if uri in self._videos]
-        for uri, archive in self._indexed(filter(is_tar, self.uris), self._index_tar):
-            yield from self._tar_shards(uri, archive)
-            videos += [member_uri(uri, name) for name, _ in archive.members if _is_video(name)]
-        for uri, index in self._indexed(videos, self._try_index):
-            yield from self._video_shards(uri, index)
+        for items in _groups_of(pictures, size, _gender):
+            yield items, {}
+        videos = [source for source in self.sources if source.uri in self._videos]
+        for archive, contents in self._indexed(self._archives.values(), self._index_tar):
+            yield from self._tar_shards(archive, contents)
+            names = (name for name, _ in contents.members if _is_video(name))
+            videos += [self._member(archive, name) for name in names]
+        for video, index in self._indexed(videos, self._try_index):
+            yield from self._video_shards(video, index)
 
     @cached_property
     def _videos(self) -> set[str]:
-        return videos_among(self.uris, lambda uri: picture_item(uri).item_id in self.done)
+        return videos_among(
+            (source.uri for source in self.sources),
+            lambda uri: picture_item(uri).item_id in self.done,
+        )
 
-    def _pictures(self) -> Iterator[str]:
-        return (uri for uri in self.uris if uri not in self._videos and not is_tar(uri))
+    @cached_property
+    def _archives(self) -> dict[str, Source]:
+        return {source.uri: source for source in self.sources if is_tar(source.uri)}
+
+    def _pictures(self) -> Iterator[Source]:
+        return (source for source in self.sources
+                if source.uri not in self._videos and not is_tar(source.uri))  # fmt: skip
 
     def _new_pictures(self) -> Iterator[Item]:
-        for uri in self._pictures():
-            new = self._take([self._picture(uri)])
+        for source in self._pictures():
+            new = self._take([_item(self._known(source))])
             self.num_pictures += len(new)
             yield from new
 
     def _count_new_pictures(self) -> int:
         """How many `_new_pictures` will give; items are named twice rather than kept."""
-        ids = (picture_item(uri).item_id for uri in self._pictures())
+        if not self.done:
+            return sum(1 for _ in self._pictures())
+        ids = (picture_item(source.uri).item_id for source in self._pictures())
         return sum(item_id not in self.done for item_id in ids)
 
-    def _indexed(self, uris: Iterable[str], index: Callable[[str], R]) -> Iterator[tuple[str, R]]:
+    def _indexed(
+        self, sources: Iterable[Source], index: Callable[[str], R]
+    ) -> Iterator[tuple[Source, R]]:
         """Archives or videos with their indices, a few made at a time."""
         with ThreadPoolExecutor(_INDEXING_THREADS) as pool:
-            for some in _groups_of(iter(uris), _INDEXING_THREADS):
+            for some in in_groups(sources, _INDEXING_THREADS):
                 if self.rules.limit is not None and self.num_items >= self.rules.limit:
                     return
-                yield from zip(some, pool.map(index, some), strict=True)
+                found = pool.map(index, [source.uri for source in some])
+                yield from zip(some, found, strict=True)
 
-    def _version(self, uri: str) -> str | None:
-        """Of a file, or of the archive that it is a member of."""
-        return self.versions.get(uri) or self.versions.get(archive_of(uri) or "")
+    def _known(self, source: Source) -> Source:
+        """What is known of a source; of a member that was given by itself, also by its archive."""
+        archive = self._archives.get(archive_of(source.uri) or "")
+        if archive is None:
+            return source
+        return Source(source.uri, source.version or archive.version, source.given or archive.given)
 
-    def _picture(self, uri: str) -> Item:
-        return replace(picture_item(uri, self._version(uri)), given=self._given_of(uri))
-
-    def _given_of(self, uri: str) -> str | None:
-        return self.given.get(uri) or self.given.get(archive_of(uri) or "")
+    def _member(self, archive: Source, name: str) -> Source:
+        return archive._replace(uri=member_uri(archive.uri, name))
 
     def _index_tar(self, uri: str) -> TarIndex:
         return index_tar(uri, read_suffixes())
 
     def _tar_shards(
-        self, uri: str, index: TarIndex
+        self, archive: Source, index: TarIndex
     ) -> Iterator[tuple[list[Item], Mapping[str, object]]]:
         """Pictures of an archive; the videos in it are read like others."""
         self.skipped.update(index.skipped)
-        pictures = [(member_uri(uri, name), place) for name, place in index.members
+        pictures = [(self._member(archive, name), place) for name, place in index.members
                     if not _is_video(name)]  # fmt: skip
-        places = dict(pair for pair in pictures if pair[0] not in self._named_members)
-        new = self._take([self._picture(name) for name in places])
+        others = [pair for pair in pictures if pair[0].uri not in self._named_members]
+        places = {source.uri: place for source, place in others}
+        new = self._take([_item(source) for source, _ in others])
         self.num_pictures += len(new)
         size = self.rules.shard_size or self._default_size(self.num_items)
         for members in _groups_of(iter(new), size):
             yield members, {"tar_offset": places[members[0].uri]}
         if index.damage is not None:
-            damaged = replace(picture_item(uri, self._version(uri)), refusal=index.damage)
+            damaged = replace(picture_item(archive.uri, archive.version), refusal=index.damage)
             new = self._take([damaged])
             self.num_pictures += len(new)
             if new:
@@ -170,7 +182,7 @@ class Planner:
     @cached_property
     def _named_members(self) -> frozenset[str]:
         """Members of archives that are also given by themselves."""
-        return frozenset(uri for uri in self.uris if archive_of(uri))
+        return frozenset(source.uri for source in self.sources if archive_of(source.uri))
 
     def _try_index(self, uri: str) -> VideoIndex | None:
         """Index of a video, None where it has none or where that was found out before."""
@@ -182,9 +194,9 @@ class Planner:
             return None
 
     def _video_shards(
-        self, uri: str, index: VideoIndex | None
+        self, video: Source, index: VideoIndex | None
     ) -> Iterator[tuple[list[Item], Mapping[str, object]]]:
-        version = self._version(uri)
+        uri, version, given = self._known(video)
         if index is None:
             items = self._take([picture_item(uri, version)])
             self.num_pictures += len(items)
@@ -193,7 +205,7 @@ class Planner:
             return
         frames = select_frames(index, self.rules.frame_step, self.rules.fps)
         items = [frame_item(uri, i, index.times_s[i], version) for i in frames]
-        new = self._take([replace(item, given=self._given_of(uri)) for item in items])
+        new = self._take([replace(item, given=given) for item in items])
         self.num_frames += len(new)
         self.num_videos += bool(new)
         if new and self.replaced:
@@ -218,6 +230,10 @@ class Planner:
         if self.rules.limit is not None:
             num_items = min(num_items, self.rules.limit)
         return default_shard_size(num_items, self.rules.num_workers(num_items))
+
+
+def _item(source: Source) -> Item:
+    return picture_item(source.uri, source.version, source.given)
 
 
 def _is_video(name: str) -> bool:

@@ -234,7 +234,7 @@ class OutputFolder(StoreFiles):
             return is_current(file.schema_arrow)
 
     def row_groups(
-        self, name: str, columns: list[str], first: int = 0, step: int = 1
+        self, name: str, columns: list[str] | None = None, first: int = 0, step: int = 1
     ) -> Iterator[tuple[int, pa.Table]]:
         """Row groups of a Parquet file, all or every step-th, with their numbers; some columns."""
         with self._open_part(name) as file:

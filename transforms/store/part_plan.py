@@ -19,7 +19,7 @@ from hierprob3d.transforms.inputs.items import Shard
 
 from .locking import FolderInUse
 from .output_folder import PLAN_SUFFIX, RUNS, OutputFolder
-from .plan import ROWS_PER_GROUP, Plan, PlanWriter, planned_shards, read_shard, shard_refs
+from .plan import ROWS_PER_GROUP, Plan, PlanWriter, read_shard, shard_refs, shard_rows
 
 PLAN_FOLDER = "plan"
 _FILE = f"{PLAN_FOLDER}/plan.json"
@@ -88,13 +88,13 @@ def cut_plan(
     current = 0
     writer = PlanWriter(store, plan_id, details, folder=PLAN_FOLDER)
     with writer:
-        for shard in planned_shards(store, plan):
+        for rows in shard_rows(store, plan):
             group = writer.num_items * num_groups // plan.num_items
             if group != current:
                 writer.end_group()
                 current = group
-            items_per_part[writer.num_groups % num_parts] += len(shard.items)
-            writer.add(shard.items, shard.details)
+            items_per_part[writer.num_groups % num_parts] += len(rows)
+            writer.add_rows(rows)
     return writer.plan(), tuple(items_per_part)
 
 

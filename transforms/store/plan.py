@@ -10,9 +10,11 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from types import TracebackType
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -91,6 +93,9 @@ class PlanWriter:
         self._name = f"{folder}/{name}{PLAN_SUFFIX}"
         self._schema = pa.schema([*_ITEM_FIELDS, *(details or ())])
         self._rows: dict[str, list[Any]] = {field.name: [] for field in self._schema}
+        self._tables: list[pa.Table] = []
+        self._num_waiting = 0
+        """In both, which are not mixed."""
         self._details = list(details.names) if details else []
         assert len(set(self._schema.names)) == len(self._schema), "details have names of their own"
         self._first_index = first_index
@@ -120,9 +125,19 @@ class PlanWriter:
         count = len(self._rows["shard"]) - before
         for name in self._details:
             self._rows[name] += [(details or {}).get(name)] * count
+        self._note(count)
+
+    def add_rows(self, rows: pa.Table) -> None:
+        """Adds a shard as the rows of another plan with the same details."""
+        numbers = pa.array(np.full(len(rows), self.num_shards, np.int32))
+        self._tables.append(rows.set_column(0, self._schema.field(0), numbers))
+        self._note(len(rows))
+
+    def _note(self, count: int) -> None:
         self.num_items += count
         self.num_shards += 1
-        if len(self._rows["shard"]) >= ROWS_PER_GROUP:
+        self._num_waiting += count
+        if self._num_waiting >= ROWS_PER_GROUP:
             self.end_group()
 
     def __exit__(
@@ -146,11 +161,14 @@ class PlanWriter:
 
     def end_group(self) -> None:
         """Writes what was added; the next shard begins another row group."""
-        if self._rows["shard"]:
-            table = pa.table(self._rows, schema=self._schema)
-            self._file.write_table(table, row_group_size=len(table))
-            self._rows = {name: [] for name in self._rows}
-            self.num_groups += 1
+        if not self._num_waiting:
+            return
+        tables = [*self._tables, pa.table(self._rows, schema=self._schema)]
+        table = pa.concat_tables(table for table in tables if len(table))
+        self._file.write_table(table, row_group_size=len(table))
+        self._rows = {name: [] for name in self._rows}
+        self._tables, self._num_waiting = [], 0
+        self.num_groups += 1
 
 
 def shard_refs(
@@ -165,12 +183,19 @@ def shard_refs(
         group_step: From one row group that is read to the next.
     """
     for group, table in store.row_groups(plan.name, ["shard"], first_group, group_step):
-        numbers = table["shard"].combine_chunks()
-        ends = pc.run_end_encode(numbers)
+        ends = pc.run_end_encode(table["shard"].combine_chunks())
         start = 0
         for number, end in zip(ends.values.to_pylist(), ends.run_ends.to_pylist(), strict=True):
             yield ShardRef(plan.name, plan.first_index + number, group, start, end - start)
             start = end
+
+
+def shard_rows(store: OutputFolder, plan: Plan) -> Iterator[pa.Table]:
+    """The rows of each shard of a plan, for `PlanWriter.add_rows`."""
+    for _, table in store.row_groups(plan.name):
+        ends = pc.run_end_encode(table["shard"].combine_chunks()).run_ends.to_pylist()
+        for start, end in pairwise([0, *ends]):
+            yield table.slice(start, end - start)
 
 
 def read_shard(store: OutputFolder, ref: ShardRef) -> Shard:

@@ -18,6 +18,7 @@ from hierprob3d.transforms.inputs.items import VideoRange, picture_item
 from hierprob3d.transforms.inputs.media_kinds import is_video
 from hierprob3d.transforms.inputs.picture_files import UnreadablePicture, read_picture
 from hierprob3d.transforms.inputs.planning import Planner, PlanRules
+from hierprob3d.transforms.inputs.sources import Source
 from hierprob3d.transforms.inputs.videos import index_video, read_frames
 from hierprob3d.transforms.prediction.decoding import FrameReader
 
@@ -41,7 +42,7 @@ def test_every_frame_is_an_item(suffix: str, tmp_path: Path) -> None:
     moving, still = str(tmp_path / f"moving{suffix}"), str(tmp_path / f"still{suffix}")
     write_animation(Path(moving), **KINDS[suffix])
     Image.new("RGB", (24, 16)).save(still)
-    shards = list(Planner([moving, still], (), PlanRules(shard_size=2)).shards())
+    shards = list(Planner([Source(moving), Source(still)], (), PlanRules(shard_size=2)).shards())
     frames = [frame for shard in shards for frame in FrameReader(100).frames(shard)]
     assert [frame.item.frame_index for frame in frames] == [None, 0, 1, 2, 3, 4]
     assert all(frame.error is None and frame.warning is None for frame in frames)
@@ -55,7 +56,7 @@ def test_every_frame_is_an_item(suffix: str, tmp_path: Path) -> None:
 def test_a_picture_that_is_done_is_not_looked_into(tmp_path: Path) -> None:
     path = str(tmp_path / "a.gif")
     write_animation(Path(path))
-    planner = Planner([path], {picture_item(path).item_id}, PlanRules())
+    planner = Planner([Source(path)], {picture_item(path).item_id}, PlanRules())
     assert list(planner.shards()) == [] and planner.num_done == 1
 
 

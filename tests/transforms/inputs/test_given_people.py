@@ -103,19 +103,18 @@ def listed(tmp_path: Path, kind: str) -> Listing:
 def test_lists_give_values_that_reach_the_shards(kind: str, tmp_path: Path) -> None:
     listing = listed(tmp_path, kind)
     assert listing.uris == [str(tmp_path / f"{name}.png") for name in "abc"]
-    assert listing.genders() == {"female", "male"}
-    shards = list(Planner(listing.uris, (), PlanRules(shard_size=2), listing.versions,
-                          listing.given).shards())  # fmt: skip
+    assert listing.genders == {"female", "male"}
+    shards = list(Planner(listing.sources, (), PlanRules(shard_size=2)).shards())
     genders = {shard.gender: [Path(i.uri).name for i in shard.items] for shard in shards}
     assert genders == {"female": ["a.png"], None: ["b.png"], "male": ["c.png"]}
     assert [p.bbox for p in given_people(shards[0].items[0].given)] == [(0, 0, 5, 5), (5, 0, 9, 9)]
 
 
 def test_other_values_are_another_version_of_the_picture(tmp_path: Path) -> None:
-    before = listed(tmp_path, "csv").versions
+    before = {source.uri: source.version for source in listed(tmp_path, "csv").sources}
     path = tmp_path / "list.csv"
     path.write_text(path.read_text().replace("0 0 5 5", "0 0 5 6"))
-    after = list_inputs([str(path)]).versions
+    after = {source.uri: source.version for source in list_inputs([str(path)]).sources}
     assert {Path(uri).name for uri in before if before[uri] != after[uri]} == {"a.png"}
 
 

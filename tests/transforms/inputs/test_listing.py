@@ -19,7 +19,7 @@ import pytest
 
 from hierprob3d.transforms.inputs.folder_search import time_of_info, version_of_info
 from hierprob3d.transforms.inputs.items import picture_item
-from hierprob3d.transforms.inputs.listing import list_inputs
+from hierprob3d.transforms.inputs.listing import Listing, list_inputs
 from hierprob3d.transforms.inputs.media_kinds import is_video
 from hierprob3d.transforms.inputs.uris import open_uri, suffix
 from hierprob3d.transforms.inputs.videos import index_video
@@ -37,6 +37,11 @@ def folder(tmp_path: Path) -> Path:
 
 def names(uris: list[str], folder: Path) -> list[str]:
     return [os.path.relpath(uri, folder) for uri in uris]
+
+
+def versions_of(listing: Listing) -> dict[str, str]:
+    """Versions by URI, where they are known."""
+    return {source.uri: source.version for source in listing.sources if source.version}
 
 
 def test_folder_is_searched_whole_and_sorted(folder: Path) -> None:
@@ -286,7 +291,7 @@ def test_storage_boxes_names_in_archives(tmp_path: Path) -> None:
     listing = list_inputs([f"zip://::{tmp_path}/photos.zip"])
     assert listing.uris == [f"zip://a.png::{tmp_path}/photos.zip"]
     assert listing.skipped == {"__MACOSX": 1, "@eaDir": 1}
-    assert listing.versions[listing.uris[0]]
+    assert versions_of(listing)[listing.uris[0]]
 
 
 def test_what_is_skipped_is_counted_by_kind(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,7 +300,7 @@ def test_what_is_skipped_is_counted_by_kind(folder: Path, monkeypatch: pytest.Mo
     assert len(list_inputs([str(folder)]).uris) == 8  # with the extra, HEIC is read
     monkeypatch.setattr("hierprob3d.transforms.inputs.media_kinds.HEIC_PACKAGE", "not_installed")
     assert list_inputs([str(folder)]).skipped_text() == (
-        "2 .heic (pip install hierprob3d[heic]), 1 without an extension, 1 .nef, 1 .md"
+        "2 .heic (pip install hierprob3d[heic]), 1 .md, 1 .nef, 1 without an extension"
     )
 
 
@@ -336,11 +341,11 @@ def test_versions_change_with_the_files(folder: Path) -> None:
     path = folder / "a.jpeg"
     (folder / "list.txt").write_text("a.jpeg\nnone.png\n")
     inputs = ([str(folder)], [str(path)], [f"{folder}/*.jpeg"], [str(folder / "list.txt")])
-    before = [list_inputs(names).versions[str(path)] for names in inputs]
+    before = [versions_of(list_inputs(names))[str(path)] for names in inputs]
     assert len(set(before)) == 1
     path.write_bytes(b"changed")
-    assert {list_inputs(names).versions[str(path)] for names in inputs}.isdisjoint(before)
-    assert str(folder / "none.png") not in list_inputs([str(folder / "list.txt")]).versions
+    assert {versions_of(list_inputs(names))[str(path)] for names in inputs}.isdisjoint(before)
+    assert str(folder / "none.png") not in versions_of(list_inputs([str(folder / "list.txt")]))
 
 
 def test_versions_of_stores_come_with_the_listing_or_when_asked_for(tmp_path: Path) -> None:
@@ -348,10 +353,10 @@ def test_versions_of_stores_come_with_the_listing_or_when_asked_for(tmp_path: Pa
     fs.pipe_file("/in/a.png", b"abc")
     (tmp_path / "list.txt").write_text("memory:///in/a.png\nmemory:///in/none.png\n")
     try:
-        listed = list_inputs(["memory://in"]).versions
-        assert listed == list_inputs(["memory://in/*.png"]).versions and len(listed) == 1
-        assert list_inputs([str(tmp_path / "list.txt")]).versions == {}
-        assert list_inputs([str(tmp_path / "list.txt")], check_sources=True).versions == listed
+        listed = versions_of(list_inputs(["memory://in"]))
+        assert listed == versions_of(list_inputs(["memory://in/*.png"])) and len(listed) == 1
+        assert versions_of(list_inputs([str(tmp_path / "list.txt")])) == {}
+        assert versions_of(list_inputs([str(tmp_path / "list.txt")], check_sources=True)) == listed
     finally:
         fs.rm("/in", recursive=True)
 

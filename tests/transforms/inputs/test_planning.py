@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hierprob3d.transforms.inputs.items import Item, Shard, VideoRange, frame_item, picture_item
 from hierprob3d.transforms.inputs.planning import Planner, PlanRules, default_shard_size
+from hierprob3d.transforms.inputs.sources import Source
 
 CLIP = str(Path(__file__).resolve().parents[3] / "model" / "assets" / "demo" / "pedestrians.mp4")
 
@@ -14,7 +15,7 @@ CLIP = str(Path(__file__).resolve().parents[3] / "model" / "assets" / "demo" / "
 def planned(
     uris: list[str], done: Collection[str] = (), **rules: object
 ) -> tuple[list[Shard], Planner]:
-    planner = Planner(uris, done, PlanRules(**rules))  # type: ignore[arg-type]
+    planner = Planner(list(map(Source, uris)), done, PlanRules(**rules))  # type: ignore[arg-type]
     return list(planner.shards()), planner
 
 
@@ -66,7 +67,7 @@ def test_a_broken_video_is_one_item_once(tmp_path: Path) -> None:
 
 
 def test_sources_keep_their_version() -> None:
-    planner = Planner(["/0.jpg", "/1.jpg"], (), PlanRules(), {"/1.jpg": "7 bytes"})
+    planner = Planner([Source("/0.jpg"), Source("/1.jpg", "7 bytes")], (), PlanRules())
     assert [i.source_version for i in items_of(list(planner.shards()))] == [None, "7 bytes"]
 
 

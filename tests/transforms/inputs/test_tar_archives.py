@@ -62,7 +62,7 @@ def write(place: str, data: bytes, name: str = "a.tar") -> str:
 
 def shards_of(uri: str, **rules: object) -> tuple[list[Shard], Planner]:
     listing = list_inputs([uri])
-    planner = Planner(listing.uris, (), PlanRules(**rules), listing.versions, {}, listing.skipped)  # type: ignore[arg-type]
+    planner = Planner(listing.sources, (), PlanRules(**rules), listing.skipped)  # type: ignore[arg-type]
     return list(planner.shards()), planner
 
 
@@ -140,7 +140,7 @@ def test_videos_in_archives_are_videos(tmp_path: Path) -> None:
 def test_a_member_given_by_itself_as_well_is_one_item(tmp_path: Path) -> None:
     uri = write(str(tmp_path), tar_bytes({"0.png": picture(0), "1.png": picture(1)}))
     listing = list_inputs([member_uri(uri, "1.png"), uri])
-    shards = Planner(listing.uris, (), PlanRules(), listing.versions).shards()
+    shards = Planner(listing.sources, (), PlanRules()).shards()
     names = [item.uri for shard in shards for item in shard.items]
     assert sorted(names) == [member_uri(uri, "0.png"), member_uri(uri, "1.png")]
 
