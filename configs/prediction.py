@@ -26,6 +26,9 @@ KEYPOINTS = ("movenet", "blazepose", "hrnet")
 PEOPLE = ("all", "centre")
 ENGINES = ("auto", "torch", "onnx", "openvino")
 SAVES = ("samples", "vertices", "vertex_spread", "intersections")
+NUM_REDRAWS = 10
+"""How often a sample that intersects itself is drawn again; one that does even then stays."""
+
 PICTURES = ("crops", "figure", "uncropped", "samples")
 PICTURE_FORMATS = ("jpg", "png")
 HRNET = Shortcut(

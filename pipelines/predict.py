@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from hierprob3d.configs.prediction import PredictConfig
@@ -29,23 +30,17 @@ from hierprob3d.pipelines.run.job import Job
 from hierprob3d.pipelines.run.run import Run, Work
 from hierprob3d.pipelines.run.summary import NUM_SHOWN_ITEMS, dry_run_text, summary_text
 from hierprob3d.pipelines.run.worker_plan import WorkerPlan, plan_workers
-from hierprob3d.transforms.batch.models import (
-    Models,
-    body_identity,
-    load_models,
-    load_models_of,
-    model_hashes,
-)
+from hierprob3d.transforms.batch.model_facts import ModelFacts, loaded_facts, model_facts
 from hierprob3d.transforms.inputs.listing import Listing, list_inputs
 from hierprob3d.transforms.inputs.planning import Planner, PlanRules
-from hierprob3d.transforms.prediction.publishing import RunContext
-from hierprob3d.transforms.prediction.shard_worker import annotate_shards
 from hierprob3d.transforms.store.output_folder import OutputFolder
 from hierprob3d.transforms.store.plan import SOURCE_DETAILS, Plan
 from hierprob3d.transforms.tables.schema import PeopleLayout, file_metadata
 
 if TYPE_CHECKING:
     import apache_beam as beam
+
+    from hierprob3d.transforms.prediction.publishing import RunContext
 
 _WORKERS_PER_PART = 4
 """Processes that a machine which does a part is expected to have, when shards are cut."""
@@ -62,6 +57,8 @@ def predict(config: PredictConfig, beam_words: list[str] | None = None) -> int:
         ValueError, OSError: Bad usage: inputs, models or the output folder do not serve. Nothing
             was annotated.
     """
+    import torch  # noqa: F401 - what is asked of models is then asked in this process
+
     words = list(beam_words or [])
     plan_workers(words, 0, on_gpu=False)  # wrong Beam options are told before anything is read
     job = Prediction(with_absolute_paths(config))  # for workers of other machines
@@ -105,24 +102,22 @@ class Prediction(Job):
         """Share of failures above which the exit code is 1."""
         return self.config.run.max_failed_ratio
 
-    @property
-    def models(self) -> Models:
-        """Loaded once per process."""
-        return load_models(self.config.models)
+    @cached_property
+    def models(self) -> ModelFacts:
+        """What they are; loaded in this process, unless `prepare` asked another."""
+        return loaded_facts(self.config.models, ())
 
     @property
     def on_gpu(self) -> bool:
         """Whether the networks compute on a GPU."""
-        return _on_gpu(self.models)
+        return self.models.on_gpu
 
     def prepare(self, beam_words: list[str]) -> None:
-        """Lists the inputs and loads the models."""
+        """Lists the inputs and tries the models."""
         source = self.config.source
         self.listing = list_inputs(source.inputs, self.output, source.check_sources)
         with said_if_slow("loading models ..."):
-            load_models(self.config.models)
-            for gender in sorted(self.listing.genders):  # a list may ask for what is not there
-                load_models_of(self.config.models, gender)
+            self.models = model_facts(self.config.models, self.listing.genders)
 
     def plan(self, run: Run, num_parts: int | None = None) -> Plan:
         """Plans the new items, and checks that their rows may join the earlier ones."""
@@ -155,17 +150,17 @@ class Prediction(Job):
 
     def model_files(self) -> dict[str, dict[str, str]]:
         """Path and SHA-256 of every file that results depend on."""
-        return model_hashes(self.config.models)
+        return self.models.files
 
     def facts(self) -> dict[str, Any]:
         """What the manifest says besides configuration and plan."""
         models = self.models
         known = {} if self._num_done is None else {"items_finished_before": self._num_done}
         return {
-            "device": str(models.device),
+            "device": models.device,
             "engines": models.engines,
             "keypoint_threshold": models.threshold,
-            "body": {"family": models.body.family, "gender": models.body.gender},
+            "body": {"family": models.body_family, "gender": models.body_gender},
             "model_files": self.model_files(),
             **known,
         }
@@ -179,6 +174,8 @@ class Prediction(Job):
             build(pipeline, part, _context(self.config, self.models, run.id, workers))
 
         def do_here(part: Plan, workers: WorkerPlan) -> None:
+            from hierprob3d.transforms.prediction.shard_worker import annotate_shards
+
             annotate_shards(part, _context(self.config, self.models, run.id, workers))
 
         return Work(build_part, do_here)
@@ -192,27 +189,31 @@ class Prediction(Job):
         return EXIT_FAILURES if too_many or nothing else EXIT_DONE
 
 
-def layout_of(config: PredictConfig, models: Models) -> PeopleLayout:
+def layout_of(config: PredictConfig, models: ModelFacts) -> PeopleLayout:
     """Columns of the people table that the configuration asks for."""
     return PeopleLayout(
-        num_vertices=models.body.num_vertices,
+        num_vertices=models.num_vertices,
         num_samples=config.sampling.num_samples,
         uncertainty=config.sampling.uncertainty,
         save=config.sampling.save,
-        global_spread=models.net.config.global_spread,
+        global_spread=models.global_spread,
         refined=config.refinement.refine,
         drop_intersecting=config.sampling.drop_intersecting,
     )
 
 
 def _say_what_would_be_done(
-    config: PredictConfig, words: list[str], store: OutputFolder, listing: Listing, models: Models
+    config: PredictConfig,
+    words: list[str],
+    store: OutputFolder,
+    listing: Listing,
+    models: ModelFacts,
 ) -> int:
     """As `Prediction.plan`, but nothing is written."""
     check_writable(store)
 
     def workers_for(num_items: int) -> WorkerPlan:
-        return plan_workers(words, num_items, _on_gpu(models))
+        return plan_workers(words, num_items, models.on_gpu)
 
     finished = finished_inputs(config, store, listing)
     planner = _planner(
@@ -275,13 +276,18 @@ def _nothing_to_do(config: PredictConfig, listing: Listing, finished: FinishedIn
     return EXIT_FAILURES if too_many else EXIT_DONE
 
 
-def _context(config: PredictConfig, models: Models, run_id: str, workers: WorkerPlan) -> RunContext:
+def _context(
+    config: PredictConfig, models: ModelFacts, run_id: str, workers: WorkerPlan
+) -> RunContext:
+    from hierprob3d.transforms.batch.models import body_identity, load_models  # take torch
+    from hierprob3d.transforms.prediction.publishing import RunContext
+
     return RunContext(
         run_id=run_id,
         config=config,
         layout=layout_of(config, models),
         body_metadata=file_metadata(
-            body_identity(config.models, models.body),
+            body_identity(config.models, load_models(config.models).body),
             num_samples=config.sampling.num_samples,
             paper_rule=config.sampling.paper_rule,
             drop_intersecting=config.sampling.drop_intersecting,
@@ -291,7 +297,3 @@ def _context(config: PredictConfig, models: Models, run_id: str, workers: Worker
         may_exit=workers.may_exit,
         restart_words=() if workers.may_exit else tuple(restart_words()),
     )
-
-
-def _on_gpu(models: Models) -> bool:
-    return models.device.type == "cuda"

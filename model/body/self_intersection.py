@@ -67,10 +67,6 @@ _AT_ONCE = 1000
 """Poses tested together: 2 kB each, twenty times over."""
 
 
-TOLERANCE_M = 0.02
-"""Depth that counts as an intersection: parts that touch give way, and these are capsules."""
-
-
 def penetration_depth(pose: Float[Tensor, "N 23 3 3"]) -> Float[Tensor, "N checks"]:
     """Depth in metres of every checked pair of body parts, 0 where they are apart.
 

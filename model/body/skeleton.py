@@ -95,3 +95,6 @@ ALWAYS_VISIBLE = (0, 1, 2, 3, 4, 5, 6, 11, 12)
 
 MEASUREMENT_NAMES = ("height_m", "chest_girth_m", "waist_girth_m", "hip_girth_m", "weight_kg")
 """Order of the last dimension of what `BodyMeasurer` returns; the unit is in the name."""
+INTERSECTION_TOLERANCE_M = 0.02
+"""Depth of body parts in each other that counts as an intersection: those that touch give way, and
+`self_intersection` has capsules for them."""

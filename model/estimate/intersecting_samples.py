@@ -7,15 +7,14 @@ from typing import NamedTuple
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from hierprob3d.model.body.self_intersection import TOLERANCE_M, self_intersection
+from hierprob3d.configs.prediction import NUM_REDRAWS
+from hierprob3d.model.body.self_intersection import self_intersection
+from hierprob3d.model.body.skeleton import INTERSECTION_TOLERANCE_M
 from hierprob3d.model.network.distribution_net import NetOutput
 from hierprob3d.model.rotation.matrix_fisher import MatrixFisher
 from hierprob3d.model.rotation.random_streams import RandomStreams
 
 from .body_samples import PersonParameters, Samples
-
-NUM_ROUNDS = 10
-"""How often a sample is drawn again; one that intersects even then stays."""
 
 
 class Redrawn(NamedTuple):
@@ -28,8 +27,8 @@ class Redrawn(NamedTuple):
 
 
 def intersects(pose: Float[Tensor, "*batch 23 3 3"]) -> Bool[Tensor, "*batch"]:
-    """(...) bool, whether poses (..., 23, 3, 3) intersect themselves by more than TOLERANCE_M."""
-    return self_intersection(pose) > TOLERANCE_M
+    """(...) bool, whether poses (..., 23, 3, 3) intersect themselves by more than the tolerance."""
+    return self_intersection(pose) > INTERSECTION_TOLERANCE_M
 
 
 def redraw_intersecting(
@@ -46,7 +45,7 @@ def redraw_intersecting(
         streams: those that the samples were drawn from.
     """
     pose, left = samples.pose.clone(), intersects(samples.pose)
-    for number in range(NUM_ROUNDS):
+    for number in range(NUM_REDRAWS):
         person, draw = left.nonzero(as_tuple=True)
         if not len(person):
             break

@@ -12,7 +12,7 @@ from typing import Any
 
 from hierprob3d.configs.prediction import PredictConfig
 from hierprob3d.pipelines.command.usage import UsageError
-from hierprob3d.transforms.batch.models import Models, model_hashes
+from hierprob3d.transforms.batch.model_facts import ModelFacts
 from hierprob3d.transforms.inputs.items import Shard, picture_item
 from hierprob3d.transforms.inputs.listing import Listing
 from hierprob3d.transforms.inputs.planning import Planner
@@ -153,7 +153,7 @@ def check_columns(store: OutputFolder, layout: PeopleLayout, dropped: Collection
 
 
 def check_models(
-    store: OutputFolder, config: PredictConfig, models: Models, dropped: Collection[str]
+    store: OutputFolder, config: PredictConfig, models: ModelFacts, dropped: Collection[str]
 ) -> None:
     """Raise UsageError if rows that stay were made with other models, or refined otherwise.
 
@@ -166,11 +166,11 @@ def check_models(
         dropped: Ids of the items whose rows go.
     """
     runs = sorted(_runs_that_stay(store, dropped))
-    hashes = {part: file["sha256"] for part, file in model_hashes(config.models).items()}
+    hashes = {part: file["sha256"] for part, file in models.files.items()}
     seeds = set[int]()
     for run in runs:
         manifest = _read_manifest(store, run)
-        differing = _differing_models(manifest, hashes, models.body.gender)
+        differing = _differing_models(manifest, hashes, models.body_gender)
         if differing:
             raise UsageError(
                 f"{store.root} holds rows of run {run} with other models "

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
-from hierprob3d.configs.prediction import SAVES
-from hierprob3d.model.body.self_intersection import TOLERANCE_M
+from hierprob3d.configs.prediction import NUM_REDRAWS, SAVES
 from hierprob3d.model.body.skeleton import (
     BODY_JOINT_NAMES,
     COCO_KEYPOINT_NAMES,
+    INTERSECTION_TOLERANCE_M,
     LANDMARK_NAMES,
     MEASUREMENT_NAMES,
     NUM_BETAS,
@@ -30,7 +30,6 @@ from hierprob3d.model.body.skeleton import (
     NUM_LANDMARKS,
     SMPL_JOINT_NAMES,
 )
-from hierprob3d.model.estimate.intersecting_samples import NUM_ROUNDS
 
 SCHEMA_VERSION = "2"
 """What this code writes; `transforms.tables.upgrade` reads earlier ones as this one."""
@@ -318,12 +317,12 @@ _SELF_INTERSECTION = Column(
 _INTERSECTING_SHARE = Column(
     "intersecting_share", pa.float32(),
     f"share of the samples, as they were drawn first, that enter themselves likewise by more than "
-    f"{100 * TOLERANCE_M:g} cm, 0 to 1",
+    f"{100 * INTERSECTION_TOLERANCE_M:g} cm, 0 to 1",
 )  # fmt: skip
 _INTERSECTING_LEFT = Column(
     "intersecting_left", pa.float32(),
-    f"share of the samples that do so still after {NUM_ROUNDS} draws more, and stay; of the others "
-    "each was drawn again until it did not",
+    f"share of the samples that do so still after {NUM_REDRAWS} draws more, and stay; of the "
+    "others each was drawn again until it did not",
 )  # fmt: skip
 
 

@@ -7,11 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hierprob3d.model.body.self_intersection import (
-    TOLERANCE_M,
-    penetration_depth,
-    self_intersection,
-)
+from hierprob3d.model.body.self_intersection import penetration_depth, self_intersection
+from hierprob3d.model.body.skeleton import INTERSECTION_TOLERANCE_M
 from hierprob3d.model.rotation.rotations import rotvec_to_rotmat
 
 
@@ -27,14 +24,14 @@ def test_an_arm_in_the_trunk_is_found_and_a_t_pose_is_clear() -> None:
     # The left upper arm turned down, past the side.
     entering = posed(j16=(0, 0, -1.9), j18=(0, 0, -0.6))
     clear, deep = self_intersection(torch.stack([posed(), entering]))
-    assert clear == 0 and deep > TOLERANCE_M
+    assert clear == 0 and deep > INTERSECTION_TOLERANCE_M
 
 
 def test_legs_that_cross_through_each_other_are_found() -> None:
     crossed = posed(j1=(0, 0, -0.35), j2=(0, 0, 0.35))
     apart = posed(j1=(0, 0, 0.2), j2=(0, 0, -0.2))
     depth = self_intersection(torch.stack([crossed, apart]))
-    assert depth[0] > TOLERANCE_M and depth[1] == 0
+    assert depth[0] > INTERSECTION_TOLERANCE_M and depth[1] == 0
 
 
 def test_both_sides_are_measured_alike() -> None:
@@ -60,4 +57,4 @@ def test_recorded_poses_touch_themselves_and_are_rarely_taken_for_wrong(
 ) -> None:
     poses = np.load(shared_poses / "open_poses_val.npz")["poses"].reshape(-1, 24, 3)[:, 1:]
     depth = self_intersection(rotvec_to_rotmat(torch.from_numpy(poses).float()))
-    assert (depth > TOLERANCE_M).float().mean() < 0.015 < (depth > 0).float().mean()
+    assert (depth > INTERSECTION_TOLERANCE_M).float().mean() < 0.015 < (depth > 0).float().mean()

@@ -66,4 +66,4 @@ def test_what_is_left_after_all_rounds_stays_and_is_told(monkeypatch: pytest.Mon
     )
     _, (samples, left) = redrawn(sure, streams(0), 5)
     assert left.all() and intersects(samples.pose).all()
-    assert len(counted) == 1 + intersecting_samples.NUM_ROUNDS
+    assert len(counted) == 1 + intersecting_samples.NUM_REDRAWS
