@@ -12,15 +12,16 @@ import json
 import os
 import re
 import time
-from collections.abc import Collection, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyarrow.parquet import FileMetaData
 
 from hierprob3d.transforms.tables.schema import STATUS_FAILED
 from hierprob3d.transforms.tables.upgrade import is_current, upgrade_schema, upgrade_table
@@ -38,6 +39,7 @@ from .locking import (
 )
 from .object_lock import ObjectLock, holds_lock
 from .outages import is_outage
+from .parallel_requests import in_parallel
 from .parquet_files import (
     DamagedParquet,
     ParquetFile,
@@ -48,6 +50,7 @@ from .parquet_files import (
     table_bytes,
 )
 from .part_runs import belongs_to, is_run_id, series_of
+from .remote_parquet import fetch_row_group, read_footer
 from .store_files import TEMPORARY_PREFIX, StoreFiles
 
 TABLES = ("people", "errors", "frames")
@@ -67,7 +70,6 @@ PLAN_SUFFIX = ".plan.parquet"
 _DROP_JOURNAL = f"{RUNS}/.dropping.json"
 _PART_NAME = re.compile(r"part-(?P<run>.+)-(?P<shard>\d+)\.parquet")
 _MARK_KEY = re.compile(r"\w[\w.-]*")
-_MARKS_AT_ONCE = 16
 _ID = "item_id"
 _RUN = "run_id"
 """Columns of all our tables."""
@@ -206,6 +208,16 @@ class OutputFolder(StoreFiles):
                 return table
         return upgrade_table(table, schema, columns)
 
+    def read_parts(
+        self, names: Iterable[str], columns: list[str] | None = None
+    ) -> Iterator[tuple[str, pa.Table]]:
+        """Names of parts with their tables, as `read_part`; a store is asked for several at a time."""
+
+        def read(name: str) -> tuple[str, pa.Table]:
+            return name, self.read_part(name, columns)
+
+        return map(read, names) if self.is_local else in_parallel(read, names)
+
     def read_schema(self, name: str) -> pa.Schema:
         """Schema of the part as `read_part` reads it, with its file metadata; errors as there."""
         with self._open_part(name) as file:
@@ -236,15 +248,31 @@ class OutputFolder(StoreFiles):
     def row_groups(
         self, name: str, columns: list[str] | None = None, first: int = 0, step: int = 1
     ) -> Iterator[tuple[int, pa.Table]]:
-        """Row groups of a Parquet file, all or every step-th, with their numbers; some columns."""
-        with self._open_part(name) as file:
-            for group in range(first, file.num_row_groups, step):
-                yield group, file.read_row_group(group, columns=columns, use_threads=False)
+        """Row groups of a plan, all or every step-th, with their numbers; some columns."""
+        if self.is_local:
+            with self._open_part(name) as file:
+                for group in range(first, file.num_row_groups, step):
+                    yield group, file.read_row_group(group, columns=columns, use_threads=False)
+            return
+        footer = _footer(self.root, name)
+        groups = range(first, footer.num_row_groups, step)
+        fetched = in_parallel(lambda group: self._fetch(name, group, columns), groups)
+        yield from zip(groups, fetched, strict=True)
 
     def row_group(self, name: str, group: int) -> pa.Table:
-        """One row group of a Parquet file."""
+        """One row group of a plan."""
+        if not self.is_local:
+            return self._fetch(name, group)
         with self._open_part(name) as file:
             return file.read_row_group(group, use_threads=False)
+
+    def _fetch(self, name: str, group: int, columns: list[str] | None = None) -> pa.Table:
+        footer = _footer(self.root, name)
+        return fetch_row_group(self._fs, self._full(name), footer, group, columns)
+
+    def footer(self, name: str) -> FileMetaData:
+        """What a Parquet file in a store says of itself."""
+        return read_footer(self._fs, self._full(name))
 
     def num_rows(self, name: str) -> int:
         """Rows of a part, as its footer says."""
@@ -278,34 +306,35 @@ class OutputFolder(StoreFiles):
 
     def parts(self, table: str, run_id: str | None = None, series: str = "") -> list[str]:
         """Names `table/part-<run>-<shard>.parquet`, sorted; of one run, of a series or of all."""
-        found = [name for name in self.names(table) if (match := _PART_NAME.fullmatch(name))
-                 and run_id in (None, match["run"])
+        whose = run_id or series
+        prefix = f"part-{whose}-" if whose else "part-"
+        found = [name for name in self.names(table, prefix)
+                 if (match := _PART_NAME.fullmatch(name)) and run_id in (None, match["run"])
                  and belongs_to(match["run"], series)]  # fmt: skip
         return [f"{table}/{name}" for name in found]
 
     def finished_items(self) -> Iterator[FinishedItem]:
         """Every item that a row of frames/ names."""
-        for name in self.parts("frames"):
-            names = ["item_id", "uri", "status", "source_version"]
-            columns = self.read_part(name, names).to_pydict()
+        names = ["item_id", "uri", "status", "source_version"]
+        for _, rows in self.read_parts(self.parts("frames"), names):
+            columns = rows.to_pydict()
             nulls = [None] * len(columns["item_id"])  # an evaluation's rows have no version
             yield from map(FinishedItem, *(columns.get(column, nulls) for column in names))
 
     def finished_ids(self, series: str = "") -> IdSet:
         """Ids of the same, for many millions of them: 40 bytes each; of a series' runs or all."""
-        names = self.parts("frames", series=series)
-        return IdSet(self.read_part(name, ["item_id"])["item_id"] for name in names)
+        parts = self.read_parts(self.parts("frames", series=series), ["item_id"])
+        return IdSet(rows["item_id"] for _, rows in parts)
 
     def failed_items(self) -> set[str]:
         """Ids of items of which anything failed, the whole or a single person."""
         failed = set[str]()
-        for name in self.parts("frames"):
-            rows = self.read_part(name, ["item_id", "status"])
+        for _, rows in self.read_parts(self.parts("frames"), ["item_id", "status"]):
             failed.update(
                 rows.filter(pc.equal(rows["status"], STATUS_FAILED))["item_id"].to_pylist()
             )
-        for name in self.parts("errors"):
-            failed.update(self.read_part(name, ["item_id"])["item_id"].to_pylist())
+        for _, rows in self.read_parts(self.parts("errors"), ["item_id"]):
+            failed.update(rows["item_id"].to_pylist())
         return failed
 
     def sweep(self, series: str = "") -> int:
@@ -323,10 +352,11 @@ class OutputFolder(StoreFiles):
             for name in self.parts(table, series=series)
             if os.path.basename(name) not in finished and self._is_of_a_run(name)
         ]
+        prefixes = (TEMPORARY_PREFIX, f"{series}-") if series else ()
         leftovers += [
             f"{table}/{name}"
             for table in (*TABLES, TRACKS, RUNS, MARKS, PICTURES)
-            for name in self.names(table)
+            for name in self.names(table, *prefixes)
             if (name.startswith(TEMPORARY_PREFIX) and series in name)
             or (name.endswith(PLAN_SUFFIX) and belongs_to(name, series))
         ]
@@ -393,13 +423,12 @@ class OutputFolder(StoreFiles):
         Empty where a loss of power left a mark empty.
         """
         keys = self._mark_keys(series)
-        with ThreadPoolExecutor(_MARKS_AT_ONCE) as pool:
-            contents = list(pool.map(self._read_mark, keys))
-        pairs = zip(keys, contents, strict=True)
+        pairs = zip(keys, in_parallel(self._read_mark, keys), strict=True)
         return {key: content for key, content in pairs if content is not None}
 
     def _mark_keys(self, series: str) -> list[str]:
-        keys = filter(None, map(_key_of_mark, self.names(MARKS)))
+        prefixes = (f"{series}-",) if series else ()
+        keys = filter(None, map(_key_of_mark, self.names(MARKS, *prefixes)))
         return [key for key in keys if belongs_to(key, series)]
 
     def _read_mark(self, key: str) -> dict[str, Any] | None:
@@ -415,6 +444,12 @@ class OutputFolder(StoreFiles):
     def remove_mark(self, key: str) -> None:
         """Removes a mark if it is there."""
         self.remove(_mark_name(key))
+
+
+@lru_cache(maxsize=4)
+def _footer(root: str, name: str) -> FileMetaData:
+    """Of a plan, which is written once."""
+    return OutputFolder(root).footer(name)
 
 
 def _mark_name(key: str) -> str:

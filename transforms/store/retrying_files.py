@@ -49,6 +49,15 @@ class RetryingFileSystem(AbstractFileSystem):
         """Entries of a folder."""
         return retried(self.fs.ls, path, detail=detail, **kwargs)
 
+    def names(self, folder: str, prefix: str = "") -> list[str]:
+        """Base names of a folder's entries that begin so."""
+        if not (prefix and _finds_by_prefix(self.fs)):
+            found = self.ls(folder, detail=False, refresh=True)
+            return [path.rstrip("/").rpartition("/")[2] for path in found]
+        self.fs.invalidate_cache(folder)
+        places = (path.rpartition("/") for path in retried(self.fs.find, folder, prefix=prefix))
+        return [name for place, _, name in places if place == folder.rstrip("/")]
+
     def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
         """What is known of an entry; FileNotFoundError where there is none."""
         return retried(self.fs.info, path, **kwargs)
@@ -156,6 +165,12 @@ def _condition_to_create(fs: AbstractFileSystem) -> dict[str, Any] | None:
     if "mode" in known:
         return {"mode": "create"}
     return {"overwrite": False} if "overwrite" in known else None
+
+
+def _finds_by_prefix(fs: AbstractFileSystem) -> bool:
+    """Whether a store lists names with a beginning without those of all others."""
+    own = getattr(type(fs), "_find" if isinstance(fs, AsyncFileSystem) else "find")
+    return "prefix" in inspect.signature(own).parameters
 
 
 def _has_own(fs: AbstractFileSystem, name: str) -> bool:
