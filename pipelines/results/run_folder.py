@@ -144,6 +144,10 @@ class RunFolder:
         damage = f"its manifest {RUNS}/{name} is damaged"
         return {"run_id": name.removesuffix(".json"), "status": damage}
 
+    def parts_of(self, table: str, columns: list[str]) -> Iterator[tuple[str, pa.Table]]:
+        """Names of all finished parts of a table with some of their columns, one by one."""
+        return self.store.read_parts(self._finished_parts(table), columns)
+
     def frames(self) -> pa.Table:
         """Rows of all finished frames parts."""
         tables = [self.store.read_part(name) for name in self._finished_parts("frames")]

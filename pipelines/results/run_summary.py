@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,16 @@ from numpy.typing import NDArray
 from hierprob3d.model.body.skeleton import BODY_JOINT_NAMES
 from hierprob3d.pipelines.command.wording import counted, people
 from hierprob3d.pipelines.run.manifest import Outcome
+from hierprob3d.transforms.inputs.sources import in_groups
 from hierprob3d.transforms.store.output_folder import run_of
 from hierprob3d.transforms.store.part_runs import plan_and_part
 from hierprob3d.transforms.tables.schema import STAGE_SECONDS, STATUSES
 
 from .run_folder import RunFolder
 
-_FRAME_COLUMNS = ("status", "num_people", "warning", "uri")
+_FRAME_COLUMNS = ("status", "num_people", "warning")
+_ERROR_COLUMNS = ("stage", "error", "uri", "message", "run_id")
+_COUNTED_AT_ONCE = 256
 _MOST_SPREADS = 500_000
 """People whose spreads are read: their tenths do not move with more."""
 
@@ -128,27 +132,36 @@ def summarise(folder: RunFolder, spreads: NDArray[np.floating] | None = None) ->
         folder: The run's.
         spreads: (P, 23) the column pose_spread_deg of all people, where it was read already.
     """
-    seen = _FramesSeen()
-    for shard in folder.finished_parts():
-        seen.add(folder, shard)
+    frames = _FramesSeen(folder)
+    parts = folder.parts_of("frames", list(_FRAME_COLUMNS))
+    for run_id, of_run in groupby(parts, key=lambda part: run_of(part[0])):
+        for some in in_groups(of_run, _COUNTED_AT_ONCE):
+            frames.add(run_id, some)
+    errors = _ErrorsSeen()
+    for _, rows in folder.parts_of("errors", list(_ERROR_COLUMNS)):
+        errors.add(rows)
     if spreads is None:
-        spreads = _some_spreads(folder, seen.num_people)
-    errors = folder.errors()
+        spreads = _some_spreads(folder, frames.num_people)
     return RunSummary(
-        status_counts={status: seen.statuses.get(status, 0) for status in STATUSES},
-        num_people=seen.num_people,
-        errors=_group_errors(errors),
-        warnings=seen.warning_groups(),
-        runs=_runs(folder, seen.outcomes, errors),
+        status_counts={status: frames.statuses.get(status, 0) for status in STATUSES},
+        num_people=frames.num_people,
+        errors=errors.groups(),
+        warnings=frames.warning_groups(),
+        runs=_runs(folder, frames.outcomes, errors.by_run),
         num_unfinished_parts=len(folder.unfinished_parts),
         joint_spreads=_joint_spreads(spreads),
     )
 
 
 class _FramesSeen:
-    """What the frames say, part by part: memory does not grow with their number."""
+    """What the frames say, part by part: memory does not grow with their number.
 
-    def __init__(self) -> None:
+    Args:
+        folder: Theirs.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
         self.statuses: Counter[str] = Counter()
         self.num_people = 0
         self.outcomes: dict[str, Outcome] = {}
@@ -156,26 +169,26 @@ class _FramesSeen:
         self._warnings: Counter[str] = Counter()
         self._first: dict[str, str] = {}
 
-    def add(self, folder: RunFolder, shard: str) -> None:
-        """Counts one part."""
-        rows = folder.store.read_part(f"frames/{shard}", list(_FRAME_COLUMNS))
+    def add(self, run_id: str, parts: Sequence[tuple[str, pa.Table]]) -> None:
+        """Counts some parts of a run, with their names."""
+        rows = pa.concat_tables(table.replace_schema_metadata() for _, table in parts)
         statuses = {pair["values"]: pair["counts"] for pair in
                     pc.value_counts(rows["status"]).to_pylist()}  # fmt: skip
         num_people = pc.sum(rows["num_people"]).as_py() or 0
         self.statuses.update(statuses)
         self.num_people += num_people
-        outcome = self.outcomes.setdefault(run_of(shard), Outcome())
+        outcome = self.outcomes.setdefault(run_id, Outcome())
         for status, count in statuses.items():
             outcome.statuses[status] = outcome.statuses.get(status, 0) + count
         outcome.num_people += num_people
-        notes = rows.schema.metadata or {}
-        for stage, seconds in json.loads(notes.get(STAGE_SECONDS.encode(), b"{}")).items():
-            outcome.stage_seconds[stage] = outcome.stage_seconds.get(stage, 0.0) + seconds
-        self._add_warnings(rows)
+        for name, table in parts:
+            notes = table.schema.metadata or {}
+            for stage, seconds in json.loads(notes.get(STAGE_SECONDS.encode(), b"{}")).items():
+                outcome.stage_seconds[stage] = outcome.stage_seconds.get(stage, 0.0) + seconds
+            if table["warning"].null_count < len(table):
+                self._add_warnings(self._folder.store.read_part(name, ["warning", "uri"]))
 
     def _add_warnings(self, rows: pa.Table) -> None:
-        if rows["warning"].null_count == len(rows):
-            return
         warned = rows.filter(pc.field("warning").is_valid())
         pairs = zip(warned["warning"].to_pylist(), warned["uri"].to_pylist(), strict=True)
         for warning, uri in pairs:
@@ -186,6 +199,29 @@ class _FramesSeen:
         """The most frequent warnings."""
         counts = self._warnings.most_common(MAX_WARNINGS)
         return tuple(WarningGroup(text, count, self._first[text]) for text, count in counts)
+
+
+class _ErrorsSeen:
+    """What the errors say, part by part."""
+
+    def __init__(self) -> None:
+        self.by_run: Counter[tuple[str, str]] = Counter()
+        """Rows by run and stage."""
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._first: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def add(self, rows: pa.Table) -> None:
+        """Counts one part."""
+        for row in rows.to_pylist():
+            key = (row["stage"], row["error"])
+            self._first.setdefault(key, (row["uri"], row["message"]))
+            self._counts[key] += 1
+            self.by_run[row["run_id"], row["stage"]] += 1
+
+    def groups(self) -> tuple[ErrorGroup, ...]:
+        """Errors by stage and class, the most frequent first."""
+        counts = self._counts.most_common()
+        return tuple(ErrorGroup(*key, count, *self._first[key]) for key, count in counts)
 
 
 def _some_spreads(folder: RunFolder, num_people: int) -> NDArray[np.floating]:
@@ -199,21 +235,8 @@ def _some_spreads(folder: RunFolder, num_people: int) -> NDArray[np.floating]:
     return joined.reshape(-1, len(BODY_JOINT_NAMES))
 
 
-def _group_errors(errors: pa.Table) -> tuple[ErrorGroup, ...]:
-    first: dict[tuple[str, str], dict[str, Any]] = {}
-    counts: Counter[tuple[str, str]] = Counter()
-    for row in errors.select(["stage", "error", "uri", "message"]).to_pylist():
-        key = (row["stage"], row["error"])
-        first.setdefault(key, row)
-        counts[key] += 1
-    return tuple(
-        ErrorGroup(*key, count, first[key]["uri"], first[key]["message"])
-        for key, count in counts.most_common()
-    )
-
-
 def _runs(
-    folder: RunFolder, outcomes: Mapping[str, Outcome], errors: pa.Table
+    folder: RunFolder, outcomes: Mapping[str, Outcome], errors: Mapping[tuple[str, str], int]
 ) -> tuple[RunRecord, ...]:
     """Runs in the order of time; those of a plan's parts as the one that they make up."""
     by_id = {str(manifest.get("run_id")): manifest for manifest in folder.manifests()}
@@ -222,11 +245,10 @@ def _runs(
         known = plan_and_part(run_id)
         total = found.setdefault(run_id if known is None else known[0], Outcome())
         _add(total, outcomes.get(run_id, Outcome()))
-    stages = pa.TableGroupBy(errors, ["run_id", "stage"]).aggregate([([], "count_all")])
-    for row in stages.to_pylist():
-        known = plan_and_part(row["run_id"])
-        total = found.setdefault(row["run_id"] if known is None else known[0], Outcome())
-        total.errors[row["stage"]] = total.errors.get(row["stage"], 0) + row["count_all"]
+    for (run_id, stage), count in errors.items():
+        known = plan_and_part(run_id)
+        total = found.setdefault(run_id if known is None else known[0], Outcome())
+        total.errors[stage] = total.errors.get(stage, 0) + count
     return tuple(
         RunRecord(run_id, _rounded(found[run_id]), by_id.get(run_id, {}))
         for run_id in sorted(found)

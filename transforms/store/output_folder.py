@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow.parquet import FileMetaData
 
+from hierprob3d.transforms.inputs.sources import in_groups
 from hierprob3d.transforms.tables.schema import STATUS_FAILED
 from hierprob3d.transforms.tables.upgrade import is_current, upgrade_schema, upgrade_table
 
@@ -70,6 +72,8 @@ PLAN_SUFFIX = ".plan.parquet"
 _DROP_JOURNAL = f"{RUNS}/.dropping.json"
 _PART_NAME = re.compile(r"part-(?P<run>.+)-(?P<shard>\d+)\.parquet")
 _MARK_KEY = re.compile(r"\w[\w.-]*")
+_LOCAL_PARTS = 16
+_LOCAL_THREADS = 4
 _ID = "item_id"
 _RUN = "run_id"
 """Columns of all our tables."""
@@ -197,26 +201,31 @@ class OutputFolder(StoreFiles):
             LaterSchema: A later version of this package wrote it.
         """
         with self._open_part(name) as file:
-            if _ID not in file.schema_arrow.names:
+            found = file.schema_arrow
+            if _ID not in found.names:
                 raise DamagedPart(
                     f"{self.root}/{name} is no table of a run, it has no column {_ID}: move it to "
                     "another folder"
                 )
-            schema = upgrade_schema(file.schema_arrow, f"{self.root}/{name}")
+            if is_current(found):
+                return read_columns(file, columns)
+            schema = upgrade_schema(found, f"{self.root}/{name}")
             table = read_columns(file, columns)
-            if is_current(file.schema_arrow):
-                return table
         return upgrade_table(table, schema, columns)
 
     def read_parts(
         self, names: Iterable[str], columns: list[str] | None = None
     ) -> Iterator[tuple[str, pa.Table]]:
-        """Names of parts with their tables, as `read_part`; a store is asked for several at a time."""
+        """Names of parts and what `read_part` gives, several read at the same time."""
 
-        def read(name: str) -> tuple[str, pa.Table]:
-            return name, self.read_part(name, columns)
+        def read(some: list[str]) -> list[tuple[str, pa.Table]]:
+            return [(name, self.read_part(name, columns)) for name in some]
 
-        return map(read, names) if self.is_local else in_parallel(read, names)
+        if self.is_local:  # little to wait for: threads are handed several
+            groups = in_parallel(read, in_groups(names, _LOCAL_PARTS), _LOCAL_THREADS)
+        else:
+            groups = in_parallel(read, in_groups(names, 1))
+        return chain.from_iterable(groups)
 
     def read_schema(self, name: str) -> pa.Schema:
         """Schema of the part as `read_part` reads it, with its file metadata; errors as there."""

@@ -60,14 +60,14 @@ class LaterSchema(ValueError):
 
 def is_current(schema: pa.Schema) -> bool:
     """Whether a table with this schema is read as it is; also one without any version is."""
-    if _VERSION not in (schema.metadata or {}):
-        return True
+    metadata, names = schema.metadata or {}, frozenset(schema.names)
     lacking = (
-        _missing(added, name, schema)
-        for added in (_LATER_BEFORE, _LATER_AFTER)
-        for name in schema.names
+        neighbour in names and not names.issuperset(column.name for column in added)
+        for additions in (_LATER_BEFORE, _LATER_AFTER)
+        for neighbour, added in additions.items()
     )
-    return _version(schema) == int(SCHEMA_VERSION) and not any(lacking)
+    known = metadata.get(_VERSION)
+    return known is None or (known == SCHEMA_VERSION.encode() and not any(lacking))
 
 
 def upgrade_schema(schema: pa.Schema, name: str) -> pa.Schema:
