@@ -132,9 +132,5 @@ class Attempts:
 
     def _finished_ids(self) -> set[str]:
         """Ids of the items that this run has finished."""
-        parts = self._store.parts("frames", self._run_id)
-        return {
-            item_id
-            for name in parts
-            for item_id in self._store.read_part(name, ["item_id"])["item_id"].to_pylist()
-        }
+        parts = self._store.read_parts(self._store.parts("frames", self._run_id), ["item_id"])
+        return {item_id for _, rows in parts for item_id in rows["item_id"].to_pylist()}

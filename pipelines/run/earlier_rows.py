@@ -202,8 +202,8 @@ def _part_that_stays(store: OutputFolder, dropped: Collection[str]) -> str | Non
 def _runs_that_stay(store: OutputFolder, dropped: Collection[str]) -> set[str]:
     """Ids of runs of which a finished item stays."""
     runs = set[str]()
-    for name in store.parts("frames"):
-        rows = store.read_part(name, ["item_id", "run_id"]).to_pydict()
+    for _, table in store.read_parts(store.parts("frames"), ["item_id", "run_id"]):
+        rows = table.to_pydict()
         pairs = zip(rows["item_id"], rows["run_id"], strict=True)
         runs.update(run for item, run in pairs if item not in dropped)
     return runs

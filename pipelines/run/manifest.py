@@ -73,19 +73,15 @@ def read_outcome(store: OutputFolder, run_id: str, *, in_parts: bool = False) ->
     outcome = Outcome()
     whose = {"series": run_id} if in_parts else {"run_id": run_id}
     stage_seconds: Counter[str] = Counter()
-    for name in store.parts("frames", **whose):
-        table = store.read_part(name, ["status", "num_people"])
+    for _, table in store.read_parts(store.parts("frames", **whose), ["status", "num_people"]):
         for status in table["status"].to_pylist():
             outcome.statuses[status] += 1
         outcome.num_people += pc.sum(table["num_people"]).as_py()
         notes = table.schema.metadata or {}
         stage_seconds.update(json.loads(notes.get(STAGE_SECONDS.encode(), b"{}")))
     outcome.stage_seconds = {stage: round(s, 3) for stage, s in stage_seconds.items()}
-    errors = Counter(
-        stage
-        for name in store.parts("errors", **whose)
-        for stage in store.read_part(name, ["stage"])["stage"].to_pylist()
-    )
+    parts = store.read_parts(store.parts("errors", **whose), ["stage"])
+    errors = Counter(stage for _, table in parts for stage in table["stage"].to_pylist())
     outcome.errors = dict(errors)
     return outcome
 

@@ -192,10 +192,8 @@ class _Search:
         if is_remote(folder):
             fs, path = filesystem(folder)
             start = len(path.rstrip("/"))
-            found = {
-                f: i for f, i in fs.find(path, detail=True).items() if not is_hidden(f[start:])
-            }
-            return in_order(self._media(self._remote(folder, found.items(), path)))
+            found = ((f, i) for f, i in fs.files_below(path) if not is_hidden(f[start:]))
+            return in_order(self._media(self._remote(folder, found, path)))
         try:
             return in_order(self._media((path, None) for path in local_files(folder, self.skipped)))
         except OSError as error:

@@ -26,7 +26,7 @@ from .picture_formats import (
 from .picture_memory import fit_memory
 from .picture_pixels import dark_warning, deep_colour_to_rgb, is_dark_colour, to_rgb
 from .png_files import complete_png
-from .uris import is_remote, open_uri
+from .uris import is_remote, open_uri, remote_file
 
 _MAX_MISSING = 0.05
 """Part of a picture that may be missing at its end: a strip that hides nobody."""
@@ -36,6 +36,9 @@ _NOTHING = 0.0005
 _MOST_FILE_BYTES = 2 << 30
 _PART_BYTES = 1 << 22
 """Of remote files, whose size is not known before."""
+
+_WEB = ("http://", "https://")
+"""Servers that may send all of a file whatever part is asked for."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,20 @@ def read_encoded(uri: str, memory_limit_bytes: int | None = None) -> bytes:
         UnreadablePicture: More than the memory that may be taken, or than any picture has.
         OSError: The file cannot be opened.
     """
+    if is_remote(uri) and not uri.startswith(_WEB):
+        return _read_stored(uri, memory_limit_bytes)
     with open_uri(uri) as file:
         return read_whole(file, None if is_remote(uri) else _size_of(file), memory_limit_bytes)
+
+
+def _read_stored(uri: str, memory_limit_bytes: int | None) -> bytes:
+    """As `read_encoded`, of a store: one request, where opening a file would ask for its size."""
+    limit = _most_bytes(memory_limit_bytes)
+    with remote_file(uri) as (fs, path):
+        data = fs.read_start(path, limit + 1)
+    if len(data) > limit:
+        raise _too_large(limit)
+    return data
 
 
 def read_whole(file: BinaryIO, size: int | None, memory_limit_bytes: int | None = None) -> bytes:
@@ -77,7 +92,7 @@ def read_whole(file: BinaryIO, size: int | None, memory_limit_bytes: int | None 
         size: Its bytes where they are known: it is refused before it is read.
         memory_limit_bytes: See there.
     """
-    limit = min(memory_limit_bytes or _MOST_FILE_BYTES, _MOST_FILE_BYTES)
+    limit = _most_bytes(memory_limit_bytes)
     part_bytes = min(_PART_BYTES, limit) if size is None else size + 1
     if part_bytes > limit:
         raise _too_large(limit)
@@ -88,6 +103,10 @@ def read_whole(file: BinaryIO, size: int | None, memory_limit_bytes: int | None 
         if num_bytes > limit:
             raise _too_large(limit)
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _most_bytes(memory_limit_bytes: int | None) -> int:
+    return min(memory_limit_bytes or _MOST_FILE_BYTES, _MOST_FILE_BYTES)
 
 
 def _size_of(file: BinaryIO) -> int:

@@ -85,15 +85,23 @@ def open_uri(uri: str, block_bytes: int | None = None) -> Iterator[BinaryIO]:
 @contextmanager
 def _opened_remotely(uri: str, options: Mapping[str, int]) -> Iterator[BinaryIO]:
     # The file keeps its file system alive: an archive around the file is closed with it.
+    with remote_file(uri) as (fs, path):
+        opened = fs.open(path, "rb", **options)
+    with opened as file:
+        yield file
+
+
+@contextmanager
+def remote_file(uri: str) -> Iterator[tuple[RetryingFileSystem, str]]:
+    """The store of a remote URI and the path there, in whose block every error is an OSError."""
     try:
         fs, path = filesystem(uri)
-        opened = fs.open(path, "rb", **options)
+        assert isinstance(fs, RetryingFileSystem)  # it is remote
+        yield fs, path
     except OSError:
         raise
     except Exception as error:  # stores and archives raise what their packages do
         raise OSError(str(_cannot_open(uri, error))) from error
-    with opened as file:
-        yield file
 
 
 def check_regular(path: str) -> None:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from hierprob3d.transforms.inputs.items import Shard
 
 from .output_folder import OutputFolder, part_name
+from .parallel_requests import in_parallel
 from .part_runs import series_of
 from .plan import ShardRef, read_shard
 
@@ -65,5 +66,6 @@ def unpublished_marks(
 
 def remove_marks(store: OutputFolder, marks: Iterable[str] | None = None, series: str = "") -> None:
     """Removes the marks of these keys, or all of a series."""
-    for key in store.read_marks(series) if marks is None else marks:
-        store.remove_mark(key)
+    keys = store.mark_keys(series) if marks is None else marks
+    for _ in in_parallel(store.remove_mark, keys):
+        pass

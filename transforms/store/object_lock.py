@@ -26,6 +26,7 @@ from types import TracebackType
 from .locking import FolderInUse, Holder, holder_of, this_holder, utc_now
 from .retrying_files import RetryingFileSystem, create_file
 
+_LOCK_PREFIX = ".lock-"
 _LOCK_NAME = re.compile(r"\.lock-(?P<number>\d{6,})\.json")
 _log = logging.getLogger(__name__)
 
@@ -212,13 +213,13 @@ def _current(holders: dict[int, Holder]) -> Holder | None:
 def _holders(fs: RetryingFileSystem, folder: str) -> dict[int, Holder]:
     """Holders of all locks in a folder, by the locks' numbers."""
     try:
-        paths = fs.ls(folder, detail=False, refresh=True)
+        names = fs.names(folder, _LOCK_PREFIX)
     except FileNotFoundError:
         return {}
     holders = {}
-    for path in paths:
-        match = _LOCK_NAME.fullmatch(path.rpartition("/")[2])
-        content = _read(fs, f"{folder}/{match[0]}") if match else None
+    for name in names:
+        match = _LOCK_NAME.fullmatch(name)
+        content = _read(fs, f"{folder}/{name}") if match else None
         if match and content is not None:
             holders[int(match["number"])] = holder_of(content)
     return holders

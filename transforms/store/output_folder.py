@@ -370,7 +370,7 @@ class OutputFolder(StoreFiles):
             or (name.endswith(PLAN_SUFFIX) and belongs_to(name, series))
         ]
         leftovers += [  # of shards that were published, which say nothing any more
-            _mark_name(key) for key in self._mark_keys(series) if f"part-{key}.parquet" in finished
+            _mark_name(key) for key in self.mark_keys(series) if f"part-{key}.parquet" in finished
         ]
         for name in leftovers:
             self.remove(name)
@@ -431,11 +431,12 @@ class OutputFolder(StoreFiles):
 
         Empty where a loss of power left a mark empty.
         """
-        keys = self._mark_keys(series)
+        keys = self.mark_keys(series)
         pairs = zip(keys, in_parallel(self._read_mark, keys), strict=True)
         return {key: content for key, content in pairs if content is not None}
 
-    def _mark_keys(self, series: str) -> list[str]:
+    def mark_keys(self, series: str = "") -> list[str]:
+        """Keys of the marks of a series or of all."""
         prefixes = (f"{series}-",) if series else ()
         keys = filter(None, map(_key_of_mark, self.names(MARKS, *prefixes)))
         return [key for key in keys if belongs_to(key, series)]

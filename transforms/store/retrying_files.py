@@ -9,12 +9,14 @@ import inspect
 import io
 import logging
 import os
+from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 from fsspec import AbstractFileSystem
 from fsspec.asyn import AsyncFileSystem
 
-from .retries import retried, tells_of_existing
+from .parallel_requests import in_parallel
+from .retries import is_transient, retried, tells_of_existing
 
 _log = logging.getLogger(__name__)
 
@@ -86,11 +88,49 @@ class RetryingFileSystem(AbstractFileSystem):
             return retried(self.fs.find, path, *args, **kwargs)
         return super().find(path, *args, **{"on_error": _refuse, **kwargs})
 
+    def files_below(self, folder: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """All files below a folder, with what the store says of them.
+
+        Object stores name a thousand per request: there folders are listed several at a time, and
+        memory holds few of them.
+        """
+        if not (isinstance(self.fs, AsyncFileSystem) and _has_own(self.fs, "find")):
+            yield from self.find(folder, detail=True).items()
+            return
+        folders = [folder.rstrip("/")]
+        while folders:
+            below = []
+            for place, entries in zip(folders, in_parallel(self._listed, folders), strict=True):
+                for info in entries:
+                    name = info["name"].rstrip("/")
+                    if info["type"] != "directory":
+                        yield name, info
+                    elif name != place:
+                        below.append(name)
+            folders = below
+
+    def _listed(self, folder: str) -> list[dict[str, Any]]:
+        """Entries of a folder; the store's library is not to keep them."""
+        entries = self.ls(folder, detail=True, refresh=True)
+        self.fs.invalidate_cache(folder)
+        return entries
+
     def glob(self, path: str, **kwargs: Any) -> Any:
         """Entries that a pattern matches; by the store's own search where it has one."""
         if _has_own(self.fs, "glob") and _has_own(self.fs, "find"):
             return retried(self.fs.glob, path, **kwargs)
         return super().glob(path, **kwargs)
+
+    def read_start(self, path: str, num_bytes: int) -> bytes:
+        """At most so many bytes of a file's beginning: one request where it can be."""
+        try:
+            return self.cat_file(path, start=0, end=num_bytes)
+        except (FileNotFoundError, PermissionError):
+            raise
+        except Exception as error:  # stores refuse any part of an empty file
+            if is_transient(error) or self.info(path)["size"]:
+                raise
+            return b""
 
     def cat_file(self, path: str, *args: Any, **kwargs: Any) -> bytes:
         """Contents of a file."""

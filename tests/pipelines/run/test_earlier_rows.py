@@ -15,6 +15,7 @@ from hierprob3d.transforms.batch.isolation import People
 from hierprob3d.transforms.inputs.items import Frame, Shard, picture_item
 from hierprob3d.transforms.inputs.listing import Listing
 from hierprob3d.transforms.inputs.planning import Planner
+from hierprob3d.transforms.inputs.sources import Source, SourceList
 from hierprob3d.transforms.inputs.uris import member_uri
 from hierprob3d.transforms.store.output_folder import OutputFolder
 from hierprob3d.transforms.tables.rows import frames_table
@@ -41,7 +42,7 @@ def test_members_are_finished_as_long_as_their_archive_stays(
     store: OutputFolder, version: str
 ) -> None:
     config = PredictConfig(source=SourceConfig(inputs=(TAR,)), run=RunConfig(output=store.root))
-    found = finished_inputs(config, store, Listing([TAR], {TAR: version}))
+    found = finished_inputs(config, store, Listing(SourceList([Source(TAR, version)])))
     changed = set() if version == "version 1" else {MEMBER.item_id, DAMAGE.item_id}
     assert found.num_items == 2 and found.redo == found.changed == changed
 

@@ -23,6 +23,7 @@ from hierprob3d.transforms.inputs.listing import Listing, list_inputs
 from hierprob3d.transforms.inputs.media_kinds import is_video
 from hierprob3d.transforms.inputs.uris import open_uri, suffix
 from hierprob3d.transforms.inputs.videos import index_video
+from tests.counted_store import register
 
 
 @pytest.fixture
@@ -413,3 +414,15 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
     """Serves files without a word."""
 
     def log_message(self, *args: object) -> None: ...
+
+
+def test_folders_of_a_store_are_listed_a_thousand_names_a_request() -> None:
+    store = register()
+    for number in range(3000):
+        store.objects[f"bucket/in/{number // 1000}/{number:04d}.jpg"] = b"12345"
+    store.objects["bucket/in/2/.hidden/a.jpg"] = b""
+    found = list_inputs(["counted://bucket/in"])
+    assert found.uris == [f"counted://bucket/in/{n // 1000}/{n:04d}.jpg" for n in range(3000)]
+    assert all(source.version for source in found.sources)
+    assert store.requests["LIST"] < 10 and store.requests["HEAD"] == 1
+    assert store.requests["GET"] == 0
