@@ -17,7 +17,8 @@ import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
-_HINDRANCE = "while True: pass"
+_HINDRANCE = "import os; ours = os.getppid()\nwhile os.getppid() == ours: pass"
+"""Ends by itself when this process is gone, however it went."""
 
 
 def main() -> int:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
+from tools.build_openbody.body_parts import body_parts
 from tools.build_openbody.decimation import HalfMesh
-from tools.build_openbody.parts import body_parts
 from tools.build_openbody.regressors import fit_regressor, h36m_regressor, joint_points
 from tools.build_openbody.rig import MIRROR, pose_body, pose_correctives, to_tpose
 

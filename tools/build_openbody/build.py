@@ -18,8 +18,8 @@ from hierprob3d.model.body.skeleton import (
     PARENTS,
     SMPL_JOINT_NAMES,
 )
+from tools.build_openbody.body_parts import body_parts
 from tools.build_openbody.makehuman import MakeHuman, joint_matrices, load_makehuman
-from tools.build_openbody.parts import body_parts
 from tools.build_openbody.regressors import (
     Points,
     fit_regressor,

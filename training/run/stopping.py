@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import time
-from types import FrameType, TracebackType
+from types import FrameType
 
 _EXIT_CODES = {signal.SIGTERM: 75, signal.SIGINT: 130}
 _logger = logging.getLogger(__name__)
@@ -44,12 +44,7 @@ class StopRequest:
         self._former = {number: signal.signal(number, self._note) for number in _EXIT_CODES}
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         for number, handler in self._former.items():
             signal.signal(number, handler)
 

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import BinaryIO
 
 from .folder_search import foreign_part, is_hidden
@@ -93,12 +92,7 @@ class TarReader:
     def __enter__(self) -> TarReader:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self._close()
 
     def read(self, name: str, memory_limit_bytes: int | None = None) -> bytes:

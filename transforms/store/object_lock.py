@@ -21,7 +21,6 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
-from types import TracebackType
 
 from .locking import FolderInUse, Holder, holder_of, this_holder, utc_now
 from .retrying_files import RetryingFileSystem, create_file
@@ -95,12 +94,7 @@ class ObjectLock:
     def __enter__(self) -> ObjectLock:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.release()
 
     def _await_silence(self) -> dict[int, Holder]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import TracebackType
 
 import pyarrow as pa
 
@@ -35,12 +34,7 @@ class ShardPublisher:
     def __enter__(self) -> ShardPublisher:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
     def publish(self, tables: Mapping[str, pa.Table], shard: str) -> int:
