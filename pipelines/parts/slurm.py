@@ -15,7 +15,15 @@ from hierprob3d.transforms.store.output_folder import OutputFolder
 from .array_limits import LOGS_FOLDER, SCRIPTS_FOLDER, arrays_for, note_arrays
 from .parted_jobs import output_of, read_command
 from .plan_parts import same_open_plan
-from .slurm_scripts import Chain, scripts, submission_text, submissions
+from .slurm_scripts import (
+    MIN_SECONDS,
+    SECONDS_TO_STOP,
+    Chain,
+    scripts,
+    submission_text,
+    submissions,
+    time_limit,
+)
 
 _USUAL_ARRAY_SIZE = 1001
 """Slurm's default of MaxArraySize."""
@@ -69,6 +77,12 @@ def _chain(config: SlurmConfig, words: list[str], store: OutputFolder) -> Chain:
         raise UsageError(f"--sbatch {config.sbatch!r}: {error}.") from error
     if any(word.startswith(("--array", "-a")) for word in sbatch):
         raise UsageError("--sbatch takes no --array: --parts and --at-once say what it is.")
+    limit = time_limit(sbatch)
+    if limit is not None and limit < MIN_SECONDS:
+        raise UsageError(
+            f"--sbatch {config.sbatch!r}: parts are told to stop {SECONDS_TO_STOP} s before their "
+            f"time limit, so give them at least {MIN_SECONDS // 60} minutes; hours are better."
+        )
     arrays = arrays_for(config.parts, max_array_size(), config.at_once)
     return Chain(
         output=store.root,

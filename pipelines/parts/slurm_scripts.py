@@ -12,6 +12,9 @@ from .array_limits import LOGS_FOLDER, SCRIPTS_FOLDER, SlurmArray
 SECONDS_TO_STOP = 180
 """From Slurm's warning to the time limit."""
 
+MIN_SECONDS = 300
+"""Of a time limit: of less, hardly anything is left before the warning."""
+
 MAX_RESTARTS = 100
 _OF_GPUS = (
     "--gres",
@@ -93,6 +96,30 @@ def without_gpus(options: Sequence[str]) -> list[str]:
     """Options of sbatch without those that ask for GPUs."""
     return [word for option in _grouped(options) if not option[0].startswith(_OF_GPUS)
             for word in option]  # fmt: skip
+
+
+def time_limit(options: Sequence[str]) -> int | None:
+    """Seconds that sbatch's options allow; None where they say nothing that can be read."""
+    for name, *value in _grouped(options):
+        if name.startswith("--time="):
+            return _seconds(name.partition("=")[2])
+        if name in ("--time", "-t"):
+            return _seconds(" ".join(value))
+        if name.startswith("-t"):
+            return _seconds(name[2:])
+    return None
+
+
+def _seconds(text: str) -> int | None:
+    """Minutes, minutes:seconds, hours:minutes:seconds, or days-hours:minutes:seconds."""
+    days, dash, rest = text.rpartition("-")
+    fields = rest.split(":")
+    if not all(field.isdecimal() for field in [*fields, *([days] if dash else [])]):
+        return None
+    units = (3600, 60, 1) if dash or len(fields) == 3 else (60, 1)
+    return int(days or 0) * 86400 + sum(
+        int(f) * unit for f, unit in zip(fields, units, strict=False)
+    )
 
 
 def _grouped(options: Sequence[str]) -> list[list[str]]:

@@ -96,6 +96,7 @@ def test_without_sbatch(
         (("--setup", "nowhere.sh"), "--setup nowhere.sh: there is no such file"),
         (("--sbatch=--array=1-5",), "--sbatch takes no --array"),
         (("--sbatch=--comment='open",), "No closing quotation"),
+        (("--sbatch=--mem=4G -t 4:30",), "give them at least 5 minutes"),
         (("--at-once", "0"), "--at-once must be at least 1"),
     ],
 )

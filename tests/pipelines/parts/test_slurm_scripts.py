@@ -12,6 +12,7 @@ from hierprob3d.pipelines.parts.slurm_scripts import (
     scripts,
     submission_text,
     submissions,
+    time_limit,
     without_gpus,
 )
 
@@ -52,6 +53,18 @@ def test_plan_and_finish_need_no_gpu() -> None:
 def test_options_that_ask_for_gpus() -> None:
     words = ["-p", "gpu", "--gpus-per-node=2", "--gres", "gpu:1", "-G1", "--mem=4G", "--gpus", "1"]
     assert without_gpus(words) == ["-p", "gpu", "--mem=4G"]
+
+
+@pytest.mark.parametrize(
+    ("words", "seconds"),
+    [
+        (["--mem=4G"], None), (["--time=90"], 5400), (["-p", "gpu", "-t", "4:30"], 270),
+        (["-t2:00:00"], 7200), (["--time", "1-2"], 93600), (["--time=1-0:10"], 87000),
+        (["--time=soon"], None), (["--time-min=1", "--time=10"], 600),
+    ],
+)  # fmt: skip
+def test_time_limits(words: list[str], seconds: int | None) -> None:
+    assert time_limit(words) == seconds
 
 
 @pytest.mark.parametrize("name", ["plan.sh", "work.sh", "finish.sh"])
