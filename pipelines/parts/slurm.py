@@ -54,11 +54,13 @@ def run(config: SlurmConfig, words: list[str]) -> int:
     os.makedirs(f"{store.root}/{LOGS_FOLDER}", exist_ok=True)
     for name, text in scripts(chain).items():
         store.write(f"{SCRIPTS_FOLDER}/{name}", text.encode("utf-8", errors="surrogateescape"))
-    note_arrays(store, list(chain.arrays))
     if config.print:
+        note_arrays(store, list(chain.arrays))
         print(submission_text(chain))
         return EXIT_DONE
-    for name, number in _submit(chain).items():
+    ids = _submit(chain)
+    note_arrays(store, list(chain.arrays))
+    for name, number in ids.items():
         print(f"{name} {number}")
     print(
         f"hierprob3d inspect {store.root} shows how far it is; what the jobs say is in "

@@ -79,6 +79,7 @@ def test_what_sbatch_says_is_shown_and_no_half_chain_stays(
     said = capsys.readouterr().err
     assert "sbatch refused" in said and "failed: invalid account" in said
     assert (fake_slurm / "cancelled").read_text().split() == ["1", "2", "3"]
+    assert main(["inspect", str(tmp_path / "out")]) == 2  # nothing is under way
 
 
 def test_without_sbatch(
