@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from earlier_run import SCHEMA1_RUN
 from example_run import ASTRONAUT, write_example_run
 
+from hierprob3d.pipelines import render
 from hierprob3d.pipelines.command.cli import main
 from hierprob3d.transforms.store.output_folder import OutputFolder
 from tests.pipelines.conftest import PEDESTRIANS, PERSON
@@ -88,6 +90,37 @@ def test_what_is_gone_is_named_and_its_people_stand_on_plain_ground(
     assert whole.shape[1] == 512
     ground = (whole == np.array([244, 240, 238])).all(-1).mean()
     assert 0.4 < ground < 0.95, "a body on plain ground"
+
+
+def test_processes_draw_what_one_draws(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_example_run(tmp_path / "run")
+    words = ["render", str(tmp_path / "run"), "--picture-format", "png", "--output"]
+    assert main([*words, str(tmp_path / "one")]) == 0
+    alone = capsys.readouterr().out
+    monkeypatch.setattr(render, "_MIN_FRAMES_FOR_PROCESSES", 1)
+    monkeypatch.setattr(render, "default_workers", lambda *_, **__: 2)
+    assert main([*words, str(tmp_path / "two")]) == 0
+    assert capsys.readouterr().out == alone.replace("/one", "/two")
+    expected, found = drawn(tmp_path / "one"), drawn(tmp_path / "two")
+    assert found.keys() == expected.keys() and len(found) == 1
+    for name, picture in found.items():
+        np.testing.assert_array_equal(picture, expected[name])
+    videos = [next((tmp_path / name).glob("*.mp4")).read_bytes() for name in ("one", "two")]
+    assert videos[0] == videos[1]
+
+
+def test_a_process_that_ends_is_told_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_example_run(tmp_path / "run")
+    monkeypatch.setattr(render, "_MIN_FRAMES_FOR_PROCESSES", 1)
+    monkeypatch.setattr(render, "default_workers", lambda *_, **__: 2)
+    monkeypatch.setattr(render, "_open_renderer", os._exit)  # a configuration is no exit code
+    assert main(["render", str(tmp_path / "run"), "--output", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert "a drawing process ended before its work" in error and error.count("\n") == 1
 
 
 def test_a_run_of_schema_1_is_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,16 @@
 from __future__ import annotations
 
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
+import pytest
 import torch
+from PIL import Image
 
 from hierprob3d.model.body.mesh_body import Body
 from hierprob3d.model.body.skeleton import PARENTS, SMPL_JOINT_NAMES
@@ -90,3 +99,35 @@ def test_neighbouring_keys_are_never_the_long_way_round(body: Body) -> None:
             assert ((quats[1:] * quats[:-1]).sum(1) >= 0).all()
     times = file.description["accessors"][animation["samplers"][0]["input"]]
     assert times["min"] == [0] and times["max"] == [np.float32(2 / 25)]
+
+
+def python_with_blender() -> str:
+    """A Python that has bpy, or a skip that says how to provide one."""
+    other = os.environ.get("HIERPROB3D_BPY_PYTHON")
+    if other is None and importlib.util.find_spec("bpy") is None:
+        pytest.skip("no bpy (pip install bpy==4.5.*, Python 3.11); HIERPROB3D_BPY_PYTHON names "
+                    "a Python that has it")  # fmt: skip
+    return other or sys.executable
+
+
+def test_blender_sees_the_motion_and_draws_it(body: Body, tmp_path: Path) -> None:
+    python = python_with_blender()
+    mesh, motion, rotmats = example(body)
+    (tmp_path / "motion.glb").write_bytes(skinned_glb_bytes(mesh, motion, "somebody"))
+    scene = Path(__file__).parents[2] / "blender_scene.py"
+    words = [python, str(scene), "motion.glb", "25", str(tmp_path / "picture.png"), "0", "1", "2"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["frame_range"] == [0, 2] and found["vertices"] == body.num_vertices
+    torch.manual_seed(0)
+    shaped = body.shape(torch.randn(1, 10))
+    for frame in range(3):
+        _, joints = body.pose(shaped, rotmats[frame][None, None, 1:], rotmats[frame : frame + 1, 0])
+        expected = joints[0, 0].numpy() + motion.places[frame] - mesh.joints[0]
+        for bone, place in found["places"][str(frame)].items():
+            x, y, z = expected[SMPL_JOINT_NAMES.index(bone)]
+            np.testing.assert_allclose(place, (x, -z, y), atol=1e-4)  # Blender's z is up
+    alpha = np.asarray(Image.open(tmp_path / "picture.png"))[..., 3] > 127
+    rows, columns = np.nonzero(alpha)
+    assert 0.05 < alpha.mean() < 0.5 and np.ptp(rows) > 60 and abs(columns.mean() - 60) < 20
