@@ -56,7 +56,7 @@ def _content(folder: RunFolder, config: ReportConfig) -> ReportContent:
         summary=summarise(folder, table.joint_spreads),
         table=table,
         gallery=shown,
-        failed=_failed(folder.errors()),
+        failed=_failed(folder),
         tracks=_tracks_of(folder, shown) if num_tracked else {},
         timelines=lines,
         num_tracked_videos=num_tracked,
@@ -72,15 +72,22 @@ def _progress(total: int) -> Callable[[int], None]:
     return tell
 
 
-def _failed(errors: pa.Table) -> list[FailedItem]:
+def _failed(folder: RunFolder) -> list[FailedItem]:
     """The first failures of every class of error."""
+    errors = folder.errors()
     kinds = pc.unique(errors["error"]).to_pylist()
-    columns = ["uri", "frame_index", "stage", "error", "message"]
     each = max(1, _MAX_FAILED // max(1, len(kinds)))
+    first = [errors.filter(pc.equal(errors["error"], kind))[:each] for kind in kinds[:_MAX_FAILED]]
+    chosen = pa.concat_tables([errors[:0], *first])
+    frames = folder.frames().select(["item_id", "time_s"])
+    frames = frames.filter(pc.is_in(frames["item_id"], chosen["item_id"]))
+    times = dict(zip(*(frames[name].to_pylist() for name in ("item_id", "time_s")), strict=True))
+    columns = ["uri", "frame_index", "stage", "error", "message"]
     return [
-        FailedItem(**row)
-        for kind in kinds[:_MAX_FAILED]
-        for row in errors.filter(pc.equal(errors["error"], kind)).select(columns)[:each].to_pylist()
+        FailedItem(**row, time_s=times.get(item_id))
+        for row, item_id in zip(
+            chosen.select(columns).to_pylist(), chosen["item_id"].to_pylist(), strict=True
+        )
     ]
 
 

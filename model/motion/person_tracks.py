@@ -33,6 +33,9 @@ _JOIN_TOLERANCE, _JOIN_DRIFT_PER_S = 0.2, 0.5
 _SIZE_TOLERANCE, _SIZE_DRIFT_PER_S = 0.15, 0.25
 """Change of the size, in its logarithm: people bend and are half hidden."""
 
+_BOX_SHARE = 0.6
+"""Boxes change more: people are half hidden."""
+
 _OWN = 0.4
 """What speaks for the nearest match where it was cut."""
 
@@ -110,6 +113,7 @@ def track_people(seen: Sightings, max_gap_s: float = 1.0) -> Tracks:
         links = _Links.none(len(seen))
         similarity = pair_similarity(seen, first, second, shifts)
         links.add(_match(seen, first, second, similarity, _MIN_SIMILARITY))
+    _go_on_with_twins(seen, links)
     was_next = links.next.copy()
     _cut_bends(seen, links)
     links.add(_joined(seen, links, was_next, max_gap_s))
@@ -208,7 +212,7 @@ def _velocities(seen: Sightings, neighbour: Integers) -> Floats:
         is_near = np.abs(seen.times[further] - seen.times[numbers]) <= _MOTION_SPAN_S
         far = np.where((further >= 0) & (is_near | (far == numbers)), further, far)
     elapsed = seen.times[numbers] - seen.times[far]
-    moved = seen.centres[numbers] - seen.centres[far]
+    moved = seen.places[numbers] - seen.places[far]
     return moved / np.where(elapsed == 0, 1, elapsed)[:, None]
 
 
@@ -217,6 +221,18 @@ def _hops(seen: Sightings) -> int:
     times = np.unique(seen.times)
     step = float(np.median(np.diff(times))) if len(times) > 1 else _MOTION_SPAN_S
     return min(16, int(_MOTION_SPAN_S / step + 0.5))
+
+
+def _go_on_with_twins(seen: Sightings, links: _Links) -> None:
+    """Where a track ends in one of two twins, and the other begins one, it goes on with that."""
+    for pair in seen.twins:
+        for last, other in (pair, pair[::-1]):
+            ends = links.next[last] < 0 <= links.previous[last]
+            if ends and links.previous[other] < 0 <= links.next[other]:
+                before = links.previous[last]
+                links.next[before], links.previous[other] = other, before
+                links.confidences[other] = links.confidences[last]
+                links.previous[last], links.confidences[last] = -1, 1
 
 
 def _cut_bends(seen: Sightings, links: _Links) -> None:
@@ -266,7 +282,9 @@ def _is_near_others(seen: Sightings, place: int, own: Integers) -> bool:
 
 def _joined(seen: Sightings, links: _Links, was_next: Integers, max_gap_s: float) -> _Matched:
     """Ends of tracks with the beginnings of others a little later, or their own where cut."""
-    ends, beginnings = np.flatnonzero(links.next < 0), np.flatnonzero(links.previous < 0)
+    is_double = (links.next < 0) & (links.previous < 0) & seen.have_twin  # found twice, for once
+    ends = np.flatnonzero((links.next < 0) & ~is_double)
+    beginnings = np.flatnonzero((links.previous < 0) & ~is_double)
     times = seen.times[beginnings]
     order = np.argsort(times, kind="stable")
     beginnings, times = beginnings[order], times[order]
@@ -288,17 +306,39 @@ def _join_similarity(
     elapsed = (seen.times[second] - seen.times[first])[:, None]
     before = _velocities(seen, links.previous)[first]
     after = _velocities(seen, links.next)[second]
-    miss = seen.centres[second] - seen.centres[first]
+    miss = seen.places[second] - seen.places[first]
     forward = np.linalg.norm(miss - before * elapsed, axis=-1)
     backward = np.linalg.norm(miss - after * elapsed, axis=-1)
     size = np.sqrt(seen.sizes[first] * seen.sizes[second])
     allowed = size * (_JOIN_TOLERANCE + _JOIN_DRIFT_PER_S * elapsed[:, 0])
-    growth = np.abs(np.log(seen.sizes[second] / seen.sizes[first]))
+    growth = _growth(seen, links, first, second)
     growth = growth / (_SIZE_TOLERANCE + _SIZE_DRIFT_PER_S * elapsed[:, 0])
     distance = np.minimum(forward, backward) / allowed
     bend = _bends(seen, links, first, second)
     bend = bend / (_BEND_TOLERANCE + _BEND_DRIFT_PER_S * elapsed[:, 0])
     return np.exp(-(np.square(distance) + np.square(growth) + np.square(bend)) / 2)
+
+
+def _growth(
+    seen: Sightings, links: _Links, first: Integers, second: Integers
+) -> NDArray[np.float64]:
+    """(M,) change of the size over gaps, in its logarithm: of the trunk, else of the box."""
+    before, after = (
+        seen.trunks[_nearest_known(seen, neighbour)[some]]
+        for neighbour, some in ((links.previous, first), (links.next, second))
+    )
+    of_boxes = np.log(seen.sizes[second] / seen.sizes[first])
+    of_trunks = np.log(after / before)
+    return np.abs(np.where(np.isnan(of_trunks), of_boxes * _BOX_SHARE, of_trunks))
+
+
+def _nearest_known(seen: Sightings, neighbour: Integers) -> Integers:
+    """(N,) for each sighting the nearest along its track whose trunk is seen."""
+    found = np.arange(len(seen))
+    for _ in range(_hops(seen)):
+        is_blind = np.isnan(seen.trunks[found]) & (neighbour[found] >= 0)
+        found = np.where(is_blind, neighbour[found], found)
+    return found
 
 
 def _labels(links: _Links) -> Integers:

@@ -16,9 +16,13 @@ Integers = NDArray[np.integer]
 _MIN_SCORE = 0.2
 """Keypoints below it are guesses, which jump."""
 
+_HIPS, _SHOULDERS = [11, 12], [5, 6]
 _MIN_SHARED = 3
 _TOLERANCE = 2.0
 """Times the distances that COCO allows its annotators: people move between frames."""
+
+_SAME = 0.6
+"""Similarity of the keypoints of two people in a frame above which they are the same ones."""
 
 _DRIFT_PER_S = 0.5
 """What is added to those distances per second, as a share of the person's size."""
@@ -50,6 +54,58 @@ class Sightings:
         """(N,) roots of the boxes' areas, px."""
         return np.sqrt(np.maximum((self.boxes[:, 2:] - self.boxes[:, :2]).prod(-1), 1e-6))
 
+    @cached_property
+    def places(self) -> Floats:
+        """(N, 2) middles of the hips, or of the box where these are not seen, px."""
+        hips = self.keypoints[:, _HIPS, :2].mean(1)
+        return np.where(self._has_own(_HIPS)[:, None], hips, self.centres)
+
+    @cached_property
+    def trunks(self) -> Floats:
+        """(N,) lengths from the hips to the shoulders, px; NaN where these are not seen.
+
+        Boxes of people who are half hidden tell less of how near somebody is.
+        """
+        hips, shoulders = (self.keypoints[:, points, :2].mean(1) for points in (_HIPS, _SHOULDERS))
+        lengths = np.linalg.norm(hips - shoulders, axis=-1)
+        return np.where(self._has_own(_HIPS + _SHOULDERS), np.maximum(lengths, 1), np.nan)
+
+    def _has_own(self, points: list[int]) -> NDArray[np.bool_]:
+        """(N,) whether keypoints are seen, and nobody else's."""
+        return (self.keypoints[:, points, 2] > _MIN_SCORE).all(1) & ~self.have_twin
+
+    @cached_property
+    def twins(self) -> Integers:
+        """(M, 2) two sightings of a frame that have the same keypoints.
+
+        Somebody was found twice, or who stands behind has the keypoints of whom they are hidden by:
+        only the box says who it is.
+        """
+        first, second = _pairs_within_frames(self.frame_indices)
+        no_shift = np.zeros((len(first), 2), np.float32)
+        similarity, is_known = _keypoint_similarity(self, first, second, no_shift)
+        is_same = is_known & (similarity > _SAME)
+        return np.stack([first[is_same], second[is_same]], axis=1)
+
+    @cached_property
+    def have_twin(self) -> NDArray[np.bool_]:
+        """(N,) whether somebody else in the frame has the same keypoints."""
+        found = np.zeros(len(self), bool)
+        found[self.twins] = True
+        return found
+
+
+def _pairs_within_frames(frame_indices: Integers) -> tuple[Integers, Integers]:
+    """(M,) and (M,): every two sightings of a frame; frames are ascending."""
+    _, starts, counts = np.unique(frame_indices, return_index=True, return_counts=True)
+    first, second = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for count in np.unique(counts):  # frames with that many people at once
+        one, other = np.triu_indices(count, 1)
+        of_frames = starts[counts == count][:, None]
+        first.append((of_frames + one).ravel())
+        second.append((of_frames + other).ravel())
+    return np.concatenate(first), np.concatenate(second)
+
 
 def pair_similarity(
     seen: Sightings, first: Integers, second: Integers, shifts: Floats
@@ -64,6 +120,7 @@ def pair_similarity(
     """
     overlap = _overlap(seen.boxes[first] + np.tile(shifts, 2), seen.boxes[second])
     similarity, is_known = _keypoint_similarity(seen, first, second, shifts.astype(np.float32))
+    is_known &= ~(seen.have_twin[first] | seen.have_twin[second])
     return np.where(is_known, (overlap + similarity) / 2, overlap)
 
 

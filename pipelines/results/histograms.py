@@ -8,7 +8,12 @@ import numpy as np
 
 from .person_table import Measure, Numbers
 
-NUM_BINS = 28
+MAX_BINS = 28
+"""A chart has between half of them and all."""
+
+_STEPS = (1, 2, 2.5, 5, 10)
+"""Widths of bars, times a power of ten: bounds are round numbers."""
+
 _TAIL = 0.99
 """Values above this share of all are counted in the last bar: one outlier hides no other."""
 
@@ -47,13 +52,22 @@ def histogram(measure: Measure, values: Numbers) -> Histogram | None:
         low, high = 0.0, 1.0
     if high <= low:
         high = low + 1.0
-    edges = np.linspace(low, high, NUM_BINS + 1)
+    edges = _round_edges(low, high)
+    low, high = float(edges[0]), float(edges[-1])
     counts, _ = np.histogram(np.clip(known, low, high), edges)
     tallest = max(int(counts.max()), 1)
     has_more = float(known.max()) > high
     bars = tuple(
         Bar(float(edges[i]), float(edges[i + 1]), int(count), int(count) / tallest,
-            has_more and i == NUM_BINS - 1)
+            has_more and i == len(counts) - 1)
         for i, count in enumerate(counts)
     )  # fmt: skip
     return Histogram(measure, bars, float(np.median(known)), len(values) - len(known))
+
+
+def _round_edges(low: float, high: float) -> Numbers:
+    """Bounds of bars at multiples of a round width, from below `low` to above `high`."""
+    least = (high - low) / (MAX_BINS - 2)  # the ends may reach beyond both by a bar
+    power = 10.0 ** np.floor(np.log10(least))
+    width = next(step * power for step in _STEPS if step * power >= least * (1 - 1e-9))
+    return np.arange(np.floor(low / width + 1e-9), np.ceil(high / width - 1e-9) + 1) * width

@@ -40,6 +40,8 @@ class FailedItem:
     stage: str
     error: str
     message: str
+    time_s: float | None
+    """Of the frame; None of a picture."""
 
 
 @dataclass(frozen=True)
@@ -189,13 +191,14 @@ def _facts(table: PersonTable, person: GalleryPerson, track: int | None) -> Iter
 
 
 def _failed_card(failed: FailedItem) -> _Card:
-    row = {"uri": failed.uri, "frame_index": failed.frame_index, "time_s": None}
+    row = {"uri": failed.uri, "frame_index": failed.frame_index, "time_s": failed.time_s}
     return _Card(
         kind=failed.error,
         name=_name(row),
         where=_where(row),
         facts=f"{failed.stage}: {failed.message}",
         uri=failed.uri,
+        values=() if failed.time_s is None else (("time", f"{failed.time_s:.3f}"),),
     )
 
 

@@ -82,6 +82,34 @@ def test_one_person_one_frame_and_nobody() -> None:
     assert track_people(nobody).track_ids.tolist() == []
 
 
+def test_somebody_found_twice_for_a_moment_stays_one_track() -> None:
+    seen, who = walk(CROSSING[:1], np.arange(40) / 25)
+    part = seen.boxes[20] + [12.0, 12.0, -12.0, -30.0]  # the same keypoints in a smaller box
+    order = np.argsort(np.append(seen.frame_indices, 20), kind="stable")
+    twice = Sightings(
+        *(np.append(values, [value], axis=0)[order]
+          for values, value in ((seen.frame_indices, 20), (seen.times, seen.times[20]),
+                                (seen.boxes, part), (seen.keypoints, seen.keypoints[20]))),
+    )  # fmt: skip
+    assert twice.twins.tolist() == [[20, 21]] and twice.have_twin.sum() == 2
+    tracks = track_people(twice)
+    assert len(set(tracks.track_ids)) == 2
+    assert np.bincount(tracks.track_ids).tolist() in ([40, 1], [1, 40])
+
+
+def test_who_has_the_keypoints_of_another_is_told_by_the_box() -> None:
+    # Where they pass, the one behind is found with the keypoints of the one in front.
+    seen, who = walk(CROSSING[:2], np.arange(75) / 25)
+    front, behind = (np.flatnonzero(who == person) for person in (0, 1))
+    near = np.abs(seen.centres[front, 0] - seen.centres[behind, 0]) < 60
+    keypoints = seen.keypoints.copy()
+    keypoints[behind[near]] = keypoints[front[near]]
+    passing = Sightings(seen.frame_indices, seen.times, seen.boxes, keypoints)
+    assert near.sum() > 5 and passing.have_twin.sum() == 2 * near.sum()
+    assert np.isnan(passing.trunks[behind[near]]).all()
+    assert_same_people(track_people(passing).track_ids, who)
+
+
 def test_keypoints_that_are_guesses_leave_it_to_the_boxes() -> None:
     seen, who = walk(CROSSING, np.arange(50) / 25)
     guesses = np.random.default_rng(1).uniform(0, 500, seen.keypoints.shape) * [1, 1, 0]

@@ -9,7 +9,7 @@ import pytest
 from earlier_run import SCHEMA1_RUN
 from example_run import write_example_run
 
-from hierprob3d.pipelines.results.histograms import NUM_BINS, histogram
+from hierprob3d.pipelines.results.histograms import MAX_BINS, histogram
 from hierprob3d.pipelines.results.person_table import MEASURES, person_table
 from hierprob3d.pipelines.results.run_folder import RunFolder
 
@@ -45,7 +45,20 @@ def test_what_earlier_runs_do_not_know_is_unknown() -> None:
 def test_an_outlier_is_counted_in_the_last_bar() -> None:
     values = np.concatenate([np.linspace(0, 10, 1000), [5000.0, np.nan]])
     chart = histogram(MEASURES[1], values)
-    assert chart is not None and len(chart.bars) == NUM_BINS
+    assert chart is not None and MAX_BINS / 2 <= len(chart.bars) <= MAX_BINS
     assert sum(bar.count for bar in chart.bars) == 1001 and chart.num_unknown == 1
     assert chart.bars[-1].is_open and chart.bars[-1].high < 11
     assert max(bar.share for bar in chart.bars) == 1
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "width"),
+    [(12.3, 41.7, 2), (1.552, 1.943, 0.02), (0.0, 1.0, 0.05), (3, 5000, 200)],
+)
+def test_bars_have_round_bounds(low: float, high: float, width: float) -> None:
+    chart = histogram(MEASURES[1], np.linspace(low, high, 500))
+    assert chart is not None and MAX_BINS / 2 <= len(chart.bars) <= MAX_BINS
+    bounds = np.array([bar.low for bar in chart.bars] + [chart.bars[-1].high])
+    np.testing.assert_allclose(np.diff(bounds), width)
+    np.testing.assert_allclose(bounds / width, np.rint(bounds / width), atol=1e-6)
+    assert bounds[0] <= low < bounds[1] and sum(bar.count for bar in chart.bars) == 500
