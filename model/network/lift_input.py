@@ -7,7 +7,6 @@ is left out for being weak: its confidence says how weak it is.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -96,17 +95,6 @@ class LiftInput:
         landmarks[..., 0] = PROXY_SIZE - landmarks[..., 0]
         return LiftInput(keypoints, landmarks)
 
-    def turned(self, degrees: float) -> LiftInput:
-        """The same people in crops turned about their middle, from x to y."""
-        turn = _turn_in_picture(degrees).to(self.keypoints)
-        middle = PROXY_SIZE / 2
-
-        def moved(points: Tensor) -> Tensor:
-            places = (points[..., :2] - middle) @ turn.mT + middle
-            return torch.cat([places, points[..., 2:]], dim=-1)
-
-        return LiftInput(moved(self.keypoints), moved(self.landmarks))
-
     def flat(self) -> LiftInput:
         """The same people, their landmarks without depth."""
         landmarks = self.landmarks.clone()
@@ -139,19 +127,6 @@ class LiftInput:
             frame.centre * (2 / PROXY_SIZE) - 1, frame.size * (4 / PROXY_SIZE) - 1,
         ]  # fmt: skip
         return torch.cat(numbers, dim=1), frame
-
-
-def turned_back(places: Float[Tensor, "B 2"], degrees: float) -> Float[Tensor, "B 2"]:
-    """Places (B, 2) px in crops that `LiftInput.turned` turned, in the crops as they were."""
-    middle = PROXY_SIZE / 2
-    return (places - middle) @ _turn_in_picture(degrees).to(places) + middle
-
-
-def _turn_in_picture(degrees: float) -> Tensor:
-    """(2, 2) of columns x, y."""
-    angle = math.radians(degrees)
-    cos, sin = math.cos(angle), math.sin(angle)
-    return torch.tensor([[cos, -sin], [sin, cos]])
 
 
 def _frame(keypoints: Tensor, present: Tensor, landmarks: Tensor, has_landmarks: Tensor) -> Frame:

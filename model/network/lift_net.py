@@ -6,8 +6,6 @@ made by the ten thousand a second, so that this network has seen far more poses 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -19,13 +17,12 @@ from hierprob3d.model.picture.proxy import PROXY_SIZE
 from hierprob3d.model.rotation.rotations import (
     free_sign_svd,
     rot6d_to_rotmat,
-    rotvec_to_rotmat,
     special_procrustes,
 )
 
 from .distribution_net import NetOutput, positive_definite
 from .keypoint_lift import ResidualBlock
-from .lift_input import HAS_LANDMARKS, NUM_INPUTS, Frame, LiftInput, turned_back
+from .lift_input import HAS_LANDMARKS, NUM_INPUTS, Frame, LiftInput
 from .network_config import LiftConfig
 
 if TYPE_CHECKING:
@@ -67,12 +64,11 @@ class Spread(NamedTuple):
 class LiftNet(nn.Module):
     """Residual perceptron; F = R K for every joint, with R from one layer and K from another two.
 
-    A person and his mirror image are both looked at, as often as the configuration says, and all F
-    are averaged: the mode is then their mean rotation, each counting by how sure it is.
+    A person and his mirror image are both looked at, and the two F are averaged: the mode is then
+    their mean rotation, each counting by how sure it is.
 
-    Nothing that `spread` learns changes the rotations of one look, so it is learnt after them, and
-    the `temperatures`, factors of K, after it: (24,), or (2, 24) for people without and with
-    landmarks.
+    Nothing that `spread` learns changes the rotations, so it is learnt after them, and the
+    `temperatures`, factors of K, after it: (24,), or (2, 24) for people without and with landmarks.
     """
 
     temperatures: Tensor
@@ -171,26 +167,16 @@ class LiftNet(nn.Module):
         return torch.cat([scale, shift], dim=1)
 
     def _look(self, seen: LiftInput) -> NetOutput:
-        """The mean of all looks at people and at their mirror images."""
-        looks = self.config.looks
-        people = LiftInput.joined(*(_as_seen(seen, *look) for look in looks))
-        people = LiftInput.joined(people, people.mirrored())
-        numbers, frame = people.numbers()
+        both = LiftInput.joined(seen, seen.mirrored())
+        numbers, frame = both.numbers()
         features = self.features(numbers)
         body = self.estimate(features, frame)
-        spread = self.spreads(features, numbers, people.apart(frame))
-        by_look = mean_with_mirrored(body.rotmats @ spread.concentrations).chunk(len(looks))
-        places = _mean_place(body.pelvis).chunk(len(looks))
-        F = _mean(
-            [_turned_back(F, degrees) for F, (degrees, _) in zip(by_look, looks, strict=True)]
-        )
+        spread = self.spreads(features, numbers, both.apart(frame))
+        F = mean_with_mirrored(body.rotmats @ spread.concentrations)
         svd = free_sign_svd(F)
         mode = special_procrustes(F, svd)
         body = Estimate(
-            mode,
-            self._mean_of_all(body.betas),
-            self._mean_of_all(body.zoom),
-            _mean([turned_back(p, degrees) for p, (degrees, _) in zip(places, looks, strict=True)]),
+            mode, _halves_mean(body.betas), _halves_mean(body.zoom), _mean_place(body.pelvis)
         )
         return NetOutput(
             pose_F=F[:, 1:],
@@ -199,28 +185,12 @@ class LiftNet(nn.Module):
             pose_V=svd[2][:, 1:],
             pose_mode=mode[:, 1:],
             shape_mean=body.betas,
-            shape_std=self._mean_of_all(spread.shape_log_std).exp(),
+            shape_std=_halves_mean(spread.shape_log_std).exp(),
             global_rot6d=mode[:, 0, :, :2].flatten(1),
             global_rotmat=mode[:, 0],
             camera=self.camera(body),
             global_F=F[:, 0],
         )
-
-    def _mean_of_all(self, values: Tensor) -> Tensor:
-        """(B, ...) means of those of all looks at people, and then at their mirror images."""
-        return _mean(values.chunk(2 * len(self.config.looks)))
-
-
-def _as_seen(seen: LiftInput, degrees: float, is_flat: bool) -> LiftInput:
-    """The people as one look has them."""
-    turned = seen.turned(degrees) if degrees else seen
-    return turned.flat() if is_flat else turned
-
-
-def _turned_back(F: Tensor, degrees: float) -> Tensor:
-    """(B, 24, 3, 3) of people whose crops were turned, as they are; y points down there."""
-    rotvec = F.new_tensor([0.0, 0.0, math.radians(degrees)])
-    return torch.cat([rotvec_to_rotmat(rotvec) @ F[:, :1], F[:, 1:]], dim=1)
 
 
 def mean_with_mirrored(matrices: Float[Tensor, "twice_B 24 3 3"]) -> Float[Tensor, "B 24 3 3"]:
@@ -230,8 +200,9 @@ def mean_with_mirrored(matrices: Float[Tensor, "twice_B 24 3 3"]) -> Float[Tenso
     return (people + signs[:, None] * images[:, list(JOINT_FLIP)] * signs) / 2
 
 
-def _mean(values: Sequence[Tensor]) -> Tensor:
-    return torch.stack(list(values)).mean(0)
+def _halves_mean(values: Tensor) -> Tensor:
+    people, images = values.chunk(2)
+    return (people + images) / 2
 
 
 def _mean_place(places: Tensor) -> Tensor:

@@ -66,10 +66,6 @@ class LiftConfig:
     """What says how sure a body is reads the coordinates too, and how far the finders disagree, and
     has temperatures of its own for people without landmarks."""
 
-    looks: tuple[tuple[float, bool], ...] = ((0.0, False),)
-    """How often each person and his mirror image are looked at, the answers being averaged: degrees
-    by which the picture is turned, and whether its landmarks are made flat."""
-
     global_spread: ClassVar[bool] = True
     """The global rotation always has a distribution."""
 
@@ -82,8 +78,6 @@ class LiftConfig:
     def __post_init__(self) -> None:
         if self.width < 1 or self.blocks < 0:
             raise ValueError(f"a lift has width >= 1 and blocks >= 0, got {self}.")
-        if not self.looks:
-            raise ValueError("a lift needs at least one look.")
 
 
 _BODY_FAMILIES = ("smpl", "openbody")
@@ -123,9 +117,6 @@ class WeightsMetadata:
     lift_doubt: bool = False
     """As `LiftConfig.doubt`."""
 
-    lift_looks: tuple[tuple[float, bool], ...] = LiftConfig.looks
-    """As `LiftConfig.looks`; lists, as JSON has them, become tuples."""
-
     keypoint_visibility: str = ""
     """Which keypoints, and from what confidence on, were drawn in the proxies of the training."""
 
@@ -141,18 +132,11 @@ class WeightsMetadata:
             raise ValueError(
                 f"body_family must be one of {_BODY_FAMILIES}, got {self.body_family!r}."
             )
-        looks = tuple((float(degrees), bool(is_flat)) for degrees, is_flat in self.lift_looks)
-        object.__setattr__(self, "lift_looks", looks)
         self.network_config()  # checks the fields it shares with the network
         ProxyLook(**self.proxy)
 
     def network_config(self) -> NetworkConfig | LiftConfig:
         """Configuration of the network that the weights fit."""
         if self.lift_width:
-            return LiftConfig(
-                width=self.lift_width,
-                blocks=self.lift_blocks,
-                doubt=self.lift_doubt,
-                looks=self.lift_looks,
-            )
+            return LiftConfig(width=self.lift_width, blocks=self.lift_blocks, doubt=self.lift_doubt)
         return NetworkConfig.of(self)

@@ -21,9 +21,6 @@ from .lift_losses import JointPlaces, body_loss, spread_loss
 
 Losses = dict[str, Tensor]
 
-LOOKS = ((0.0, True), (-20.0, False), (20.0, False))
-"""As `LiftConfig.looks`: with the detectors' answers their mean is 1.5 mm better than one look."""
-
 
 class LiftLearner:
     """A lift, the running average of its weights, and two optimisers.
@@ -89,8 +86,7 @@ class LiftLearner:
 
 def _initial_net(config: LiftTrainConfig, body: Body) -> LiftNet:
     torch.manual_seed(config.seed)
-    layout = LiftConfig(width=config.width, blocks=config.blocks, doubt=True, looks=LOOKS)
-    net = LiftNet(layout)
+    net = LiftNet(LiftConfig(width=config.width, blocks=config.blocks, doubt=True))
     if config.initial_weights is not None:
         theirs = load_distribution_net(config.initial_weights)
         sizes = (config.width, config.blocks)

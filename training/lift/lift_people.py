@@ -191,14 +191,19 @@ def calibration_people(
 ) -> tuple[LiftBatch, LiftBatch]:
     """People of held-back clips as the detectors found them, whom it renders likewise.
 
-    Their poses are recorded ones: those of training are varied, and would let it seem less sure
-    than it may be of hands and shoulders.
+    Half of their poses are recorded ones, and half varied as those of training are, which lets
+    them be as hard as those of other sources.
 
     Returns:
         The same people twice: with thunder's keypoints alone, and with both detectors' answers.
     """
-    source = _pictures(config, body, _as_recorded(config))
-    for _ in detect_people(folder, source, config.num_calibrated, seed):
+    samplers = _as_recorded(config), pose_sampler(config, only_held_back=True)
+    sources = [_pictures(config, body, poses) for poses in samplers]
+
+    def in_turns(chunk: int) -> SyntheticPeople:
+        return sources[chunk // len(config.clothes) % len(sources)](chunk)
+
+    for _ in detect_people(folder, in_turns, config.num_calibrated, seed):
         pass
     people = load_detected(folder)
     joints2d = true_joints2d(people, KeypointBody(body))

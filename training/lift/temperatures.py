@@ -23,6 +23,8 @@ _GROUPS = [
     [SMPL_JOINT_NAMES.index(name) for name in names]
     for names in (("pelvis",), *JOINT_GROUPS.values())
 ]
+_UNMOVED = [SMPL_JOINT_NAMES.index(name) for name in ("left_hand", "right_hand")]
+"""Recorded poses say nothing of them: they have the temperature of their group's others."""
 _NUM_DRAWS = 99
 _NUM_HALVINGS = 7
 _LOWEST, _HIGHEST = 0.2, 5.0
@@ -80,5 +82,5 @@ def _group_means(by_joint: Tensor) -> Tensor:
     """(24,) the mean of its group for each joint."""
     means = by_joint.clone()
     for group in _GROUPS:
-        means[group] = by_joint[group].mean()
+        means[group] = by_joint[[joint for joint in group if joint not in _UNMOVED]].mean()
     return means

@@ -162,7 +162,6 @@ class LiftTrainer:
             lift_width=config.width,
             lift_blocks=config.blocks,
             lift_doubt=self.learner.net.config.doubt,
-            lift_looks=self.learner.net.config.looks,
             keypoint_visibility="none is left out; confidences are read on MoveNet's scale",
             provenance={
                 "code": code_version(),

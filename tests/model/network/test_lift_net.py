@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,30 +12,27 @@ from hierprob3d.model.network.checkpoints import (
     save_distribution_net,
 )
 from hierprob3d.model.network.distribution_net import DistributionNet
-from hierprob3d.model.network.lift_input import LiftInput, turned_back
+from hierprob3d.model.network.lift_input import LiftInput
 from hierprob3d.model.network.lift_net import LiftNet
 from hierprob3d.model.network.network_config import LiftConfig, WeightsMetadata
 from hierprob3d.model.picture.cameras import half_turn_x, project_to_crop
 from hierprob3d.model.rotation.rotations import special_procrustes
 
-LOOKS = ((0.0, True), (-20.0, False), (20.0, False))
-
 
 def metadata_of(net: LiftNet) -> WeightsMetadata:
     return WeightsMetadata(
         body_family="openbody", sign_rule="invariant", global_spread=True, lift_width=16,
-        lift_blocks=1, lift_doubt=net.config.doubt, lift_looks=net.config.looks,
+        lift_blocks=1, lift_doubt=net.config.doubt,
     )  # fmt: skip
 
 
 SIGNS = torch.tensor([-1.0, 1.0, 1.0])
 
 
-@pytest.fixture(scope="module", params=["as before", "with doubt and looks"])
+@pytest.fixture(scope="module", params=["as before", "with doubt"])
 def net(request: pytest.FixtureRequest) -> LiftNet:
     torch.manual_seed(0)
-    more = {} if request.param == "as before" else {"doubt": True, "looks": LOOKS}
-    net = LiftNet(LiftConfig(width=16, blocks=1, **more)).eval()
+    net = LiftNet(LiftConfig(width=16, blocks=1, doubt=request.param == "with doubt")).eval()
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
@@ -102,21 +98,6 @@ def test_the_camera_sees_the_pelvis_where_the_estimate_has_it(
     torch.testing.assert_close(metre_left[:, :1] - place[:, :1], body.zoom, atol=1e-3, rtol=1e-4)
 
 
-def test_a_look_at_a_turned_picture_gives_the_body_as_it_is(net: LiftNet, seen: LiftInput) -> None:
-    turned = LiftNet(replace(net.config, looks=((30.0, False),)))
-    plain = LiftNet(replace(net.config, looks=((0.0, False),)))
-    for one in (turned, plain):
-        one.load_state_dict(net.state_dict())
-        one.requires_grad_(False)
-    there, here = plain(seen.turned(30)), turned(seen)
-    torch.testing.assert_close(there.pose_F, here.pose_F, atol=1e-4, rtol=1e-4)
-    joints = torch.eye(3)[None].expand(5, 3, 3)
-    places = [project_to_crop(joints @ out.global_rotmat.mT, out.camera) for out in (there, here)]
-    again = turned_back(places[0].flatten(0, 1), 30).unflatten(0, (5, 3))
-    apart = (again - again[:, :1]) - (places[1] - places[1][:, :1])
-    torch.testing.assert_close(apart, torch.zeros_like(apart), atol=0.02, rtol=0)
-
-
 def test_doubt_hears_of_disagreement_and_of_missing_landmarks(
     net: LiftNet, seen: LiftInput
 ) -> None:
@@ -169,6 +150,4 @@ def test_weights_of_one_network_do_not_pass_for_those_of_the_other(
         save_distribution_net(DistributionNet(), tmp_path / "b.safetensors", metadata_of(net))
     with pytest.raises(ValueError, match="width >= 1"):
         LiftConfig(width=0)
-    with pytest.raises(ValueError, match="one look"):
-        LiftConfig(looks=())
     assert issubclass(WeightsError, ValueError)
