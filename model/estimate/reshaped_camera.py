@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from hierprob3d.model.body.mesh_body import Body, joint_transforms
@@ -14,12 +15,12 @@ _LARGEST_CHANGE = 4.0
 
 def reshaped_camera(
     body: Body,
-    pose: Tensor,
-    global_rotmat: Tensor,
-    before: Tensor,
-    after: Tensor,
-    camera: Tensor,
-) -> Tensor:
+    pose: Float[Tensor, "B 23 3 3"],
+    global_rotmat: Float[Tensor, "B 3 3"],
+    before: Float[Tensor, "B 10"],
+    after: Float[Tensor, "B 10"],
+    camera: Float[Tensor, "B 3"],
+) -> Float[Tensor, "B 3"]:
     """Weak-perspective cameras (B, 3): joints stay where they were, by least squares.
 
     Args:

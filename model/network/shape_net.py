@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from hierprob3d.model.body.skeleton import COCO_FLIP, NUM_BETAS, NUM_KEYPOINTS
@@ -26,7 +27,7 @@ from hierprob3d.model.people.body_widths import NUM_WIDTHS, mirrored_widths, per
 SHAPE_NET_PATH = ASSETS / "shape_net" / "shape_net.safetensors"
 
 _NUM_INPUTS = NUM_WIDTHS + 3 * NUM_KEYPOINTS
-_WIDTH = 160
+_WIDTH = 224
 _FURTHEST = 4.0
 """Keypoints further out are guesses gone wild: places in sizes of the person."""
 _MOST_UNUSUAL = 6.0
@@ -67,7 +68,7 @@ class ShapeNet(nn.Module):
             nn.Linear(_WIDTH, 2 * NUM_BETAS),
         )  # fmt: skip
 
-    def forward(self, widths: Tensor, keypoints: Tensor) -> Shape:
+    def forward(self, widths: Float[Tensor, "B 73"], keypoints: Float[Tensor, "B 17 3"]) -> Shape:
         """The shapes of people.
 
         Args:
@@ -86,14 +87,18 @@ class ShapeNet(nn.Module):
         mean, log_std = (values.unflatten(0, (2, -1)).mean(0)[:num] for values in (mean, log_std))
         return Shape(mean, log_std.exp() * self.temperatures)
 
-    def answer(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
+    def answer(
+        self, numbers: Float[Tensor, "B 124"]
+    ) -> tuple[Float[Tensor, "B 10"], Float[Tensor, "B 10"]]:
         """Means and log standard deviations (B, 10) by (B, _NUM_INPUTS) numbers of people."""
         usual = ((numbers - self.centre) / self.spread).clamp(-_MOST_UNUSUAL, _MOST_UNUSUAL)
         mean, log_std = self.layers(usual).chunk(2, dim=1)
         return mean, log_std.clamp(*_LOG_STDS)
 
 
-def shape_numbers(widths: Tensor, keypoints: Tensor) -> Tensor:
+def shape_numbers(
+    widths: Float[Tensor, "B 73"], keypoints: Float[Tensor, "B 17 3"]
+) -> Float[Tensor, "B 124"]:
     """(B, NUM_WIDTHS + 51) what the network computes with; arguments as of `ShapeNet.forward`."""
     keypoints = keypoints.nan_to_num()
     centre, size = person_scale(keypoints)
@@ -101,7 +106,7 @@ def shape_numbers(widths: Tensor, keypoints: Tensor) -> Tensor:
     return torch.cat([widths, places.flatten(1), keypoints[..., 2]], 1)
 
 
-def mirrored_keypoints(keypoints: Tensor) -> Tensor:
+def mirrored_keypoints(keypoints: Float[Tensor, "B 17 3"]) -> Float[Tensor, "B 17 3"]:
     """Keypoints (B, 17, 3) of the same people in the mirror, left of where they were."""
     signs = keypoints.new_tensor([-1.0, 1.0, 1.0])
     return keypoints[:, list(COCO_FLIP)] * signs

@@ -33,7 +33,7 @@ def decode_landmarks(found: dict[str, Tensor], regions: Regions) -> Float[Tensor
     return torch.cat((points, depths, landmarks[..., 3:].sigmoid()), -1)
 
 
-def decode_widths(found: dict[str, Tensor]) -> Tensor:
+def decode_widths(found: dict[str, Tensor]) -> Float[Tensor, "P 73"]:
     """(P, NUM_WIDTHS) of `body_widths`, by the silhouettes in the network's output for P crops."""
     silhouettes = found["outline"].sigmoid()
     landmarks = refine_landmarks(found["landmarks"], found["heatmap"])[:, COCO_LANDMARKS]

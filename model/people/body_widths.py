@@ -8,6 +8,7 @@ distance nor on how the silhouette's picture is turned.
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
@@ -37,7 +38,9 @@ _LEAST_SIZE = 2.0
 """px."""
 
 
-def person_scale(keypoints: Tensor) -> tuple[Tensor, Tensor]:
+def person_scale(
+    keypoints: Float[Tensor, "B 17 3"],
+) -> tuple[Float[Tensor, "B 1 2"], Float[Tensor, "B 1 1"]]:
     """Centres (B, 1, 2) and sizes (B, 1, 1) of people: root mean square distance from the centre.
 
     Args:
@@ -51,7 +54,9 @@ def person_scale(keypoints: Tensor) -> tuple[Tensor, Tensor]:
     return centre, size.clamp_min(_LEAST_SIZE)
 
 
-def body_widths(silhouettes: Tensor, keypoints: Tensor) -> Tensor:
+def body_widths(
+    silhouettes: Float[Tensor, "B H W"], keypoints: Float[Tensor, "B 17 3"]
+) -> Float[Tensor, "B 73"]:
     """(B, NUM_WIDTHS) lengths in sizes of the person, confidences, and area in squared sizes.
 
     A place that is not on the silhouette has lengths of 0; one outside its picture is seen with
@@ -78,7 +83,7 @@ def body_widths(silhouettes: Tensor, keypoints: Tensor) -> Tensor:
     return torch.cat(numbers, 1)
 
 
-def mirrored_widths(widths: Tensor) -> Tensor:
+def mirrored_widths(widths: Float[Tensor, "B 73"]) -> Float[Tensor, "B 73"]:
     """The widths (B, NUM_WIDTHS) of the same people in the mirror."""
     order = list(range(len(_TRUNK)))
     limbs = [

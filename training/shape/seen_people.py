@@ -16,6 +16,7 @@ from hierprob3d.configs.synthetic_people import SynthesisConfig
 from hierprob3d.configs.training import DataConfig
 from hierprob3d.model.files.npz_files import read_arrays
 from hierprob3d.model.files.weight_files import whole_files
+from hierprob3d.model.network.lift_input import GIVEN_CONFIDENCE
 from hierprob3d.model.network.shape_net import mirrored_keypoints
 from hierprob3d.model.people.blazepose_keypoints import BlazePoseKeypoints
 from hierprob3d.model.people.body_widths import body_widths, mirrored_widths
@@ -26,8 +27,6 @@ from hierprob3d.training.random.draws import Draws, seeded_generator
 
 SHARD_SIZE = 256
 _CHUNK = 16
-TRUE_CONFIDENCE = 0.95
-"""Of keypoints that are where they are."""
 _ROUGH_PX = 3.0
 """Standard deviation of the rough places that regions are cut about: MoveNet's are like that."""
 _ROUGH_SCORES = torch.tensor([0.8, 0.3, 0.05])
@@ -124,7 +123,7 @@ def load_seen(folder: Path) -> SeenPeople:
 
 def with_confidence(points: Tensor) -> Tensor:
     """True places (B, 17, 2) as keypoints (B, 17, 3)."""
-    return torch.cat([points, torch.full_like(points[..., :1], TRUE_CONFIDENCE)], -1)
+    return torch.cat([points, torch.full_like(points[..., :1], GIVEN_CONFIDENCE)], -1)
 
 
 def data_of(config: ShapeTrainConfig, look: SynthesisConfig) -> DataConfig:
