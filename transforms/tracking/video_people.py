@@ -57,10 +57,24 @@ def video_people(
     names = {name: REFINED_COLUMNS[name] if refined else name for name in _BODY}
     wanted = [*(names.get(name, name) for name in _READ), _GLOBAL_F]
     table = store.read_part(part, wanted)
-    table = table.filter(pc.field("frame_index").is_valid())
-    for uri in pc.unique(table["uri"]).to_pylist():
-        of_video = table.filter(pc.field("uri") == uri).combine_chunks()
-        yield uri, _shuffled(of_video, names)
+    if table["frame_index"].null_count:
+        table = table.filter(pc.field("frame_index").is_valid())
+    for uri, of_video in _by_video(table):
+        yield uri, _shuffled(of_video.combine_chunks(), names)
+
+
+def _by_video(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+    """Rows of each video; copied once at most, however many videos there are."""
+    if not len(table):
+        return
+    videos = table["uri"].combine_chunks().dictionary_encode()
+    codes = videos.indices.to_numpy()
+    if (np.diff(codes) < 0).any():
+        order = np.argsort(codes, kind="stable")
+        table, codes = table.take(order), codes[order]
+    starts = np.flatnonzero(np.diff(codes, prepend=-1))
+    for start, end in zip(starts, [*starts[1:], len(codes)], strict=True):
+        yield videos.dictionary[codes[start]].as_py(), table.slice(start, end - start)
 
 
 def numbers(table: pa.Table, name: str) -> np.ndarray:
