@@ -11,6 +11,7 @@ import math
 
 import cv2
 import numpy as np
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -26,7 +27,11 @@ _EMPTY = 2.0
 
 
 def paint_surface(
-    screen: Tensor, faces: Tensor, colours: Tensor, height: int, width: int
+    screen: Float[Tensor, "V 3"],
+    faces: Int[Tensor, "F 3"],
+    colours: Float[Tensor, "V 3"],
+    height: int,
+    width: int,
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """RGB 0..1 (H, W, 3) of the nearest face of every pixel, and where there is one (H, W).
 
