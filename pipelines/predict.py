@@ -295,5 +295,6 @@ def _context(
         num_threads=workers.num_threads,
         num_processes=workers.num_workers,
         may_exit=workers.may_exit,
+        may_divide=workers.is_local,
         restart_words=() if workers.may_exit else tuple(restart_words()),
     )

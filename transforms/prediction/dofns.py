@@ -129,16 +129,18 @@ class Publish(PublishingDoFn):
         self.waiting: dict[str, ShardTables] = {}
 
     def process(self, batch: Batch) -> Iterator[int]:
-        """Keeps the batch's rows, and publishes the shard with its last batch."""
+        """Keeps the batch's rows; publishes the shard with its last batch, or what took long."""
         tables = self.waiting.setdefault(batch.shard, ShardTables(self.store, self.context))
         tables.add(batch)
         if batch.is_last:
             yield self._publish(batch.shard, batch.shard)
+        elif tables.is_due:
+            yield self._publish(batch.shard, tables.piece_name(batch.shard))
 
     def finish_bundle(self) -> None:
         """Publishes batches whose shard did not end here, should a runner ever divide one."""
         for shard, tables in list(self.waiting.items()):
-            self._publish(shard, f"{shard}{tables.first_batch:05d}")
+            self._publish(shard, tables.piece_name(shard))
 
     def _publish(self, shard: str, name: str) -> int:
         count = self.publish(self.waiting.pop(shard).tables(), name)

@@ -43,8 +43,16 @@ class RunContext:
     may_exit: bool = False
     """Whether the work is done in processes that may end without the run."""
 
+    may_divide: bool = False
+    """Whether a shard that takes long may be published in several parts: not where an engine does
+    shards again, and would divide them otherwise."""
+
     restart_words: tuple[str, ...] = ()
     """Where it is done in the command's own process: what begins the command anew."""
+
+
+MOST_SECONDS = 300.0
+"""Work that is lost with a machine at the most, and one batch: what took longer is published."""
 
 
 class ShardTables:
@@ -61,7 +69,7 @@ class ShardTables:
         self._metadata = dict(context.body_metadata)
         self._parts: dict[str, list[pa.Table]] = {table: [] for table in TABLES}
         self._seconds: Counter[str] = Counter()
-        self.first_batch: int | None = None
+        self._first_batch = 0
 
     def add(self, batch: Batch) -> None:
         """Writes the batch's pictures and keeps its rows."""
@@ -79,8 +87,17 @@ class ShardTables:
         for table, content in rows.items():
             self._parts[table].append(content)
         self._seconds.update(batch.clock.seconds)
-        if self.first_batch is None:
-            self.first_batch = batch.number
+        if len(self._parts["frames"]) == 1:
+            self._first_batch = batch.number
+
+    @property
+    def is_due(self) -> bool:
+        """Whether what it holds is to be published before the shard is complete."""
+        return self._context.may_divide and self._seconds.total() >= MOST_SECONDS
+
+    def piece_name(self, shard: str) -> str:
+        """Of what it holds, in place of the shard's, as long as that is not complete."""
+        return f"{shard}{self._first_batch:05d}"
 
     def tables(self) -> dict[str, pa.Table]:
         """All rows of the shard, by table."""

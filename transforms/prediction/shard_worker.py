@@ -39,6 +39,9 @@ def annotate_shards(plan: Plan, context: RunContext) -> None:
                     with watch.watching([frame.item for frame in batch.decoded], batch.shard):
                         stage.run(batch, models, config)
                 tables.add(batch)
+                if tables.is_due and not batch.is_last:
+                    publisher.publish(tables.tables(), tables.piece_name(shard.name))
+                    tables = ShardTables(publisher.store, context)
             publisher.publish(tables.tables(), shard.name)
 
 

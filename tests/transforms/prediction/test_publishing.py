@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from hierprob3d.configs.prediction import (
 )
 from hierprob3d.transforms.batch.batches import Batch, DrawnPicture
 from hierprob3d.transforms.inputs.items import Frame, picture_item
+from hierprob3d.transforms.prediction import publishing
 from hierprob3d.transforms.prediction.dofns import Publish
 from hierprob3d.transforms.prediction.publishing import RunContext
 from hierprob3d.transforms.store.file_names import picture_name
@@ -87,3 +89,25 @@ def test_a_forgotten_worker_publishes_nothing(publish: Publish) -> None:
 def test_names_of_pictures_fit_any_disk() -> None:
     name = picture_name(picture_item("/a/" + "走" * 80 + ".png"), "person0-samples")
     assert name.startswith("走" * 26 + "-") and len(name.encode()) < 120
+
+
+def test_what_takes_long_is_published_before_its_shard_is_complete(
+    publish: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = [picture_item(f"/a/{number}.png") for number in range(5)]
+
+    def batch(number: int, is_last: bool = False) -> Batch:
+        found = Batch([Frame(items[number], None)], shard="00007", number=number, is_last=is_last)
+        found.clock.add("detect", 2.0)
+        return found
+
+    monkeypatch.setattr(publishing, "MOST_SECONDS", 3.5)
+    assert list(publish.process(batch(0))) == list(publish.process(batch(1))) == []
+    publish.context = replace(publish.context, may_divide=True)
+    publish.waiting.clear()
+    counts = [list(publish.process(batch(number, number == 4))) for number in range(5)]
+    assert counts == [[], [2], [], [2], [1]]
+    names = ["part-run-00007.parquet", "part-run-0000700000.parquet", "part-run-0000700002.parquet"]
+    assert publish.store.parts("frames") == [f"frames/{name}" for name in names]
+    finished = {item.item_id for item in publish.store.finished_items()}
+    assert finished == {item.item_id for item in items}
