@@ -9,9 +9,9 @@ import numpy as np
 from .person_table import Measure, Numbers
 
 MAX_BINS = 28
-"""A chart has between half of them and all."""
+"""A chart has at least ten, and no more than that."""
 
-_STEPS = (1, 2, 2.5, 5, 10)
+_STEPS = (1, 2, 5, 10)
 """Widths of bars, times a power of ten: bounds are round numbers."""
 
 _TAIL = 0.99

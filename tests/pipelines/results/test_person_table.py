@@ -45,7 +45,7 @@ def test_what_earlier_runs_do_not_know_is_unknown() -> None:
 def test_an_outlier_is_counted_in_the_last_bar() -> None:
     values = np.concatenate([np.linspace(0, 10, 1000), [5000.0, np.nan]])
     chart = histogram(MEASURES[1], values)
-    assert chart is not None and MAX_BINS / 2 <= len(chart.bars) <= MAX_BINS
+    assert chart is not None and 10 <= len(chart.bars) <= MAX_BINS
     assert sum(bar.count for bar in chart.bars) == 1001 and chart.num_unknown == 1
     assert chart.bars[-1].is_open and chart.bars[-1].high < 11
     assert max(bar.share for bar in chart.bars) == 1
@@ -57,7 +57,7 @@ def test_an_outlier_is_counted_in_the_last_bar() -> None:
 )
 def test_bars_have_round_bounds(low: float, high: float, width: float) -> None:
     chart = histogram(MEASURES[1], np.linspace(low, high, 500))
-    assert chart is not None and MAX_BINS / 2 <= len(chart.bars) <= MAX_BINS
+    assert chart is not None and 10 <= len(chart.bars) <= MAX_BINS
     bounds = np.array([bar.low for bar in chart.bars] + [chart.bars[-1].high])
     np.testing.assert_allclose(np.diff(bounds), width)
     np.testing.assert_allclose(bounds / width, np.rint(bounds / width), atol=1e-6)
