@@ -79,9 +79,11 @@ def _failed(folder: RunFolder) -> list[FailedItem]:
     each = max(1, _MAX_FAILED // max(1, len(kinds)))
     first = [errors.filter(pc.equal(errors["error"], kind))[:each] for kind in kinds[:_MAX_FAILED]]
     chosen = pa.concat_tables([errors[:0], *first])
-    frames = folder.frames().select(["item_id", "time_s"])
-    frames = frames.filter(pc.is_in(frames["item_id"], chosen["item_id"]))
-    times = dict(zip(*(frames[name].to_pylist() for name in ("item_id", "time_s")), strict=True))
+    failed, times = chosen["item_id"].combine_chunks(), dict[str, float | None]()
+    for _, frames in folder.parts_of("frames", ["item_id", "time_s"]) if len(chosen) else ():
+        frames = frames.filter(pc.is_in(frames["item_id"], failed))
+        columns = (frames[name].to_pylist() for name in ("item_id", "time_s"))
+        times.update(zip(*columns, strict=True))
     columns = ["uri", "frame_index", "stage", "error", "message"]
     return [
         FailedItem(**row, time_s=times.get(item_id))

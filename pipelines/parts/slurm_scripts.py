@@ -99,7 +99,7 @@ def without_gpus(options: Sequence[str]) -> list[str]:
 
 
 def time_limit(options: Sequence[str]) -> int | None:
-    """Seconds that sbatch's options allow; None where they say nothing that can be read."""
+    """Seconds that sbatch's options allow; None where they set no limit that can be read."""
     for name, *value in _grouped(options):
         if name.startswith("--time="):
             return _seconds(name.partition("=")[2])
@@ -111,15 +111,14 @@ def time_limit(options: Sequence[str]) -> int | None:
 
 
 def _seconds(text: str) -> int | None:
-    """Minutes, minutes:seconds, hours:minutes:seconds, or days-hours:minutes:seconds."""
+    """Of minutes, minutes:seconds, hours:minutes:seconds or days-hours:minutes:seconds; 0: none."""
     days, dash, rest = text.rpartition("-")
     fields = rest.split(":")
     if not all(field.isdecimal() for field in [*fields, *([days] if dash else [])]):
         return None
     units = (3600, 60, 1) if dash or len(fields) == 3 else (60, 1)
-    return int(days or 0) * 86400 + sum(
-        int(f) * unit for f, unit in zip(fields, units, strict=False)
-    )
+    seconds = sum(int(f) * unit for f, unit in zip(fields, units, strict=False))
+    return int(days or 0) * 86400 + seconds or None
 
 
 def _grouped(options: Sequence[str]) -> list[list[str]]:

@@ -77,7 +77,9 @@ def _type_of(name: str, text: str) -> pa.DataType:
 
 
 def _pattern(pattern: str, kind: pa.DataType) -> Callable[[Any], bool]:
-    """Equality of numbers, where it is one, and wildcards otherwise."""
+    """Equality of numbers and of true and false, where it is one, and wildcards otherwise."""
+    if pa.types.is_boolean(kind) and pattern.lower() in ("true", "false"):
+        return lambda value: value == (pattern.lower() == "true")
     number = None if pa.types.is_string(kind) else _number(pattern)
     if number is not None:
         return lambda value: float(value) == number

@@ -157,7 +157,7 @@ def check_models(
 ) -> None:
     """Raise UsageError if rows that stay were made with other models, or refined otherwise.
 
-    Another seed only warns.
+    So also if with another known height; another seed only warns.
 
     Args:
         store: The output folder.
@@ -177,6 +177,7 @@ def check_models(
                 f"({', '.join(differing)}): {_MENDS}."
             )
         _check_keypoint_error(store, config, run, manifest)
+        _check_known_height(store, config, run, manifest)
         seeds.add(manifest.get("config", {}).get("sampling", {}).get("seed", config.sampling.seed))
     if seeds - {config.sampling.seed}:
         print(
@@ -219,6 +220,21 @@ def _check_keypoint_error(
         raise UsageError(
             f"{store.root} holds rows of run {run} with --keypoint-error {error}, this run has "
             f"{new.keypoint_error}: {_MENDS}."
+        )
+
+
+def _check_known_height(
+    store: OutputFolder, config: PredictConfig, run: str, manifest: Mapping[str, Any]
+) -> None:
+    """Raise UsageError if the run knew another height of everybody: rows do not say so."""
+    if "config" not in manifest:
+        return
+    heights = (manifest["config"].get("source", {}).get("known_height"), config.source.known_height)
+    old, new = ("without --known-height" if height is None else f"with --known-height {height:g}"
+                for height in heights)  # fmt: skip
+    if old != new:
+        raise UsageError(
+            f"{store.root} holds rows of run {run} {old}, this run is {new}: {_MENDS}."
         )
 
 

@@ -19,10 +19,11 @@ _MARK_BYTES = 8
 
 def read_footer(fs: AbstractFileSystem, path: str) -> FileMetaData:
     """What a Parquet file says of itself, without the rest of it."""
-    tail = fs.cat_file(path, start=-_FOOTER_BYTES)
+    size = fs.info(path)["size"]  # places counted from the end are not for all stores: Azure's not
+    tail = fs.cat_file(path, start=max(0, size - _FOOTER_BYTES), end=size)
     num_bytes = int.from_bytes(tail[-_MARK_BYTES : -_MARK_BYTES // 2], "little") + _MARK_BYTES
     if num_bytes > len(tail):
-        tail = fs.cat_file(path, start=-num_bytes)
+        tail = fs.cat_file(path, start=size - num_bytes, end=size)
     with file_of(tail) as source, ParquetFile(source) as file:
         return file.metadata
 

@@ -20,7 +20,8 @@ ROW = {
         ("person_index=1.0", True), ("person_index=?", True), ("quality>0.6", True),
         ("quality>0.7", False), ("quality>=0.7", True), ("height_m<1.8", False),
         ("height_m<=1.8", True), ("frame_index<5", False), ("frame_index=*", False),
-        ("focal_assumed=True", True), ("track_id=3", True), ("track_confidence>0.95", False),
+        ("focal_assumed=True", True), ("focal_assumed=true", True), ("focal_assumed=false", False),
+        ("track_id=3", True), ("track_confidence>0.95", False),
     ],
 )  # fmt: skip
 def test_conditions(word: str, matches: bool) -> None:
