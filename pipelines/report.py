@@ -82,8 +82,8 @@ def _failed(folder: RunFolder) -> list[FailedItem]:
     failed, times = chosen["item_id"].combine_chunks(), dict[str, float | None]()
     for _, frames in folder.parts_of("frames", ["item_id", "time_s"]) if len(chosen) else ():
         frames = frames.filter(pc.is_in(frames["item_id"], failed))
-        columns = (frames[name].to_pylist() for name in ("item_id", "time_s"))
-        times.update(zip(*columns, strict=True))
+        pairs = zip(*(frames[name].to_pylist() for name in ("item_id", "time_s")), strict=True)
+        times.update(pairs)
     columns = ["uri", "frame_index", "stage", "error", "message"]
     return [
         FailedItem(**row, time_s=times.get(item_id))
