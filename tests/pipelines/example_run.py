@@ -55,7 +55,6 @@ def person_row(item: Item, index: int, body: Body, **changes: Any) -> dict[str, 
         "reprojection_px": 4.5, "seed": 7, "run_id": RUN,
         **{name: 1.5 for name in MEASUREMENT_NAMES},
         **{std_name(name): 0.05 for name in MEASUREMENT_NAMES},
-        "shape_from_silhouette": True,
     }  # fmt: skip
     row |= changes
     people = parameters_of_rows([row])
