@@ -189,6 +189,7 @@ def _inside(found: Columns, betas: Tensor, models: Models) -> Columns:
     }
 
 
+@torch.no_grad()
 def _by_true_silhouette(people: PicturedPeople, places: list[int], models: Models) -> Columns:
     """Shape in mm, and the second beta found and true, by true silhouettes and keypoints.
 
