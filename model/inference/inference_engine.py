@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata, util
 from pathlib import Path
 from types import ModuleType
@@ -23,7 +23,8 @@ from hierprob3d.configs.prediction import ENGINES
 from hierprob3d.model.files.weight_files import sha256_of
 
 from . import onnx_engine, openvino_engine
-from .converted_files import conversion_key, kept_file
+from .converted_files import conversion_key, keep_folder, kept_folder
+from .network_source import NetworkSource
 
 TORCH = "torch"
 _MODULES: dict[str, ModuleType] = {"onnx": onnx_engine, "openvino": openvino_engine}
@@ -76,41 +77,64 @@ class InferenceEngine:
                 "use --engine auto."
             )
 
+    def source_of(self, part: str, by_default: bool = True) -> NetworkSource:
+        """What gives the network of a part to those that run it, see `network`."""
+        return lambda load, kind, weights: self.network(part, load, kind, weights, by_default)
+
     def network(
         self,
         part: str,
-        network: nn.Module,
+        load: Callable[[], nn.Module],
+        kind: type[nn.Module],
         weights: Path,
-        example: Shaped[Tensor, "1 C H W"] | None,
         by_default: bool = True,
+        example: Tensor | None = None,
     ) -> nn.Module:
         """What runs a network: itself, or its converted form, which is called the same way.
 
+        Where that is kept on disk, the network of torch is not even loaded.
+
         Args:
             part: what it does, such as detector.
-            network: of torch, on the CPU and ready for inference.
-            weights: file or folder that it was read from.
-            example: one picture as the network is given it; None: torch alone can run it.
+            load: gives the network of torch, on its device and ready for inference.
+            kind: its class; where that has no `example_input` and no example is given, torch alone
+                can run it.
+            weights: file or folder that it is read from.
             by_default: whether auto may convert it; not where results hang on the last bits.
+            example: one picture as the network is given it; None: that of its class.
 
         Raises:
             EngineError: the engine was named, and fails on this network.
+            Exception: what `load` raises.
         """
         self.ran[part] = f"{TORCH} {torch.__version__}"
-        if self.name == TORCH or example is None or not (by_default or self.is_named):
-            return network
+        example = _example_of(kind) if example is None else example
+        is_wanted = self.name != TORCH and (by_default or self.is_named)
+        if not is_wanted or example is None:
+            return load()
         try:
-            path = _file(self.name, network, weights, example)
-            converted = EngineNetwork(_MODULES[self.name], path)
-        except Exception as error:  # whatever a foreign library does with it, torch can run it
-            reason = f"{self.name} cannot run the {part} network ({_one_line(error)})"
-            if self.is_named:
-                raise EngineError(f"--engine {reason}; use --engine auto or torch.") from error
-            _logger.warning("%s; torch runs it, more slowly", reason)
-            self.ran[part] += f" ({reason})"
-            return network
-        self.ran[part] = f"{self.name} {_versions(self.name)}"
-        return converted
+            sha256 = sha256_of(weights)
+        except OSError:
+            return load()  # which says what is wrong with them
+        versions = f"{self.name} {_versions(self.name)}"
+        key = conversion_key(part, load, kind, sha256, versions)
+        folder = kept_folder(key)
+        if folder is None:
+            network = load()
+            try:
+                folder = keep_folder(key, _conversion(self.name, network, example))
+            except Exception as error:  # whatever a foreign library does with it, torch can run it
+                self._tell_failure(part, error)
+                return network
+        self.ran[part] = versions
+        return EngineNetwork(_MODULES[self.name], folder)
+
+    def _tell_failure(self, part: str, error: Exception) -> None:
+        reason = f"{self.name} cannot run the {part} network ({_one_line(error)})"
+        if self.is_named:
+            raise EngineError(f"--engine {reason}; use --engine auto or torch.") from error
+        _logger.warning("%s; torch runs it, more slowly", reason)
+        self.ran[part] += f" ({reason})"
 
 
 class EngineNetwork(nn.Module):
@@ -118,13 +142,13 @@ class EngineNetwork(nn.Module):
 
     Args:
         module: of the engine.
-        path: the converted network.
+        folder: of the converted network.
     """
 
-    def __init__(self, module: ModuleType, path: Path) -> None:
+    def __init__(self, module: ModuleType, folder: Path) -> None:
         super().__init__()
         self._module = module
-        self._path = path
+        self._folder = folder
         self._sessions: dict[int, Any] = {}
         self._lock = threading.Lock()
 
@@ -142,7 +166,7 @@ class EngineNetwork(nn.Module):
         """Made when first called: how many threads there are is known only then."""
         with self._lock:
             if num_threads not in self._sessions:
-                self._sessions[num_threads] = self._module.Session(self._path, num_threads)
+                self._sessions[num_threads] = self._module.Session(self._folder, num_threads)
             return self._sessions[num_threads]
 
 
@@ -157,18 +181,23 @@ class _Listed(nn.Module):
         return tuple(_by_name(self.network(images)).values())
 
 
-def _file(engine: str, network: nn.Module, weights: Path, example: Tensor) -> Path:
-    """The converted network; what is not in the cache is converted and compared with torch."""
+def _conversion(engine: str, network: nn.Module, example: Tensor) -> Callable[[Path], None]:
+    """Converts the network into a folder, and compares what is there with torch."""
     module = _MODULES[engine]
-    key = conversion_key(network, sha256_of(weights), f"{engine} {_versions(engine)}")
 
-    def make(path: Path) -> None:
+    def make(folder: Path) -> None:
         with torch.inference_mode(False), torch.no_grad():
             names = tuple(_by_name(network(example)))
-            module.convert(_Listed(network).eval(), example, names, path)
-            _check_same(network, EngineNetwork(module, path), example)
+            module.convert(_Listed(network).eval(), example, names, folder)
+            _check_same(network, EngineNetwork(module, folder), example)
 
-    return kept_file(f"{key}{module.SUFFIX}", make)
+    return make
+
+
+def _example_of(kind: type[nn.Module]) -> Tensor | None:
+    """A picture as networks of a class read it; None where it cannot say."""
+    example: Callable[[], Tensor] | None = getattr(kind, "example_input", None)
+    return None if example is None else example()
 
 
 def _check_same(network: nn.Module, converted: nn.Module, example: Tensor) -> None:

@@ -10,13 +10,12 @@ import numpy as np
 from jaxtyping import Shaped
 from torch import Tensor, nn
 
-SUFFIX = ".xml.bin"
 PACKAGES = ("openvino",)
-_LENGTH_BYTES = 8
+_GRAPH = "graph.xml"  # its weights are beside it, graph.bin
 
 
 def convert(
-    network: nn.Module, example: Shaped[Tensor, "1 C H W"], names: tuple[str, ...], path: Path
+    network: nn.Module, example: Shaped[Tensor, "1 C H W"], names: tuple[str, ...], folder: Path
 ) -> None:
     """Writes the network's graph, with its weights, for pictures of any number and size."""
     import openvino
@@ -28,36 +27,28 @@ def convert(
     model.reshape(openvino.PartialShape([-1, num_channels, -1, -1]))
     for output, name in zip(model.outputs, names, strict=True):
         output.get_tensor().set_names({name})
-    graph, weights = path.with_name("graph.xml"), path.with_name("graph.bin")
-    openvino.save_model(model, graph, compress_to_fp16=False)
-    # One file, so that it is there whole or not at all: the graph's length, graph, weights.
-    text = graph.read_bytes()
-    path.write_bytes(len(text).to_bytes(_LENGTH_BYTES, "little") + text + weights.read_bytes())
+    openvino.save_model(model, folder / _GRAPH, compress_to_fp16=False)
 
 
 class Session:
     """A converted network, ready to run; any number of threads may call it at once.
 
     Args:
-        path: what `convert` wrote.
+        folder: that `convert` wrote into.
         num_threads: how many threads a call takes.
     """
 
-    def __init__(self, path: Path, num_threads: int) -> None:
+    def __init__(self, folder: Path, num_threads: int) -> None:
         import openvino
 
-        content = path.read_bytes()
-        end = _LENGTH_BYTES + int.from_bytes(content[:_LENGTH_BYTES], "little")
         core = openvino.Core()
-        self._weights = openvino.Tensor(np.frombuffer(content, np.uint8, offset=end))
-        model = core.read_model(content[_LENGTH_BYTES:end], self._weights)
         settings = {
             "INFERENCE_PRECISION_HINT": "f32",  # on some processors it would take bfloat16
             "INFERENCE_NUM_THREADS": num_threads,
             "NUM_STREAMS": 1,
             "ENABLE_CPU_PINNING": False,  # several processes would share one core
         }
-        self._model = core.compile_model(model, "CPU", settings)
+        self._model = core.compile_model(folder / _GRAPH, "CPU", settings)
         self.names = tuple(output.get_any_name() for output in self._model.outputs)
         self._requests = threading.local()
 

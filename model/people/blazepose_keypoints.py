@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from hierprob3d.model.body.skeleton import COCO_LANDMARKS, NUM_LANDMARKS
+from hierprob3d.model.inference.network_source import NetworkSource, by_torch
 from hierprob3d.model.network.device_batches import in_batches, on_device
 from hierprob3d.model.picture.pixels import picture_to_tensor, shrink_picture
 
-from .blazepose import BLAZEPOSE_PATH, BLAZEPOSE_SIZE, load_blazepose
+from .blazepose import BLAZEPOSE_PATH, BLAZEPOSE_SIZE, BlazePose, load_blazepose
 from .blazepose_decoding import decode_landmarks, decode_widths
 from .body_widths import NUM_WIDTHS
 from .keypoint_estimators import KeypointEstimator, PersonKeypoints
@@ -55,6 +56,7 @@ class BlazePoseKeypoints(KeypointEstimator):
         weights: folder of BlazePose's weights; None: the bundled ones.
         device: where the network runs.
         batch_size: most people at once; None: what suits the device.
+        source: gives what runs the network.
     """
 
     visibility_threshold = 0.5
@@ -65,9 +67,13 @@ class BlazePoseKeypoints(KeypointEstimator):
         weights: str | Path | None = None,
         device: str | torch.device = "cpu",
         batch_size: int | None = None,
+        source: NetworkSource = by_torch,
     ) -> None:
         self.device = torch.device(device)
-        self.network = load_blazepose(weights or BLAZEPOSE_PATH, self.device, with_outline=True)
+        path = Path(weights or BLAZEPOSE_PATH)
+        self.network = source(
+            lambda: load_blazepose(path, self.device, with_outline=True), BlazePose, path
+        )
         self.batch_size = batch_size or default_batch_size(self.device)
 
     @torch.inference_mode()

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hierprob3d.model.body.skeleton import ALWAYS_VISIBLE, NUM_KEYPOINTS
+from hierprob3d.model.inference.network_source import NetworkSource, by_torch
 from hierprob3d.model.network.device_batches import in_batches, on_device
 from hierprob3d.model.picture.crops import BOX_SCALE_FACTOR, CropFrames
 from hierprob3d.model.picture.pixels import crop_frames, picture_to_tensor
 
-from .hrnet import INPUT_SIZE, estimate_keypoints, load_hrnet
+from .hrnet import INPUT_SIZE, HRNet, estimate_keypoints, load_hrnet
 from .keypoint_estimators import KeypointEstimator, PersonKeypoints
 from .movenet import default_batch_size
 from .person_detectors import Detections
@@ -31,6 +32,7 @@ class HRNetKeypoints(KeypointEstimator):
         device: where the network runs.
         batch_size: most people at once; None: what suits the device.
         box_scale: enlargement of the boxes.
+        source: gives what runs the network.
     """
 
     visibility_threshold = 0.75
@@ -42,10 +44,11 @@ class HRNetKeypoints(KeypointEstimator):
         device: str | torch.device = "cpu",
         batch_size: int | None = None,
         box_scale: float = BOX_SCALE_FACTOR,
+        source: NetworkSource = by_torch,
     ) -> None:
         self.device = torch.device(device)
         self.box_scale = box_scale
-        self.network: nn.Module = load_hrnet(path, self.device)
+        self.network = source(lambda: load_hrnet(path, self.device), HRNet, Path(path))
         self.batch_size = batch_size or default_batch_size(self.device)
 
     @torch.inference_mode()

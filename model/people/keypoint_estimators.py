@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from hierprob3d.model.body.skeleton import NUM_KEYPOINTS
+from hierprob3d.model.inference.network_source import NetworkSource, by_torch
 from hierprob3d.model.network.device_batches import in_batches, on_device
 from hierprob3d.model.picture.pixels import (
     cut_square,
@@ -20,7 +21,7 @@ from hierprob3d.model.picture.pixels import (
     shrink_picture,
 )
 
-from .movenet import THUNDER_PATH, THUNDER_SIZE, default_batch_size, load_movenet
+from .movenet import THUNDER_PATH, THUNDER_SIZE, MoveNet, default_batch_size, load_movenet
 from .movenet_decoding import average_with_mirrored, decode_person, pose_agreement
 from .person_detectors import MAX_WORKING_SIDE, Detections
 
@@ -87,6 +88,7 @@ class MoveNetKeypoints(KeypointEstimator):
         weights: thunder safetensors file; None: the bundled one.
         device: where the network runs.
         batch_size: most people at once; None: what suits the device.
+        source: gives what runs the network.
     """
 
     visibility_threshold = 0.3
@@ -97,12 +99,11 @@ class MoveNetKeypoints(KeypointEstimator):
         weights: str | Path | None = None,
         device: str | torch.device = "cpu",
         batch_size: int | None = None,
+        source: NetworkSource = by_torch,
     ) -> None:
         self.device = torch.device(device)
-        network = load_movenet(weights or THUNDER_PATH, self.device)
-        if network.multi:
-            raise ValueError(f"{weights} is a multipose network; thunder is needed.")
-        self.network: nn.Module = network
+        path = Path(weights or THUNDER_PATH)
+        self.network = source(lambda: _load_thunder(path, self.device), MoveNet, path)
         self.batch_size = batch_size or default_batch_size(self.device)
 
     @torch.inference_mode()
@@ -147,6 +148,13 @@ class MoveNetKeypoints(KeypointEstimator):
 
         found = in_batches(run, (crops, prior), self.batch_size)
         return torch.cat([crops.new_zeros(0, NUM_KEYPOINTS, 3, dtype=torch.float32), *found])
+
+
+def _load_thunder(path: Path, device: torch.device) -> MoveNet:
+    network = load_movenet(path, device)
+    if network.multi:
+        raise ValueError(f"{path} is a multipose network; thunder is needed.")
+    return network
 
 
 def _square_crops(image: np.ndarray, detections: Detections) -> tuple[Tensor, Tensor]:

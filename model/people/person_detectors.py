@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hierprob3d.model.body.skeleton import NUM_KEYPOINTS
+from hierprob3d.model.inference.network_source import NetworkSource, by_torch
 from hierprob3d.model.network.device_batches import in_batches, on_device
 from hierprob3d.model.picture.pixels import (
     fitted_size,
@@ -22,7 +23,7 @@ from hierprob3d.model.picture.pixels import (
 )
 
 from .duplicates import without_duplicates, without_overlaps
-from .movenet import MULTIPOSE_PATH, SIZE_MULTIPLE, default_batch_size, load_movenet
+from .movenet import MULTIPOSE_PATH, SIZE_MULTIPLE, MoveNet, default_batch_size, load_movenet
 from .movenet_decoding import decode_people
 
 MAX_WORKING_SIDE = 2048
@@ -126,6 +127,7 @@ class MoveNetDetector:
         min_score: lowest person score kept; 0.2 finds most people, 0.3 only clear ones.
         max_people: most people returned per picture.
         batch_size: most pictures of equal size at once; None: what suits the device.
+        source: gives what runs the network.
     """
 
     def __init__(
@@ -135,14 +137,13 @@ class MoveNetDetector:
         min_score: float = 0.2,
         max_people: int = 12,
         batch_size: int | None = None,
+        source: NetworkSource = by_torch,
     ) -> None:
         if not 1 <= max_people <= 100:
             raise ValueError(f"max_people must be 1..100, got {max_people}.")
         self.device = torch.device(device)
-        network = load_movenet(weights or MULTIPOSE_PATH, self.device)
-        if not network.multi:
-            raise ValueError(f"{weights} finds one person only; the multipose network is needed.")
-        self.network: nn.Module = network
+        path = Path(weights or MULTIPOSE_PATH)
+        self.network = source(lambda: _load_multipose(path, self.device), MoveNet, path)
         self.min_score = min_score
         self.max_people = max_people
         self.batch_size = batch_size or default_batch_size(self.device)
@@ -225,6 +226,13 @@ class MoveNetDetector:
                 Detections(boxes[mine].numpy(), scores[mine].numpy(), points[mine].numpy())
             )
         return found
+
+
+def _load_multipose(path: Path, device: torch.device) -> MoveNet:
+    network = load_movenet(path, device)
+    if not network.multi:
+        raise ValueError(f"{path} finds one person only; the multipose network is needed.")
+    return network
 
 
 class MaskRCNNDetector:

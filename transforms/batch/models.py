@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 import cv2
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hierprob3d.configs.paper_inference import ProxySettings, read_proxy_settings
 from hierprob3d.configs.prediction import ModelsConfig
@@ -20,7 +20,8 @@ from hierprob3d.model.body.keypoint_body import KeypointBody
 from hierprob3d.model.body.measurements import BodyMeasurer
 from hierprob3d.model.body.mesh_body import Body, load_body
 from hierprob3d.model.estimate.in_view import surface_shares
-from hierprob3d.model.inference.inference_engine import InferenceEngine
+from hierprob3d.model.inference.inference_engine import TORCH, InferenceEngine
+from hierprob3d.model.inference.network_source import by_torch
 from hierprob3d.model.network.checkpoints import (
     BodyNet,
     load_distribution_net,
@@ -224,14 +225,20 @@ def keypoint_estimator(
     weights: str | None,
     device: torch.device,
     box_scale: float = BOX_SCALE_FACTOR,
+    engine: InferenceEngine | None = None,
 ) -> KeypointEstimator:
-    """The keypoint model of a name: `hrnet` (with a file of weights), or a bundled one."""
+    """The keypoint model of a name: `hrnet` (with a file of weights), or a bundled one.
+
+    An engine, where one is given, runs its network.
+    """
+    # Confidences of HRNet hang on the last bits, as rotations of the paper's weights do.
+    source = engine.source_of("keypoints", by_default=kind != "hrnet") if engine else by_torch
     path = keypoints_path(kind, weights)
     if kind == "hrnet":
         from hierprob3d.model.people.hrnet_keypoints import HRNetKeypoints  # takes torchvision
 
-        return HRNetKeypoints(path, device, box_scale=box_scale)
-    return BUNDLED_KEYPOINT_MODELS[kind](path, device)
+        return HRNetKeypoints(path, device, box_scale=box_scale, source=source)
+    return BUNDLED_KEYPOINT_MODELS[kind](path, device, source=source)
 
 
 @cache
@@ -244,11 +251,12 @@ def _load_models(config: ModelsConfig) -> Models:
     # Convolutions of the proxies take a third less time in this layout, with the same result.
     if isinstance(net, DistributionNet):
         net.image_encoder.to(memory_format=torch.channels_last)
+    engine = InferenceEngine(config.engine, device)
+    detector = _detector(config, device, proxy, engine)
     keypoints = keypoint_estimator(
-        config.keypoints, config.keypoint_weights, device, proxy.box_scale
+        config.keypoints, config.keypoint_weights, device, proxy.box_scale, engine
     )
-    detector = _detector(config, device, proxy)
-    engines = _with_engine(config, device, net, (detector, keypoints))
+    _put_encoder_on(engine, net, config)
     threshold = config.keypoint_threshold
     body = body.to(device).eval()
     return Models(
@@ -262,7 +270,7 @@ def _load_models(config: ModelsConfig) -> Models:
         device=device,
         threshold=keypoints.visibility_threshold if threshold is None else threshold,
         proxy=proxy,
-        engines=engines,
+        engines=engine.ran,
     )
 
 
@@ -280,48 +288,28 @@ def _with_body(config: ModelsConfig, gender: str) -> Models:
     return replace(models, body=body, measurer=BodyMeasurer(body))
 
 
-def _with_engine(
-    config: ModelsConfig, device: torch.device, net: BodyNet, people: Sequence[Any]
-) -> dict[str, str]:
-    """Puts converted networks in the places of torch's; what runs each.
-
-    Args:
-        config: The engine, and where weights lie.
-        device: Where torch computes.
-        net: The distribution network.
-        people: Detector, which may be None, and keypoint model.
-    """
-    engine = InferenceEngine(config.engine, device)
-    for part, owner in zip(("detector", "keypoints"), people, strict=True):
-        if owner is not None:
-            path = model_path(config, part)
-            # Confidences of HRNet hang on the last bits, as rotations of the paper's weights do.
-            by_default = part == "detector" or config.keypoints != "hrnet"
-            example = _example_of(owner.network)
-            owner.network = engine.network(part, owner.network, path, example, by_default)
+def _put_encoder_on(engine: InferenceEngine, net: BodyNet, config: ModelsConfig) -> None:
+    """Puts the encoder's converted form in its place, where the engine was asked for by name."""
     if isinstance(net, DistributionNet):
+        encoder = net.image_encoder
         side = PROXY_SIZE // net.config.input_stride
         example = torch.linspace(0, 1, NUM_PROXY_CHANNELS * side**2).view(1, -1, side, side)
+        path = weights_path(config.weights)
         net.image_encoder = engine.network(
-            "encoder", net.image_encoder, weights_path(config.weights), example, by_default=False
+            "encoder", lambda: encoder, type(encoder), path, by_default=False, example=example
         )
-    return engine.ran
-
-
-def _example_of(network: nn.Module) -> torch.Tensor | None:
-    """A picture as a network reads it; None where it cannot say."""
-    example = getattr(network, "example_input", None)
-    return None if example is None else example()
 
 
 def _detector(
-    config: ModelsConfig, device: torch.device, proxy: ProxySettings
+    config: ModelsConfig, device: torch.device, proxy: ProxySettings, engine: InferenceEngine
 ) -> PersonDetector | None:
     if config.detector == "none":
         return None
-    detector = MaskRCNNDetector if config.detector == "maskrcnn" else MoveNetDetector
     threshold = config.detector_threshold
     threshold = proxy.detector_threshold if threshold is None else threshold
-    if threshold is None:
-        return detector(config.detector_weights, device)
-    return detector(config.detector_weights, device, min_score=threshold)
+    wanted: dict[str, Any] = {} if threshold is None else {"min_score": threshold}
+    if config.detector == "maskrcnn":
+        engine.ran["detector"] = f"{TORCH} {torch.__version__}"
+        return MaskRCNNDetector(config.detector_weights, device, **wanted)
+    source = engine.source_of("detector")
+    return MoveNetDetector(config.detector_weights, device, source=source, **wanted)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from PIL import Image
 
 from hierprob3d.model.files.bundled import ASSETS
 from hierprob3d.model.inference import inference_engine, onnx_engine
-from hierprob3d.model.inference.converted_files import CACHE_VARIABLE, cache_folder, kept_file
+from hierprob3d.model.inference.converted_files import CACHE_VARIABLE
 from hierprob3d.model.inference.inference_engine import EngineError, InferenceEngine
 from hierprob3d.model.people.keypoint_estimators import MoveNetKeypoints
 from hierprob3d.model.people.movenet import MULTIPOSE_PATH, THUNDER_PATH, MoveNet
@@ -57,7 +56,8 @@ def test_people_and_keypoints_are_those_of_torch(
     keypoints = estimator.estimate_batch(pictures, expected)
     for part, owner, path in (("detector", detector, MULTIPOSE_PATH),
                               ("keypoints", estimator, THUNDER_PATH)):  # fmt: skip
-        owner.network = engine.network(part, owner.network, path, MoveNet.example_input())
+        plain = owner.network
+        owner.network = engine.network(part, lambda plain=plain: plain, MoveNet, path)
         assert engine.ran[part].startswith(engine.name)
     found = detector.detect_batch(pictures)
     assert [len(people) for people in found] == [len(people) for people in expected]
@@ -71,7 +71,7 @@ def test_people_and_keypoints_are_those_of_torch(
 
 def test_any_number_of_threads_may_call_a_network(engine: InferenceEngine, weights: Path) -> None:
     network = small_network()
-    converted = engine.network("detector", network, weights, MoveNet.example_input())
+    converted = engine.network("detector", lambda: network, MoveNet, weights)
     pictures = [torch.randint(0, 256, (1, 3, 64, 32 * n)).byte() for n in (1, 2, 3, 4)]
     expected = [network(picture)["center"] for picture in pictures]
     found: dict[int, torch.Tensor] = {}
@@ -90,17 +90,35 @@ def test_any_number_of_threads_may_call_a_network(engine: InferenceEngine, weigh
         torch.testing.assert_close(found[number], values, atol=1e-4, rtol=1e-3)
 
 
-def test_a_converted_network_is_kept_for_its_weights(
+def test_a_converted_network_is_kept_for_its_weights_and_torchs_is_not_loaded(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
-    engine, network = InferenceEngine("onnx", CPU), small_network()
-    for _ in range(2):
-        engine.network("detector", network, weights, MoveNet.example_input())
-        assert len(list((tmp_path / "cache" / "networks").iterdir())) == 1
-    weights.write_bytes(b"other")
-    engine.network("detector", network, weights, MoveNet.example_input())
-    assert len(list((tmp_path / "cache" / "networks").iterdir())) == 2
+    loaded: list[MoveNet] = []
+
+    def load() -> MoveNet:
+        loaded.append(small_network())
+        return loaded[-1]
+
+    for content, number in ((b"some", 1), (b"some", 1), (b"other", 2)):
+        weights.write_bytes(content)
+        engine = InferenceEngine("onnx", CPU)
+        network = engine.network("detector", load, MoveNet, weights)
+        assert engine.ran["detector"].startswith("onnx ") and len(loaded) == number
+        assert len(list((tmp_path / "cache" / "networks").iterdir())) == number
+        picture = MoveNet.example_input()
+        torch.testing.assert_close(network(picture), loaded[0](picture), atol=1e-4, rtol=1e-3)
+    engine.network("keypoints", load, MoveNet, weights)  # loading may refuse it there
+    assert len(loaded) == 3
+
+
+def test_weights_that_are_missing_are_told_by_what_loads_them(tmp_path: Path) -> None:
+    def load() -> MoveNet:
+        raise FileNotFoundError("no weights there")
+
+    for name in ("auto", "onnx"):
+        with pytest.raises(FileNotFoundError, match="no weights there"):
+            InferenceEngine(name, CPU).network("detector", load, MoveNet, tmp_path / "none")
 
 
 def test_what_fails_runs_on_torch_with_a_line_and_is_an_error_by_name(
@@ -111,13 +129,12 @@ def test_what_fails_runs_on_torch_with_a_line_and_is_an_error_by_name(
 
     weights.write_bytes(b"never converted")
     monkeypatch.setattr(onnx_engine, "convert", broken)
-    network, example = small_network(), MoveNet.example_input()
-    engine = InferenceEngine("auto", CPU)
-    assert engine.network("detector", network, weights, example) is network
+    network, engine = small_network(), InferenceEngine("auto", CPU)
+    assert engine.network("detector", lambda: network, MoveNet, weights) is network
     assert "onnx cannot run the detector network (no such operator)" in engine.ran["detector"]
     assert engine.ran["detector"].startswith("torch") and len(caplog.messages) == 1
     with pytest.raises(EngineError, match="no such operator.*--engine auto or torch"):
-        InferenceEngine("onnx", CPU).network("detector", network, weights, example)
+        InferenceEngine("onnx", CPU).network("detector", lambda: network, MoveNet, weights)
 
 
 def test_another_answer_than_torchs_is_a_failure(
@@ -135,9 +152,7 @@ def test_another_answer_than_torchs_is_a_failure(
 
     monkeypatch.setattr(onnx_engine, "convert", wrong)
     with pytest.raises(EngineError, match="differs from torch's by"):
-        InferenceEngine("onnx", CPU).network(
-            "detector", small_network(), weights, MoveNet.example_input()
-        )
+        InferenceEngine("onnx", CPU).network("detector", small_network, MoveNet, weights)
 
 
 def test_an_engine_that_is_not_there_is_told(
@@ -159,16 +174,6 @@ def test_on_a_gpu_torch_runs_all_and_no_other_can() -> None:
 
 def test_what_hangs_on_the_last_bits_stays_with_torch(weights: Path) -> None:
     engine, network = InferenceEngine("auto", CPU), small_network()
-    example = MoveNet.example_input()
-    assert engine.network("keypoints", network, weights, example, by_default=False) is network
-    assert engine.network("detector", network, weights, None) is network
-
-
-def test_a_cache_that_cannot_be_written_is_replaced(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "file").touch()
-    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file"))
-    path = kept_file("name", lambda path: path.write_bytes(b"made") and None)
-    assert path.read_bytes() == b"made" and cache_folder() not in path.parents
-    assert kept_file("name", lambda path: os.abort()) == path
+    found = engine.network("keypoints", lambda: network, MoveNet, weights, by_default=False)
+    assert found is network
+    assert engine.network("detector", lambda: network, torch.nn.Linear, weights) is network
