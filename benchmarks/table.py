@@ -1,10 +1,11 @@
 """All figures in one table: ours, the original's way (a port of its loops), ratio, share of a run.
 
-    python -m benchmarks.table [--repeats 5] [--page docs/speed.md]
+    python -m benchmarks.table [--repeats 5] [--page docs/speed.md] [--quick]
 
 Both sides of a row take turns in this process, on one thread, and their shortest CPU times count.
-The share is that of the stage in the default prediction of the bundled demo, which runs last. With
---page the table is also put into that page, between its two marks.
+The share is that of the stage in the default prediction of the bundled demo, which runs last. Below
+it stand whole commands (`benchmarks.whole_runs`). With --page both are also put into that page,
+between its two marks. It takes seven minutes on a quiet machine of two cores.
 """
 
 from __future__ import annotations
@@ -18,20 +19,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from benchmarks import metrics, network, sampler
+from benchmarks import metrics, network, sampler, whole_runs
 from benchmarks.body import plain_arrays, plainly_posed
 from benchmarks.canny import plain_proxy
 from benchmarks.pipeline import DEMO, both_ways
 from benchmarks.timing import in_turns
-from torch import Tensor
 
 from hierprob3d.configs.prediction import ModelsConfig, PredictConfig, RunConfig, SourceConfig
 from hierprob3d.model.body.mesh_body import load_body
+from hierprob3d.model.body.skeleton import NUM_LANDMARKS
 from hierprob3d.model.estimate.metrics import BodyPoints
+from hierprob3d.model.network.lift_input import LiftInput
+from hierprob3d.model.network.lift_net import LiftNet
 from hierprob3d.model.network.network_config import NetworkConfig
 from hierprob3d.model.network.pose_head import PoseHead
+from hierprob3d.model.picture.painted_surface import paint_surface
 from hierprob3d.model.picture.proxy import make_proxy
-from hierprob3d.model.picture.rasterizer import interpolate, rasterize
+from hierprob3d.model.picture.rasterizer import rasterizing_by
 from hierprob3d.model.rotation.matrix_fisher import MatrixFisher
 from hierprob3d.model.rotation.random_streams import RandomStreams, person_keys
 from hierprob3d.model.rotation.rotations import rotvec_to_rotmat
@@ -60,6 +64,7 @@ class Row:
 def rows() -> Iterator[Row]:
     """All that is measured."""
     yield from networks()
+    yield lift()
     yield head()
     yield draws()
     yield skinning()
@@ -88,6 +93,21 @@ def networks() -> Iterator[Row]:
                   lambda ours=ours, picture=picture: ours(picture),  # type: ignore[misc]
                   lambda torchs=torchs, picture=picture: torchs(picture),  # type: ignore[misc]
                   stage=stage)  # fmt: skip
+
+
+def lift() -> Row:
+    """The bundled weights' network, which reads coordinates."""
+    net = load_models(ModelsConfig()).net
+    assert isinstance(net, LiftNet)
+    points = 256 * torch.rand(PEOPLE, 17, 3), 256 * torch.rand(PEOPLE, NUM_LANDMARKS, 5)
+    given = LiftInput(points[0], points[1])
+
+    def one_by_one() -> None:
+        for person in range(PEOPLE):
+            net(LiftInput(*(values[person : person + 1] for values in points)))
+
+    name = f"from coordinates to distributions, a person of {PEOPLE}"
+    return Row(name, lambda: net(given), one_by_one, PEOPLE, "distribution")
 
 
 def head() -> Row:
@@ -136,7 +156,6 @@ def edges() -> Row:
         lambda: make_proxy(rgb, joints2d, visible),
         lambda: plain_proxy(rgb, joints2d, visible),
         PEOPLE,
-        "proxy",
     )
 
 
@@ -158,15 +177,18 @@ def errors() -> Row:
 
 
 def drawing() -> Row:
+    """A body in colours, by OpenCV and by our rasterizer."""
     body, size = load_body("open"), 512
-    screen = body.v_template * torch.tensor([200.0, -200.0, -200.0])
-    screen = screen[None] + torch.tensor([size / 2, size / 2 - 40, 600.0])
+    screen = body.v_template * torch.tensor([200.0, -200.0, -1.0])
+    screen = screen + torch.tensor([size / 2, size / 2 - 40, 0.0])
+    colours = torch.rand(body.num_vertices, 3)
 
-    def draw() -> Tensor:
-        fragments = rasterize(screen, body.faces, size, size)
-        return interpolate(fragments, body.faces, body.v_template[None])
+    def painted(by: str) -> object:
+        with rasterizing_by(by):
+            return paint_surface(screen, body.faces, colours, size, size)
 
-    return Row("a body rasterized at 512 × 512", draw, stage="draw")
+    name = f"a body painted at {size} × {size}, by opencv; by torch"
+    return Row(name, lambda: painted("opencv"), lambda: painted("torch"), stage="draw")
 
 
 def stage_shares() -> tuple[dict[str, float], float]:
@@ -208,6 +230,7 @@ def main() -> None:
     form = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="whole commands on fewer pictures")
     parser.add_argument("--page", type=Path, help="page that the table is put into")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -222,7 +245,8 @@ def main() -> None:
     text = (
         f"{table_of(measured, shares)}\n\nThe demo's prediction: {people_per_s:.1f} people a "
         f"second of all stages ({', '.join(f'{k} {v:.0%}' for k, v in shares.items())}). "
-        f"{platform.machine()}, one thread, torch {torch.__version__}."
+        f"{platform.machine()}, one thread, torch {torch.__version__}.\n\n"
+        f"{whole_runs.table_of(whole_runs.figures(args.quick))}"
     )
     print(text)
     if args.page:
