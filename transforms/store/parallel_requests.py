@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 _AT_ONCE = 16
-_WAITING = 64
-"""Answers that memory may hold."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -18,8 +16,20 @@ R = TypeVar("R")
 def in_parallel(
     call: Callable[[T], R], values: Iterable[T], at_once: int = _AT_ONCE
 ) -> Iterator[R]:
-    """What the call returns for each value, in their order; few at a time are under way."""
-    rest = iter(values)
+    """What the call returns for each value, in their order; few at a time are under way.
+
+    Answers may be large and wait for whoever takes them, so that no more than twice as many are
+    asked for in advance.
+    """
+    waiting = deque[Future[R]]()
     with ThreadPoolExecutor(at_once) as pool:
-        while some := list(islice(rest, _WAITING)):
-            yield from pool.map(call, some)
+        try:
+            for value in values:
+                waiting.append(pool.submit(call, value))
+                if len(waiting) == 2 * at_once:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for unwanted in waiting:
+                unwanted.cancel()
