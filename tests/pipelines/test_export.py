@@ -308,6 +308,15 @@ def test_missing_folder_other_folder_and_empty_run(tmp_path: Path, capsys: Any) 
     assert "holds no people" in capsys.readouterr().err
 
 
+def test_a_target_that_cannot_be_written_is_one_line(
+    example: Any, tmp_path: Path, capsys: Any
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert export(example[0], tmp_path / "file" / "below", "--format", "smpl-npz") == 2
+    error = capsys.readouterr().err
+    assert "file" in error and error.count("\n") == 1
+
+
 def test_another_body_than_the_recorded_one_is_refused(
     example: Any, tmp_path: Path, capsys: Any
 ) -> None:
