@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,23 @@ def test_weights_come_back_from_both_kinds_of_file(
         torch.testing.assert_close(
             again(seen).pose_mode, expected.pose_mode, atol=tolerance, rtol=0
         )
+
+
+def test_weights_from_before_there_was_doubt_predict_as_they_did(
+    seen: LiftInput, tmp_path: Path
+) -> None:
+    """Their files say nothing of it; of each joint there is one temperature."""
+    torch.manual_seed(2)
+    net = LiftNet(LiftConfig(width=16, blocks=1)).eval().requires_grad_(False)
+    net.temperatures.uniform_(0.5, 2.0)
+    save_distribution_net(net, tmp_path, metadata_of(net))
+    index = json.loads((tmp_path / "index.json").read_text())
+    del index["notes"]["lift_doubt"]
+    (tmp_path / "index.json").write_text(json.dumps(index))
+    again = load_distribution_net(tmp_path)
+    assert isinstance(again, LiftNet)
+    torch.testing.assert_close(again.temperatures, net.temperatures)
+    torch.testing.assert_close(again(seen).pose_F, net(seen).pose_F, atol=0.02, rtol=0.01)
 
 
 def test_weights_of_one_network_do_not_pass_for_those_of_the_other(
