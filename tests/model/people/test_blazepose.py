@@ -6,9 +6,11 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d, interpolate
 
 from hierprob3d.model.files.weight_files import WeightsError, write_parts
 from hierprob3d.model.people.blazepose import BLAZEPOSE_PATH, BlazePose, load_blazepose
@@ -57,6 +59,21 @@ def test_without_the_mask_the_rest_is_the_same(network: BlazePose) -> None:
         network.with_mask = True
     assert set(found) == {"landmarks", "heatmap", "presence"}
     torch.testing.assert_close(found["landmarks"], network(pattern())["landmarks"])
+
+
+@torch.inference_mode()
+def test_the_outline_is_the_mask_in_half_its_size(
+    network: BlazePose, astronaut: np.ndarray
+) -> None:
+    picture = torch.from_numpy(astronaut.copy()).permute(2, 0, 1)[None].float() / 255
+    network.with_outline = True
+    try:
+        found = network(interpolate(picture, size=(256, 256), mode="area"))
+    finally:
+        network.with_outline = False
+    mask, outline = avg_pool2d(found["mask"].sigmoid(), 2) > 0.5, found["outline"] > 0
+    assert mask.float().mean() > 0.2
+    assert ((mask & outline).sum() / (mask | outline).sum()).item() > 0.93
 
 
 def test_landmarks_move_to_confident_heat_near_them() -> None:

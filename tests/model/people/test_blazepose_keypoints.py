@@ -88,6 +88,11 @@ def test_people_of_a_batch_are_treated_as_if_alone(
     assert np.isnan(two.keypoints[0, :, :2]).all()
     alone = estimator.estimate(astronaut, people)
     np.testing.assert_allclose(one.keypoints, alone.keypoints, atol=0.02)
+    assert two.widths is not None and one.widths is not None and alone.widths is not None
+    assert np.isnan(two.widths[0]).all()
+    np.testing.assert_allclose(one.widths, alone.widths, atol=0.02)
+    chest = alone.widths[0, 2:6]  # at 15 and 30 % of the way down from the shoulders
+    assert ((chest > 0.2) & (chest < 0.9)).all()
     assert estimator.estimate_batch([], []) == []
 
 
