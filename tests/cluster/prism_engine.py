@@ -10,6 +10,9 @@ import sys
 import time
 from pathlib import Path
 
+import grpc
+from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
+
 from tests.cluster.processes import descendants
 
 JOB_PORT = 8073
@@ -73,6 +76,14 @@ class PrismEngine:
         self._run("pool", [*inside, sys.executable, *pool])
         time.sleep(5)  # until all of them listen; nobody tells when
         assert all(process.poll() is None for process in self._processes.values())
+
+    def job_states(self) -> list[str]:
+        """States of all jobs that it was ever given, such as RUNNING, in their order."""
+        with grpc.insecure_channel(f"localhost:{JOB_PORT}") as channel:
+            service = beam_job_api_pb2_grpc.JobServiceStub(channel)
+            jobs = service.GetJobs(beam_job_api_pb2.GetJobsRequest()).job_info
+        ordered = sorted(jobs, key=lambda job: job.job_id)
+        return [beam_job_api_pb2.JobState.Enum.Name(job.state) for job in ordered]
 
     def kill_workers(self) -> int:
         """Kills the worker processes as want of memory would; how many there were."""

@@ -1,4 +1,4 @@
-"""Prism, its workers on another host: workers killed, Ctrl-C if work is left, no row lost."""
+"""Prism, its workers on another host: commands interrupted, workers killed, every row once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.prism_engine import PrismEngine, why_not
+from hierprob3d.transforms.store.output_folder import run_of
+from tests.cluster.prism_engine import PrismEngine, prism_path, why_not
 from tests.pipelines.trials import Trial, evaluate_trial, predict_trial, preprocess_trial
 
 pytestmark = [pytest.mark.skipif(bool(why_not()), reason=why_not()), pytest.mark.timeout(3600)]
@@ -20,7 +21,8 @@ pytestmark = [pytest.mark.skipif(bool(why_not()), reason=why_not()), pytest.mark
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"}
 PROGRAM = [sys.executable, "-m", "hierprob3d"]
-_MOST_RUNS = 4
+_SECONDS_OF_SILENCE = 3.0
+"""In which a worker that had not been stopped would publish several shards."""
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +35,9 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrismEngine]:
         engine.stop()
 
 
-def num_frames(output: Path) -> int:
-    return len(list(output.glob("frames/part-*")))
+def num_frames(output: Path, besides: frozenset[str] = frozenset()) -> int:
+    """Shards that were published, but for those of some runs."""
+    return sum(run_of(path.name) not in besides for path in output.glob("frames/part-*"))
 
 
 class Command:
@@ -46,50 +49,90 @@ class Command:
             self.process = subprocess.Popen([*PROGRAM, *words], env=ENVIRONMENT, stdout=file,
                                             stderr=subprocess.STDOUT)  # fmt: skip
 
-    def work_until(self, output: Path, count: int) -> bool:
-        """Waits for so many shards; False if the command ends before."""
+    def work_until_published(self, output: Path, besides: frozenset[str] = frozenset()) -> None:
+        """Waits for its first shard; AssertionError if it ends without more to do."""
         deadline = time.monotonic() + 1500
-        while num_frames(output) < count:
-            if self.process.poll() is not None:
-                return False
+        while not num_frames(output, besides):
+            assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.02)
-        return self.process.poll() is None
 
     def end(self) -> int:
         """Its exit code."""
         return self.process.wait(timeout=1500)
 
 
-def check(engine: PrismEngine, trial: Trial, folder: Path) -> None:
-    """Runs the command with a worker killed and a Ctrl-C, then to its end; the local one beside."""
-    output, whole = folder / "out", folder / "whole"
-    words = [*trial.words, "--output", str(output), *engine.words]
-    first = Command(words, folder / "killed.log")
-    killed = engine.kill_workers() if first.work_until(output, 1) else 0
-    code = first.end()
-    second = Command(words, folder / "interrupted.log")
-    if second.work_until(output, num_frames(output) + 1):
-        second.process.send_signal(signal.SIGINT)
-        assert second.end() in (0, 130), second.log.read_text()
-    codes = [code, second.end()]
-    while codes[-1] != 0 and len(codes) < _MOST_RUNS:
-        codes.append(Command(words, folder / f"{len(codes)}.log").end())
-    print(f"{trial.words[0]}: {killed} workers killed, exit codes {codes}")
-    assert codes[-1] == 0, (folder / f"{len(codes) - 1}.log").read_text()
+def stop(words: list[str], output: Path, kind: signal.Signals, exit_code: int) -> None:
+    """Starts the command, stops it midway, and sees that its workers publish nothing after it."""
+    command = Command(words, output.with_suffix(".stopped.log"))
+    command.work_until_published(output)
+    command.process.send_signal(kind)
+    assert command.end() == exit_code, command.log.read_text()
+    said = command.log.read_text()
+    assert "Traceback" not in said
+    if kind != signal.SIGKILL:
+        assert "goes on from here" in said
+        num_published = num_frames(output)
+        time.sleep(_SECONDS_OF_SILENCE)
+        assert num_frames(output) == num_published
+
+
+def compare_with_one_run(trial: Trial, output: Path) -> None:
+    whole = output.with_name("whole")
     done = subprocess.run([*PROGRAM, *trial.words, "--output", str(whole),
                            "--direct_running_mode", "in_memory"], env=ENVIRONMENT)  # fmt: skip
     assert done.returncode == 0
     trial.compare(output, whole)
 
 
-def test_predict(engine: PrismEngine, tmp_path: Path) -> None:
-    check(engine, predict_trial(tmp_path, 12), tmp_path)
+def check(
+    engine: PrismEngine, trial: Trial, output: Path, kind: signal.Signals, exit_code: int
+) -> None:
+    """Stops the command midway, starts it again with its worker killed; the local one beside.
+
+    Args:
+        engine: By which it is run.
+        trial: The command.
+        output: Folder for its results.
+        kind: How it is stopped.
+        exit_code: With which it is to end then.
+    """
+    words = [*trial.words, "--output", str(output), *engine.words]
+    stop(words, output, kind, exit_code)
+    if kind != signal.SIGKILL:
+        assert engine.job_states()[-1] == "CANCELLED"
+    earlier = frozenset(run_of(path.name) for path in output.glob("frames/part-*"))
+    again = Command(words, output.with_suffix(".again.log"))
+    again.work_until_published(output, besides=earlier)
+    assert engine.kill_workers() > 0
+    assert again.end() == 0, again.log.read_text()
+    said = again.log.read_text()
+    assert "submitted again" in said or "tried again" in said
+    assert set(engine.job_states()) <= {"CANCELLED", "FAILED", "DONE"}
+    compare_with_one_run(trial, output)
 
 
-def test_evaluate(engine: PrismEngine, tmp_path: Path) -> None:
-    check(engine, evaluate_trial(tmp_path, 20), tmp_path)
+def test_predict_and_ctrl_c(engine: PrismEngine, tmp_path: Path) -> None:
+    check(engine, predict_trial(tmp_path, 16), tmp_path / "out", signal.SIGINT, 130)
 
 
-def test_preprocess(engine: PrismEngine, golden: Path, golden_smpl: Path, tmp_path: Path) -> None:
-    check(engine, preprocess_trial(tmp_path, golden, golden_smpl), tmp_path)
+def test_evaluate_and_sigterm(engine: PrismEngine, tmp_path: Path) -> None:
+    check(engine, evaluate_trial(tmp_path, 40), tmp_path / "out", signal.SIGTERM, 75)
+
+
+def test_preprocess_and_the_death_of_the_command(
+    engine: PrismEngine, golden: Path, golden_smpl: Path, tmp_path: Path
+) -> None:
+    """Nobody cancels its job; the worker finds out by itself that its run is no more."""
+    trial = preprocess_trial(tmp_path, golden, golden_smpl, num_sequences=8)
+    check(engine, trial, tmp_path / "out", signal.SIGKILL, -signal.SIGKILL)
+
+
+def test_ctrl_c_where_workers_are_threads_of_the_command(tmp_path: Path) -> None:
+    """PrismRunner: the process ends by itself, not by a signal in the midst of a stage."""
+    trial, output = predict_trial(tmp_path, 8), tmp_path / "out"
+    own = ["--runner", "PrismRunner", "--prism_location", str(prism_path())]
+    words = [*trial.words, "--output", str(output), *own]
+    stop(words, output, signal.SIGINT, 130)
+    assert subprocess.run([*PROGRAM, *words], env=ENVIRONMENT).returncode == 0
+    compare_with_one_run(trial, output)
