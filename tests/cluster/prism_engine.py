@@ -87,11 +87,18 @@ class PrismEngine:
 
     def kill_workers(self) -> int:
         """Kills the worker processes as want of memory would; how many there were."""
+        return len(self._signal_workers(signal.SIGKILL))
+
+    def hold_workers(self) -> list[int]:
+        """Lets the worker processes stand still; their numbers."""
+        return self._signal_workers(signal.SIGSTOP)
+
+    def _signal_workers(self, kind: signal.Signals) -> list[int]:
         workers = [p for p in descendants(self._processes["pool"].pid)
                    if b"SdkHarness" in Path(f"/proc/{p}/cmdline").read_bytes()]  # fmt: skip
         for process in workers:
-            os.kill(process, signal.SIGKILL)
-        return len(workers)
+            os.kill(process, kind)
+        return workers
 
     def stop(self) -> None:
         """Ends everything that was started."""

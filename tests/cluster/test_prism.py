@@ -7,11 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from hierprob3d.transforms.store.locking import holder_of
 from hierprob3d.transforms.store.output_folder import run_of
 from tests.cluster.prism_engine import PrismEngine, prism_path, why_not
 from tests.pipelines.trials import Trial, evaluate_trial, predict_trial, preprocess_trial
@@ -40,6 +41,11 @@ def num_frames(output: Path, besides: frozenset[str] = frozenset()) -> int:
     return sum(run_of(path.name) not in besides for path in output.glob("frames/part-*"))
 
 
+def runs_of(output: Path) -> frozenset[str]:
+    """Those that have published something."""
+    return frozenset(run_of(path.name) for path in output.glob("frames/part-*"))
+
+
 class Command:
     """The command on Prism, started in the background."""
 
@@ -50,9 +56,13 @@ class Command:
                                             stderr=subprocess.STDOUT)  # fmt: skip
 
     def work_until_published(self, output: Path, besides: frozenset[str] = frozenset()) -> None:
-        """Waits for its first shard; AssertionError if it ends without more to do."""
+        """Waits for its first shard."""
+        self.wait_for(lambda: num_frames(output, besides) > 0)
+
+    def wait_for(self, condition: Callable[[], bool]) -> None:
+        """Waits for something that it does; AssertionError if it ends before."""
         deadline = time.monotonic() + 1500
-        while not num_frames(output, besides):
+        while not condition():
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.02)
@@ -70,11 +80,10 @@ def stop(words: list[str], output: Path, kind: signal.Signals, exit_code: int) -
     assert command.end() == exit_code, command.log.read_text()
     said = command.log.read_text()
     assert "Traceback" not in said
-    if kind != signal.SIGKILL:
-        assert "goes on from here" in said
-        num_published = num_frames(output)
-        time.sleep(_SECONDS_OF_SILENCE)
-        assert num_frames(output) == num_published
+    assert "goes on from here" in said
+    num_published = num_frames(output)
+    time.sleep(_SECONDS_OF_SILENCE)
+    assert num_frames(output) == num_published
 
 
 def compare_with_one_run(trial: Trial, output: Path) -> None:
@@ -99,9 +108,8 @@ def check(
     """
     words = [*trial.words, "--output", str(output), *engine.words]
     stop(words, output, kind, exit_code)
-    if kind != signal.SIGKILL:
-        assert engine.job_states()[-1] == "CANCELLED"
-    earlier = frozenset(run_of(path.name) for path in output.glob("frames/part-*"))
+    assert engine.job_states()[-1] == "CANCELLED"
+    earlier = runs_of(output)
     again = Command(words, output.with_suffix(".again.log"))
     again.work_until_published(output, besides=earlier)
     assert engine.kill_workers() > 0
@@ -123,9 +131,22 @@ def test_evaluate_and_sigterm(engine: PrismEngine, tmp_path: Path) -> None:
 def test_preprocess_and_the_death_of_the_command(
     engine: PrismEngine, golden: Path, golden_smpl: Path, tmp_path: Path
 ) -> None:
-    """Nobody cancels its job; the worker finds out by itself that its run is no more."""
-    trial = preprocess_trial(tmp_path, golden, golden_smpl, num_sequences=8)
-    check(engine, trial, tmp_path / "out", signal.SIGKILL, -signal.SIGKILL)
+    """Nobody cancels its job: its worker finds out by itself that its run is no more."""
+    trial, output = preprocess_trial(tmp_path, golden, golden_smpl, 2), tmp_path / "out"
+    words = [*trial.words, "--output", str(output), *engine.words]
+    killed = Command(words, tmp_path / "killed.log")
+    killed.work_until_published(output)
+    held = engine.hold_workers()  # in the midst of it
+    killed.process.kill()
+    killed.end()
+    (run,), num_published = runs_of(output), num_frames(output)
+    again = Command(words, tmp_path / "again.log")
+    again.wait_for(lambda: holder_of((output / "runs" / ".lock").read_bytes()).run_id != run)
+    for worker in held:
+        os.kill(worker, signal.SIGCONT)
+    assert again.end() == 0, again.log.read_text()
+    assert num_frames(output) - num_frames(output, besides=frozenset({run})) == num_published
+    compare_with_one_run(trial, output)
 
 
 def test_ctrl_c_where_workers_are_threads_of_the_command(tmp_path: Path) -> None:

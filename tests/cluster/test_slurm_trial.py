@@ -58,7 +58,7 @@ def photos(folder: Path) -> Path:
     folder.mkdir()
     for number in range(NUM_PICTURES):
         source = found[number % len(found)]
-        shutil.copyfile(source, folder / f"{number:03}{source.suffix}")
+        shutil.copy2(source, folder / f"{number:03}{source.suffix}")
     return folder
 
 
