@@ -27,7 +27,7 @@ from .run_folder import RunFolder
 _FRAME_COLUMNS = ("status", "num_people", "warning")
 _ERROR_COLUMNS = ("stage", "error", "uri", "message", "run_id")
 _COUNTED_AT_ONCE = 256
-_MOST_SPREADS = 500_000
+_MOST_SPREADS = 50_000
 """People whose spreads are read: their tenths do not move with more."""
 
 MAX_WARNINGS = 20
