@@ -90,8 +90,8 @@ def leave_stopped_jobs(code: int) -> NoReturn | None:
     if not _stopped_jobs:
         return None
     atexit._run_exitfuncs()  # engines that the command started end there
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # None where it was closed before
+        stream.flush()
     os._exit(code)
 
 

@@ -41,7 +41,7 @@ def _leave() -> None:
     """
     if not _ended:
         return
-    for stream in (sys.stdout, sys.stderr):
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # None where it was closed before
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
     os._exit(_ended[0])
