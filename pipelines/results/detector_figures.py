@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from hierprob3d.configs.prediction import (
 from hierprob3d.configs.training import DataConfig
 from hierprob3d.model.body.mesh_body import Body
 from hierprob3d.model.body.skeleton import MEASUREMENT_NAMES, NUM_BETAS
+from hierprob3d.model.estimate.distribution_metrics import shape_central_probability
 from hierprob3d.model.estimate.metrics import point_errors
 from hierprob3d.model.network.lift_input import GIVEN_CONFIDENCE
 from hierprob3d.model.people.body_widths import body_widths
@@ -40,8 +42,8 @@ GROSS_PX = 12.0
 
 SHARE_CUT = 0.25
 
-_DEVIATIONS = 1.2816
-"""Standard deviations to either side of a normal distribution's mean that hold 80 % of it."""
+_REGION = 0.8
+"""Probability of the intervals that truths are looked for in."""
 
 _LIMBS = slice(5, 17)
 """COCO keypoints from the shoulders down: joints that are compared, and may be grossly wrong."""
@@ -143,7 +145,7 @@ def _errors(people: PicturedPeople, places: list[int], found: Columns, models: M
     """Of the people found: joints and shape in mm, keypoints in px; whether these are seen."""
     if not places:
         return _nobody()
-    body = models.body.to("cpu")
+    body = _on_cpu(models.body)
     true_pose = rotvec_to_rotmat(people.rotvecs[places])
     betas = people.betas[places]
     truth = _limbs(body, betas, true_pose[:, 1:], true_pose[:, 0])
@@ -165,6 +167,11 @@ def _errors(people: PicturedPeople, places: list[int], found: Columns, models: M
     }
 
 
+def _on_cpu(body: Body) -> Body:
+    """The body; of one on a GPU a copy, as the models go on with theirs."""
+    return body if body.v_template.device.type == "cpu" else copy.deepcopy(body).to("cpu")
+
+
 def _nobody() -> Columns:
     sizes = {"mode": (), "refined": (), "shape": (), "beta2": (2,), "px": (17,), "seen": (17,)}
     sizes |= {"hidden": (17,), "betas_inside": (NUM_BETAS,), "clean": (), "clean_beta2": (2,)}
@@ -176,7 +183,7 @@ def _inside(found: Columns, betas: Tensor, models: Models) -> Columns:
     """Of betas (B, 10) and measurements (B, 5): 1 within the 80 % interval, else 0."""
 
     def is_inside(mean: Tensor, std: Tensor, truth: Tensor) -> Tensor:
-        return ((truth - mean).abs() <= _DEVIATIONS * std).float()
+        return (shape_central_probability(mean, std, truth) <= _REGION).float()
 
     truth = models.measurer.measure(betas.to(models.device)).cpu()
     values, stds = (
@@ -204,7 +211,7 @@ def _by_true_silhouette(people: PicturedPeople, places: list[int], models: Model
     keypoints = torch.cat([joints2d, confidence], -1)
     widths = body_widths(people.silhouette[places].float(), keypoints)
     mean = models.shape_net(widths.to(models.device), keypoints.to(models.device)).mean.cpu()
-    body = models.body.to("cpu")
+    body = _on_cpu(models.body)
     shapes = [body.shape(some).vertices for some in (mean, betas)]
     return {
         "clean": _mm(shapes[0], shapes[1], "scale"),

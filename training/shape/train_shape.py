@@ -15,6 +15,7 @@ from hierprob3d.configs.shape_training import ShapeCommandConfig, ShapeTrainConf
 from hierprob3d.model.body.measurements import BodyMeasurer
 from hierprob3d.model.body.mesh_body import Body, load_body
 from hierprob3d.model.body.skeleton import MEASUREMENT_NAMES
+from hierprob3d.model.estimate.distribution_metrics import shape_central_probability
 from hierprob3d.model.estimate.metrics import point_errors
 from hierprob3d.model.network.checkpoints import sha256_of
 from hierprob3d.model.network.shape_net import (
@@ -66,17 +67,12 @@ def train_shape(config: ShapeTrainConfig, folder: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: poses or backgrounds are missing.
-        ValueError: the poses are no poses.
+        ValueError: the poses are no poses, or an earlier run saw another number of people.
         OSError: a file cannot be written.
     """
     torch.set_num_threads(config.num_threads)
-    for name, num, held_back in (
-        (CALIBRATION, config.num_calibrated, True),
-        (SEEN, config.num_seen, False),
-    ):
-        for _ in see_people(folder / name, config, num, held_back):
-            pass
-    seen, held_back_people = load_seen(folder / SEEN), load_seen(folder / CALIBRATION)
+    held_back_people = _people(folder / CALIBRATION, config, config.num_calibrated, True)
+    seen = _people(folder / SEEN, config, config.num_seen, False)
     started = time.monotonic()
     outlines = outlined_people(config, Draws(seeded_generator("cpu", config.seed, _OUTLINES)))
     net = _trained(config, seen, outlines)
@@ -96,6 +92,19 @@ def train_shape(config: ShapeTrainConfig, folder: Path) -> dict[str, Any]:
     }  # fmt: skip
     save_shape_net(net, folder / WEIGHTS, notes)
     return validation
+
+
+def _people(folder: Path, config: ShapeTrainConfig, num: int, only_held_back: bool) -> SeenPeople:
+    """Those of a folder, whom BlazePose sees now where it has not yet; see `see_people`."""
+    for _ in see_people(folder, config, num, only_held_back):
+        pass
+    people = load_seen(folder)
+    if len(people) != num:
+        raise ValueError(
+            f"{folder} holds {len(people)} people of an earlier run, where {num} are wanted: "
+            "remove it, or choose another --experiment"
+        )
+    return people
 
 
 @torch.no_grad()
@@ -135,7 +144,7 @@ def judged(net: ShapeNet, people: SeenPeople, body: Body) -> dict[str, Any]:
 
 def _inside(mean: Tensor, std: Tensor, truth: Tensor) -> Tensor:
     """(K,) shares of truths (B, K) within the 80 % intervals of normal distributions."""
-    return ((truth - mean).abs() <= _DEVIATIONS * std).float().mean(0)
+    return (shape_central_probability(mean, std, truth) <= _REGION).float().mean(0)
 
 
 def _shape_errors(body: Body, betas: Tensor, truth: Tensor) -> float:

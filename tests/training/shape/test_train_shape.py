@@ -55,6 +55,8 @@ def test_people_seen_are_not_rendered_again(
     train_shape(config, trained)
     after = load_shape_net(trained / WEIGHTS).state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
+    with pytest.raises(ValueError, match="seen holds 6 people of an earlier run, where 5 are"):
+        train_shape(replace(config, num_seen=5), trained)
     train_shape(replace(config, seed=1), trained)
     other = load_shape_net(trained / WEIGHTS).state_dict()
     assert not torch.equal(other["layers.0.weight"], before["layers.0.weight"])
