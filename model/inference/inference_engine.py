@@ -88,7 +88,7 @@ class InferenceEngine:
         kind: type[nn.Module],
         weights: Path,
         by_default: bool = True,
-        example: Tensor | None = None,
+        example: Shaped[Tensor, "1 C H W"] | None = None,
     ) -> nn.Module:
         """What runs a network: itself, or its converted form, which is called the same way.
 
@@ -117,7 +117,11 @@ class InferenceEngine:
         except OSError:
             return load()  # which says what is wrong with them
         versions = f"{self.name} {_versions(self.name)}"
-        key = conversion_key(part, load, kind, sha256, versions)
+        try:
+            key = conversion_key(part, load, kind, sha256, versions)
+        except OSError as error:  # installed without its code: nobody knows what is kept of it
+            self._tell_failure(part, error)
+            return load()
         folder = kept_folder(key)
         if folder is None:
             network = load()
