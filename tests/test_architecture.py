@@ -137,6 +137,11 @@ def public_functions(node: ast.AST, prefix: str) -> Iterator[tuple[str, list[str
             yield prefix + child.name, [ast.unparse(hint) for hint in hints if hint]
 
 
+def test_the_package_does_without_pandas() -> None:
+    """Users have it, the package does not ask for it; pyarrow looks for it where it is named."""
+    assert [name for name, path in modules().items() if "pandas_dtype" in path.read_text()] == []
+
+
 def test_no_file_imports_itself_through_others() -> None:
     # Late imports count too: a circle broken by one is a circle still. CycleError names the files.
     graph = {name: {found.target for found in imports_of(name)} - {name} for name in modules()}

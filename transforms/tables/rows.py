@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -62,11 +63,17 @@ def to_arrow(values: Values, kind: pa.DataType) -> pa.Array:
     if isinstance(values, Tensor):
         values = values.detach().cpu().numpy()
     if pa.types.is_fixed_size_list(kind):
-        numbers = np.asarray(values, dtype=kind.value_type.to_pandas_dtype())
+        numbers = np.asarray(values, dtype=_numpy_type(kind.value_type))
         return pa.FixedSizeListArray.from_arrays(pa.array(numbers.reshape(-1)), type=kind)
     if isinstance(values, np.ndarray):
         return pa.array(values, kind, from_pandas=True)
     return pa.array(values, kind)
+
+
+def _numpy_type(kind: pa.DataType) -> np.dtype[Any]:
+    """The type of numbers in numpy; pyarrow's own function for it needs pandas."""
+    name = str(kind)
+    return np.dtype({"float": "float32", "double": "float64"}.get(name, name))
 
 
 def people_table(people: People, schema: pa.Schema, seed: int, run_id: str) -> pa.Table:
