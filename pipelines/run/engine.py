@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from typing import Any, NoReturn
 
 import apache_beam as beam
@@ -89,10 +89,12 @@ def leave_stopped_jobs(code: int) -> NoReturn | None:
     """
     if not _stopped_jobs:
         return None
-    atexit._run_exitfuncs()  # engines that the command started end there
     for stream in filter(None, (sys.stdout, sys.stderr)):  # None where it was closed before
         stream.flush()
-    os._exit(code)
+    # Threads that finish a shard now find their run given up, which Beam would print.
+    with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
+        atexit._run_exitfuncs()  # engines that the command started end there
+        os._exit(code)
 
 
 @contextmanager
