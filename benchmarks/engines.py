@@ -62,7 +62,7 @@ class Started:
             preexec_fn=lambda: os.sched_setaffinity(0, cores),
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
         )
 
     def _num_parts(self) -> int:
@@ -73,8 +73,9 @@ class Started:
         while self._num_parts() == self._before and self._process.poll() is None:
             time.sleep(_POLL_SECONDS)
         first = time.perf_counter() - self._start
-        if code := self._process.wait():
-            raise RuntimeError(f"a run ended with exit code {code}")
+        said = self._process.communicate()[1]
+        if code := self._process.returncode:
+            raise RuntimeError(f"a run ended with exit code {code}: {said.decode()[-2000:]}")
         return Timing(first, time.perf_counter() - self._start, rows)
 
 
