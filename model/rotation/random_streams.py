@@ -71,7 +71,7 @@ class RandomStreams:
             use: names what they are for.
         """
         of_draw = [_hash64(f"{use}/{draw}") for draw in draws.tolist()]
-        return RandomStreams(self.keys[people] ^ torch.tensor(of_draw, device=self.keys.device))
+        return RandomStreams(self.keys[people] ^ torch.tensor(of_draw).to(self.keys))
 
     def uniform(
         self, shape: Sequence[int], stream: str | int, dtype: torch.dtype = torch.float32

@@ -42,7 +42,7 @@ _SAME_NAME = {
         "augmentation bare_people framing people_description people_setup people_source "
         "posed_people rendered_people rendered_set"
     ),
-    "training.poses": "joint_limits pose_file self_intersection",
+    "training.poses": "joint_limits pose_file",
     "training.random": "draws",
     "training.run": "distributed loss_plot run_log run_state stopping",
     "transforms.batch": "clock isolation models",
@@ -71,6 +71,7 @@ _NEW_NAME = {
     "training.cli": "training.train_command",
     "training.npz_files": "model.files.npz_files",
     "training.poses": "training.poses.pose_sampler",
+    "training.self_intersection": "model.body.self_intersection",
     "training.synthetic": "training.people.synthetic_pictures",
     "transforms.datasets": "transforms.datasets.labels",
     "transforms.distribution": "transforms.prediction.distributions",
