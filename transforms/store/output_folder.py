@@ -22,7 +22,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyarrow.parquet import FileMetaData
 
 from hierprob3d.transforms.inputs.sources import in_groups
 from hierprob3d.transforms.tables.schema import STATUS_FAILED
@@ -44,6 +43,7 @@ from .outages import is_outage
 from .parallel_requests import in_parallel
 from .parquet_files import (
     DamagedParquet,
+    FileMetaData,
     ParquetFile,
     file_at,
     file_of,

@@ -14,7 +14,12 @@ from contextlib import contextmanager
 
 import numpy as np
 import pyarrow as pa
-from pyarrow.parquet import ParquetFile, ParquetWriter, write_table
+from pyarrow.parquet import FileMetaData, ParquetFile, ParquetWriter, write_table
+
+__all__ = [
+    "DamagedParquet", "FileMetaData", "ParquetFile", "ParquetWriter", "file_at", "file_of",
+    "open_parquet", "parquet_writer", "read_columns", "table_bytes",
+]  # fmt: skip
 
 
 class DamagedParquet(ValueError):

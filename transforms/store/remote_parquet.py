@@ -7,9 +7,8 @@ from collections.abc import Collection
 import numpy as np
 import pyarrow as pa
 from fsspec import AbstractFileSystem
-from pyarrow.parquet import FileMetaData, ParquetFile
 
-from .parquet_files import file_of
+from .parquet_files import FileMetaData, ParquetFile, file_of
 
 _FOOTER_BYTES = 1 << 16
 """Asked for first; more where a file's footer is longer."""
