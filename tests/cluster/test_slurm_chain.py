@@ -27,8 +27,8 @@ def test_what_sbatch_says_is_shown(cluster: SlurmCluster, tmp_path: Path) -> Non
 
 def test_predict(cluster: SlurmCluster, tmp_path: Path) -> None:
     """One part meets its time limit, and another's node loses its power."""
-    chain = Chain(cluster, predict_trial(tmp_path, 24), tmp_path, 6)
-    assert set(chain.jobs) == {"plan", "work1", "work2", "finish"}  # MaxArraySize is 5
+    chain = Chain(cluster, predict_trial(tmp_path, 14), tmp_path, 4)
+    assert set(chain.jobs) == {"plan", "work1", "work2", "finish"}  # MaxArraySize is 3
     late = hold_a_part(cluster, chain.output)
     unlucky = hold_a_part(cluster, chain.output, besides=late.part)
     cluster.meet_time_limit(late.task)
@@ -40,7 +40,7 @@ def test_predict(cluster: SlurmCluster, tmp_path: Path) -> None:
     chain.wait()
     cluster.power_on(node)
     assert "goes on from here" in chain.logs("work"), chain.logs("work")
-    chain.check(num_attempts=8)
+    chain.check(num_attempts=6)
 
 
 def lose_one_and_stop_one(cluster: SlurmCluster, chain: Chain) -> None:
