@@ -92,7 +92,8 @@ def test_a_damaged_manifest_leaves_the_rest(folder: Path, capsys: Any) -> None:
 
 
 def test_readers_do_without_beam() -> None:
-    script = "import sys, pipelines.inspect, pipelines.report, pipelines.export;"
+    readers = ", ".join(f"hierprob3d.pipelines.{name}" for name in ("inspect", "report", "export"))
+    script = f"import sys, {readers};"
     check = "sys.exit('apache_beam' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script + check]).returncode == 0
 
