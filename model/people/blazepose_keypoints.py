@@ -18,12 +18,14 @@ from hierprob3d.model.picture.pixels import picture_to_tensor, shrink_picture
 from .blazepose import BLAZEPOSE_PATH, BLAZEPOSE_SIZE, BlazePose, load_blazepose
 from .blazepose_decoding import decode_landmarks, decode_widths
 from .body_widths import NUM_WIDTHS
-from .keypoint_estimators import KeypointEstimator, PersonKeypoints
+from .duplicates import shared_poses
+from .keypoint_estimators import KeypointEstimator, MoveNetKeypoints, PersonKeypoints
 from .movenet import default_batch_size
 from .person_detectors import MAX_WORKING_SIDE, Detections
 from .person_regions import Regions, crop_regions
 
 _FACE = slice(5)
+_VISIBLE = 0.5
 _MIN_FACE_SCORE = 0.3
 _MIN_PRESENCE = 0.5
 _CLEAR_SCORE = 0.3  # of MoveNet; Mask R-CNN's people all have more
@@ -48,6 +50,9 @@ class BlazePoseKeypoints(KeypointEstimator):
     detector's decision: the network says so of one empty region in sixteen. A box is not kept where
     both doubt it.
 
+    Of people who stand before each other the network may see the same one twice: whom it fits less
+    keeps the rough pose, and has no landmarks, or is not kept where it is the same person.
+
     Confidences are visibilities; a keypoint outside the picture has none. Eyes and ears, which
     BlazePose and COCO define differently, lie halfway to the rough pose's where the detector looked
     closely enough; landmarks stay the network's own.
@@ -59,7 +64,7 @@ class BlazePoseKeypoints(KeypointEstimator):
         source: gives what runs the network.
     """
 
-    visibility_threshold = 0.5
+    visibility_threshold = _VISIBLE
     always_visible: tuple[int, ...] = ()
 
     def __init__(
@@ -178,4 +183,19 @@ def _to_people(
     points = keypoints[..., :2]
     inside = ((points >= 0) & (points < points.new_tensor((width, height)))).all(-1)
     keypoints[..., 2] = keypoints[..., 2].where(inside, 0)
-    return PersonKeypoints(keypoints.numpy(), kept.numpy(), landmarks.numpy(), widths.numpy())
+    people = PersonKeypoints(keypoints.numpy(), kept.numpy(), landmarks.numpy(), widths.numpy())
+    return people if detections.keypoints is None else _told_apart(people, detections)
+
+
+def _told_apart(people: PersonKeypoints, detections: Detections) -> PersonKeypoints:
+    """People none of whom has another's pose: they have the detector's, or are found twice."""
+    boxes, rough = torch.as_tensor(detections.boxes), torch.as_tensor(detections.keypoints)
+    shared = shared_poses(boxes, torch.as_tensor(people.keypoints), rough)
+    others = shared.of_others.numpy()[:, None, None]
+    own = detections.keypoints * np.array([1, 1, _VISIBLE / MoveNetKeypoints.visibility_threshold])
+    return PersonKeypoints(
+        np.where(others, own, people.keypoints).astype(np.float32),
+        people.kept & ~shared.twice.numpy(),
+        np.where(others, np.float32(np.nan), people.landmarks),
+        np.where(others[:, 0], np.float32(np.nan), people.widths),
+    )

@@ -2,10 +2,13 @@
 
 A detector may find somebody twice, the second time only in part, in a box inside the first one.
 Boxes of a child in front of a parent, or of people in a crowd, lie in each other as well; but their
-keypoints do not coincide.
+keypoints do not coincide. A network that looks for the keypoints in such a box may all the same see
+the one in front.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -20,6 +23,22 @@ _MIN_SCORE = 0.2
 """Keypoints below it are guesses, which differ between two detections of one person."""
 
 _MIN_SHARED = 3
+
+_SAME_POSE = 0.7
+"""Similarity of what a network sees of two detections from which on it is one person. Of 22 such
+pairs in a rendered crowd, 21 were."""
+
+_OWN_POSE = 0.65
+"""Similarity to the detector's pose: of people found twice 0.7, of those behind others up to 0.6."""
+
+
+class SharedPoses(NamedTuple):
+    """Of P people of one picture, who was given keypoints that fit another one of them better."""
+
+    of_others: Tensor
+    """(P,) bool: they are somebody else's, and this person's own are not known."""
+    twice: Tensor
+    """(P,) bool: they are this person's too, who was found twice."""
 
 
 def keypoint_similarity(
@@ -58,6 +77,25 @@ def without_duplicates(
         keypoints: (P, 17, 3), theirs.
     """
     return _firsts(keypoint_similarity(boxes, keypoints) > _MIN_SIMILARITY)
+
+
+def shared_poses(
+    boxes: Float[Tensor, "P 4"], keypoints: Float[Tensor, "P 17 3"], rough: Float[Tensor, "P 17 3"]
+) -> SharedPoses:
+    """Who has keypoints of another person of the picture, or is another person once more.
+
+    Args:
+        boxes: (P, 4) of one picture, the best first.
+        keypoints: (P, 17, 3) that a network sees in them.
+        rough: (P, 17, 3) those of the detector, which tell apart whom it detected.
+    """
+    num = len(boxes)
+    both = keypoint_similarity(boxes.repeat(2, 1), torch.cat([keypoints, rough]))
+    own = both[:num, num:].diagonal()
+    order = torch.arange(num)
+    fits_better = (own > own[:, None]) | ((own == own[:, None]) & (order < order[:, None]))
+    is_shared = ((both[:num, :num] > _SAME_POSE) & fits_better).any(1)
+    return SharedPoses(is_shared & (own <= _OWN_POSE), is_shared & (own > _OWN_POSE))
 
 
 def without_overlaps(boxes: Float[Tensor, "P 4"], max_overlap: float) -> list[int]:

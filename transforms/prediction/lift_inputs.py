@@ -26,23 +26,25 @@ def lift_columns(people: People, models: Models) -> Columns:
     Args:
         people: With columns bbox, keypoints and rough_keypoints, and landmarks where the keypoint
             model finds them: then its keypoints are landmarks too, and the detector's are added.
+            Somebody without landmarks, whose keypoints are given or the detector's, has these.
         models: The keypoint model's scale of confidence, the enlargement of boxes, the device.
     """
     boxes = people.columns["bbox"].numpy()
     frames = person_frames(boxes, models.proxy.box_scale, models.device)
     crop = torch.cat([frames.centres, frames.sizes[:, 1:]], dim=-1)
-    landmarks = people.columns.get(LANDMARKS)
-    if landmarks is None:
-        keypoints = people.columns[KEYPOINTS].to(models.device).clone()
-        keypoints[..., 2] *= (
-            MoveNetKeypoints.visibility_threshold / models.keypoints.visibility_threshold
-        )
+    keypoints = people.columns[KEYPOINTS].to(models.device).clone()
+    keypoints[..., 2] *= (
+        MoveNetKeypoints.visibility_threshold / models.keypoints.visibility_threshold
+    )
+    if (landmarks := people.columns.get(LANDMARKS)) is None:
         seen = LiftInput.of_keypoints(_in_crop(keypoints, crop))
     else:
+        landmarks = landmarks.to(models.device)
+        is_alone = landmarks.isnan().flatten(1).any(1)[:, None, None]
         rough = people.columns[ROUGH_KEYPOINTS].to(models.device)
-        outer = _in_crop(landmarks.to(models.device), crop)
+        outer = _in_crop(landmarks, crop)
         outer[..., 2] *= (PROXY_SIZE / crop[:, 2])[:, None]
-        seen = LiftInput(_in_crop(rough, crop), outer)
+        seen = LiftInput(_in_crop(torch.where(is_alone, keypoints, rough), crop), outer)
     return {"crop": crop, LIFT_KEYPOINTS: seen.keypoints, LIFT_LANDMARKS: seen.landmarks}
 
 

@@ -127,6 +127,23 @@ def test_a_box_that_both_doubt_is_not_kept(
     assert estimator.estimate(blank, clear).kept.tolist() == [True]
 
 
+def test_who_is_seen_in_another_s_place_keeps_the_detector_s_pose(
+    estimator: BlazePoseKeypoints, astronaut: np.ndarray, people: Detections
+) -> None:
+    assert people.keypoints is not None
+    three = repeat(people, 3)
+    assert three.keypoints is not None
+    three.keypoints[1, :11, :2] += [90, -60]  # all but the hips, which the region is about
+    found = estimator.estimate(astronaut, three)
+    assert found.landmarks is not None and found.widths is not None
+    assert found.kept.tolist() == [True, True, False]
+    assert np.isfinite(found.landmarks[0]).all() and np.isfinite(found.widths[0]).all()
+    assert np.isnan(found.landmarks[1]).all() and np.isnan(found.widths[1]).all()
+    np.testing.assert_array_equal(found.keypoints[1, :, :2], three.keypoints[1, :, :2])
+    scale = estimator.visibility_threshold / 0.3  # thunder's
+    np.testing.assert_allclose(found.keypoints[1, :, 2], three.keypoints[1, :, 2] * scale)
+
+
 def test_the_smallest_picture_is_read(estimator: BlazePoseKeypoints) -> None:
     found = estimator.estimate(np.zeros((1, 1, 3), np.uint8), whole_picture(1, 1))
     assert np.isfinite(found.keypoints).all()

@@ -17,6 +17,7 @@ from hierprob3d.model.files.bundled import ASSETS
 from hierprob3d.model.people import person_detectors
 from hierprob3d.model.people.duplicates import (
     keypoint_similarity,
+    shared_poses,
     without_duplicates,
     without_overlaps,
 )
@@ -59,6 +60,25 @@ def test_too_few_keypoints_tell_nothing() -> None:
     both = torch.stack([person(0, num_seen=2)] * 2)
     assert without_duplicates(torch.stack([BOX, BOX]), both) == [0, 1]
     assert without_duplicates(torch.empty(0, 4), torch.empty(0, 17, 3)) == []
+
+
+def test_a_pose_seen_twice_is_that_of_the_person_whom_it_fits() -> None:
+    front, behind, far = person(0), person(1), person(2)
+    nearly = front.clone()
+    nearly[:, :2] += 1
+    boxes = BOX.expand(4, 4)
+    rough = torch.stack([behind, front, far, nearly])
+    shared = shared_poses(boxes, torch.stack([front, front, far, front]), rough)
+    assert shared.of_others.tolist() == [True, False, False, False]
+    assert shared.twice.tolist() == [False, False, False, True]
+
+
+def test_of_nobody_and_of_boxes_that_are_no_numbers_no_pose_is_shared() -> None:
+    nothing = shared_poses(torch.empty(0, 4), torch.empty(0, 17, 3), torch.empty(0, 17, 3))
+    assert [len(people) for people in nothing] == [0, 0]
+    unknown = torch.full((2, 17, 3), torch.nan)
+    shared = shared_poses(torch.full((2, 4), torch.nan), unknown, unknown)
+    assert not shared.of_others.any() and not shared.twice.any()
 
 
 def test_similarity_is_coco_s() -> None:

@@ -65,3 +65,14 @@ def test_landmarks_come_with_the_detectors_keypoints(people: People) -> None:
     torch.testing.assert_close(seen.landmarks[1, 0, 2], torch.tensor(50 / 120 * 256))
     torch.testing.assert_close(seen.landmarks[1, :, 3:], landmarks[1, :, 3:])
     assert seen.landmarks[0, 0, 1] == pytest.approx((50 - 90) / 96 * 256 + 128)
+
+
+def test_somebody_without_landmarks_among_others_has_the_keypoints_given(people: People) -> None:
+    people.columns["landmarks"] = torch.full((2, 33, 5), 50.0)
+    people.columns["landmarks"][0] = torch.nan
+    people.columns["rough_keypoints"][0] = torch.nan  # a list gave the box, nobody detected it
+    people.columns |= lift_columns(people, _models(BlazePoseKeypoints))
+    seen, given = lift_input(people), people.columns["keypoints"]
+    torch.testing.assert_close(seen.keypoints[0, :, 0], (given[0, :, 0] - 130) / 96 * 256 + 128)
+    torch.testing.assert_close(seen.keypoints[0, :, 2], given[0, :, 2] * 0.3 / 0.5)
+    assert seen.landmarks[0].isnan().all() and seen.landmarks[1].isfinite().all()
