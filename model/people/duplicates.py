@@ -29,7 +29,7 @@ _SAME_POSE = 0.7
 pairs in a rendered crowd, 21 were."""
 
 _OWN_POSE = 0.65
-"""Similarity to the detector's pose: of people found twice 0.7, of those behind others up to 0.6."""
+"""Similarity to the detector's pose: of people found twice 0.7, of those behind others to 0.6."""
 
 
 class SharedPoses(NamedTuple):
