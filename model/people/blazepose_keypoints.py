@@ -26,6 +26,7 @@ from .person_regions import Regions, crop_regions
 
 _FACE = slice(5)
 _VISIBLE = 0.5
+_OF_MOVENET = _VISIBLE / MoveNetKeypoints.visibility_threshold
 _MIN_FACE_SCORE = 0.3
 _MIN_PRESENCE = 0.5
 _CLEAR_SCORE = 0.3  # of MoveNet; Mask R-CNN's people all have more
@@ -183,19 +184,11 @@ def _to_people(
     points = keypoints[..., :2]
     inside = ((points >= 0) & (points < points.new_tensor((width, height)))).all(-1)
     keypoints[..., 2] = keypoints[..., 2].where(inside, 0)
-    people = PersonKeypoints(keypoints.numpy(), kept.numpy(), landmarks.numpy(), widths.numpy())
-    return people if detections.keypoints is None else _told_apart(people, detections)
-
-
-def _told_apart(people: PersonKeypoints, detections: Detections) -> PersonKeypoints:
-    """People none of whom has another's pose: they have the detector's, or are found twice."""
-    boxes, rough = torch.as_tensor(detections.boxes), torch.as_tensor(detections.keypoints)
-    shared = shared_poses(boxes, torch.as_tensor(people.keypoints), rough)
-    others = shared.of_others.numpy()[:, None, None]
-    own = detections.keypoints * np.array([1, 1, _VISIBLE / MoveNetKeypoints.visibility_threshold])
-    return PersonKeypoints(
-        np.where(others, own, people.keypoints).astype(np.float32),
-        people.kept & ~shared.twice.numpy(),
-        np.where(others, np.float32(np.nan), people.landmarks),
-        np.where(others[:, 0], np.float32(np.nan), people.widths),
-    )
+    if detections.keypoints is not None:
+        rough = torch.as_tensor(detections.keypoints)
+        shared = shared_poses(torch.as_tensor(detections.boxes), keypoints, rough)
+        others = shared.of_others
+        keypoints[others] = rough[others] * rough.new_tensor([1, 1, _OF_MOVENET])
+        landmarks[others], widths[others] = torch.nan, torch.nan
+        kept &= ~shared.twice
+    return PersonKeypoints(keypoints.numpy(), kept.numpy(), landmarks.numpy(), widths.numpy())
