@@ -94,8 +94,9 @@ def penetration_depth(pose: Float[Tensor, "N 23 3 3"]) -> Float[Tensor, "N check
 
 def self_intersection(pose: Float[Tensor, "*batch 23 3 3"]) -> Float[Tensor, "*batch"]:
     """Depth (...) in metres of the deepest of the checked pairs of poses (..., 23, 3, 3)."""
-    depths = [penetration_depth(some).amax(-1) for some in pose.flatten(0, -4).split(_AT_ONCE)]
-    return torch.cat(depths).unflatten(0, pose.shape[:-3])
+    poses = pose.reshape(-1, *pose.shape[-3:])
+    depths = [penetration_depth(some).amax(-1) for some in poses.split(_AT_ONCE)]
+    return torch.cat(depths).reshape(pose.shape[:-3])
 
 
 def _smallest_distance(a: Tensor, b: Tensor) -> Tensor:

@@ -38,11 +38,13 @@ def conversion_key(
     weights_sha256: str,
     library: str,
 ) -> str:
-    """What a converted network depends on, as a name: its part, code, weights and versions.
+    """What a converted network depends on, as a name: its part, weights, versions, and the code of
+    the network and of conversions.
 
     How large it is stands in the weights' file, what else it is told where it is loaded.
     """
     sources = [inspect.getsource(told) for told in (load, sys.modules[kind.__module__])]
+    sources += [code.read_text() for code in sorted(Path(__file__).parent.glob("*.py"))]
     parts = (part, library, torch.__version__, weights_sha256, kind.__qualname__, *sources)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
@@ -71,8 +73,11 @@ def keep_folder(name: str, make: Callable[[Path], None]) -> Path:
         unfinished = Path(around, name)
         unfinished.mkdir()
         make(unfinished)
-        with contextlib.suppress(OSError):  # another process was faster: its is as good
+        try:
             unfinished.rename(path)
+        except OSError:
+            if not path.is_dir():  # else another process was faster: its is as good
+                raise
     _prune(folder, keep=path)
     return path
 

@@ -94,7 +94,8 @@ def lines_before_the_plan(store: OutputFolder) -> list[str]:
     if slurm_arrays(store) is None or store.has_folder(RUNS):
         return []
     lines = [f"{store.root} is not planned yet: squeue shows where its jobs are"]
-    logs = [name for name in store.names(LOGS_FOLDER) if "plan" in name]
+    plans = [name for name in store.names(LOGS_FOLDER) if "plan" in name]
+    logs = sorted(plans, key=lambda name: (len(name), name))  # by their job's number
     for name in logs[-1:]:
         said = store.read(f"{LOGS_FOLDER}/{name}").decode(errors="replace").split("\n")
         lines += [f"{LOGS_FOLDER}/{name}: {line}" for line in said if line][-1:]

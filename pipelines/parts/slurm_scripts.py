@@ -100,7 +100,7 @@ def without_gpus(options: Sequence[str]) -> list[str]:
 
 def time_limit(options: Sequence[str]) -> int | None:
     """Seconds that sbatch's options allow; None where they set no limit that can be read."""
-    for name, *value in _grouped(options):
+    for name, *value in reversed(_grouped(options)):  # of several the last counts
         if name.startswith("--time="):
             return _seconds(name.partition("=")[2])
         if name in ("--time", "-t"):

@@ -49,6 +49,7 @@ def test_many_poses_in_any_shape_are_what_each_is_alone() -> None:
     together = self_intersection(poses.unflatten(0, (2, 3)))
     alone = torch.stack([penetration_depth(pose[None]).max() for pose in poses])
     torch.testing.assert_close(together.flatten(), alone)
+    torch.testing.assert_close(self_intersection(poses[0]), alone[0])
     assert self_intersection(poses[:0]).shape == (0,)
 
 

@@ -61,6 +61,7 @@ def test_options_that_ask_for_gpus() -> None:
         (["--mem=4G"], None), (["--time=90"], 5400), (["-p", "gpu", "-t", "4:30"], 270),
         (["-t2:00:00"], 7200), (["--time", "1-2"], 93600), (["--time=1-0:10"], 87000),
         (["--time=soon"], None), (["--time=0"], None), (["--time-min=1", "--time=10"], 600),
+        (["--time=10", "-t", "20"], 1200),
     ],
 )  # fmt: skip
 def test_time_limits(words: list[str], seconds: int | None) -> None:
