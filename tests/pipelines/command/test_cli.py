@@ -178,4 +178,5 @@ def test_worker_plans(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = plan_workers(["--direct_num_workers", "3"], 3, on_gpu=False)
     assert (asked.starts_processes, asked.num_workers) == (True, 3)
     other = plan_workers(["--runner", "FlinkRunner"], 1000, on_gpu=False)
-    assert (other.is_local, other.flags) == (False, ("--runner", "FlinkRunner"))
+    hint = "--resource_hint=min_ram=3GiB"
+    assert (other.is_local, other.flags) == (False, ("--runner", "FlinkRunner", hint))

@@ -41,7 +41,7 @@ OPTION_FILE_FIELDS = [
 WORDS = {
     "--device": "cuda:3", "--fps": "2.5", "--metrics": "PVE,MPJPE", "--size": "200",
     "--max-failed-ratio": "0.25", "--keypoint-threshold": "0.5", "--detector-threshold": "0.5",
-    "--best-of": "5,1",
+    "--best-of": "5,1", "--known-height": "1.8",
 }  # fmt: skip
 """A value of each option that not every text or number serves."""
 
