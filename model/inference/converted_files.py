@@ -38,8 +38,7 @@ def conversion_key(
     weights_sha256: str,
     library: str,
 ) -> str:
-    """What a converted network depends on, as a name: its part, weights, versions, and the code of
-    the network and of conversions.
+    """What a converted network depends on, as a name: its part, weights, versions and all code.
 
     How large it is stands in the weights' file, what else it is told where it is loaded.
     """
