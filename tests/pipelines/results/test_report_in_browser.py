@@ -96,6 +96,9 @@ def test_nothing_complains_and_narrow_windows_do_not_scroll_sideways(
     page.call("Emulation.setDeviceMetricsOverride", width=380, height=800, deviceScaleFactor=1,
               mobile=True)  # fmt: skip
     assert page.value("document.documentElement.scrollWidth") <= 380
+    for small in (".timeline text", "#errors th"):
+        height = page.value(f"document.querySelector({small!r}).getBoundingClientRect().height")
+        assert 10 < height < 35, f"{small}: one line that can be read"
     dark = [{"name": "prefers-color-scheme", "value": "dark"}]
     page.call("Emulation.setEmulatedMedia", features=dark)
     assert page.value("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 28)"
