@@ -53,18 +53,20 @@ class Chain:
             assert time.monotonic() < deadline, f"{self._cluster.tasks()}\n{self.logs('')}"
             time.sleep(0.2)
 
-    def logs(self, name: str) -> str:
-        """What its jobs of that name have said."""
+    def logs(self, name: str = "") -> str:
+        """What its jobs, those of that name or all, have said."""
         folder = self.output / "slurm" / "logs"
-        return "\n".join(path.read_text() for path in sorted(folder.glob(f"*{name}*.log")))
+        return "\n".join(
+            path.read_text() for path in sorted(folder.glob("*.log")) if name in path.name
+        )
 
     def check(self, num_attempts: int) -> None:
         """Raises AssertionError unless all is done, in at least so many attempts, as by one run."""
         plan_id = json.loads((self.output / "plan" / "plan.json").read_text())["plan_id"]
         record = json.loads((self.output / "runs" / f"{plan_id}.json").read_text())
-        assert record["status"] == "finished", self.logs("")
-        assert record["parts"]["done"] == self._parts, self.logs("")
-        assert len(list(self.output.glob("runs/*-p*-*.json"))) >= num_attempts, self.logs("")
+        assert record["status"] == "finished", self.logs()
+        assert record["parts"]["done"] == self._parts, self.logs()
+        assert len(list(self.output.glob("runs/*-p*-*.json"))) >= num_attempts, self.logs()
         assert not list(self.output.rglob(".tmp-*"))
         whole = self._folder / "whole"
         if not whole.exists():

@@ -52,7 +52,7 @@ def lose_one_and_stop_one(cluster: SlurmCluster, chain: Chain) -> None:
     stopped.go_on_with_sigterm()
     chain.wait()
     lines = [line.strip() for line in chain.logs("finish").splitlines()]
-    assert f"stopped: {killed.part}" in lines, chain.logs("")
+    assert f"stopped: {killed.part}" in lines, chain.logs()
     assert f"sbatch --array={killed.part} {chain.output}/slurm/work.sh" in lines
     cluster.call("sbatch", f"--array={killed.part}", f"{chain.output}/slurm/work.sh")
     chain.wait()
