@@ -45,6 +45,8 @@ SlurmdLogFile={folder}/log/slurmd.%n.log
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
 
+_TO_END_S = 4.0
+
 
 def why_not() -> str:
     """What is missing here for a cluster; empty where nothing is."""
@@ -68,6 +70,7 @@ class SlurmCluster:
         self.nodes = [f"n{number + 1}" for number in range(num_nodes)]
         self.environment = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf")}
         self.environment["PATH"] += ":/usr/sbin"
+        self._waiting = dict[str, float]()
 
     def start(self) -> None:
         """Starts all daemons, and waits until every node is idle."""
@@ -129,9 +132,16 @@ class SlurmCluster:
         self.call("scontrol", "update", f"JobId={task}", "TimeLimit=UNLIMITED")
 
     def hurry(self) -> None:
-        """Lets requeued tasks begin now: Slurm would wait two minutes, to be asked again."""
-        for task, state in self.tasks().items():
-            if state == "PENDING" and "_" in task:
+        """Lets requeued tasks begin soon: Slurm would wait two minutes, to be asked again.
+
+        Not at once: a node takes what comes back within the second for the job that it has ended.
+        """
+        now = time.monotonic()
+        waiting = [task for task, state in self.tasks().items()
+                   if state == "PENDING" and "_" in task]  # fmt: skip
+        self._waiting = {task: self._waiting.get(task, now) for task in waiting}
+        for task, since in self._waiting.items():
+            if now - since > _TO_END_S:
                 subprocess.run(["scontrol", "update", f"JobId={task}", "StartTime=now"],
                                env=self.environment, capture_output=True)  # fmt: skip
 
