@@ -130,7 +130,7 @@ def mending_commands(store: OutputFolder, missing: Sequence[int]) -> Iterator[st
             offset = f" {array.offset}" if array.offset else ""
             script = f"{store.root}/{ARRAYS_FILE.rpartition('/')[0]}/work.sh"
             yield f"sbatch --array={array_text(numbers)} {script}{offset}"
-    yield f"hierprob3d finish {store.root}"
+    yield f"hierprob3d finish {store.root}  # when those jobs are over"
 
 
 def array_text(numbers: Iterable[int]) -> str:
