@@ -110,7 +110,8 @@ LANDMARKS = Column(
     "landmarks", floats(NUM_LANDMARKS * 5),
     "body landmarks found in the full picture, heels, toes and fingers among them (names in the "
     "file's metadata); places outside the picture are guesses; null where the keypoint model gives "
-    "none, or those of somebody in front; keypoints are the detector's then", "px, px, px, share, share",
+    "none, or those of somebody in front; keypoints are the detector's then",
+    "px, px, px, share, share",
     "33 landmarks x (x, y, z from the hips with smaller nearer, visibility, presence)",
 )  # fmt: skip
 
