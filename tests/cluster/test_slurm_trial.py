@@ -88,4 +88,4 @@ def test_200_pictures_and_a_clip(cluster: SlurmCluster, tmp_path: Path) -> None:
           f"{len(cluster.nodes) * seconds - busy:.0f} s (one of them dark to the end); "
           f"one undisturbed run here {time.monotonic() - alone:.0f} s")  # fmt: skip
     print(chain.logs("finish"))
-    chain.check(num_attempts=NUM_PARTS + 2)
+    chain.check(num_attempts=NUM_PARTS + 1)  # whose time was over may have done all by then

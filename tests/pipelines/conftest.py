@@ -76,7 +76,7 @@ def read_rows(output: Path, table: str) -> pa.Table:
     """All rows of a table, in the order of items and people."""
     rows = ds.dataset(output / table).to_table()
     keys = [name for name in ("item_id", "person_index") if name in rows.column_names]
-    return rows.sort_by([(key, "ascending") for key in keys])
+    return rows.sort_by([(key, "ascending") for key in keys]) if keys else rows  # none written
 
 
 def status_by_name(output: Path) -> dict[str, str]:
