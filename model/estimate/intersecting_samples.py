@@ -22,6 +22,8 @@ class Redrawn(NamedTuple):
 
     samples: Samples
     """The draws that were right at once are the same; of the others the pose is another."""
+    at_first: Tensor
+    """(P, N) bool, which did intersect."""
     left: Tensor
     """(P, N) bool, which still intersect after all rounds."""
 
@@ -44,7 +46,8 @@ def redraw_intersecting(
         people: their distributions.
         streams: those that the samples were drawn from.
     """
-    pose, left = samples.pose.clone(), intersects(samples.pose)
+    at_first = intersects(samples.pose)
+    pose, left = samples.pose.clone(), at_first.clone()
     for number in range(NUM_REDRAWS):
         person, draw = left.nonzero(as_tuple=True)
         if not len(person):
@@ -52,4 +55,4 @@ def redraw_intersecting(
         own = streams.of_draws(person, draw, f"drawn again {number}")
         pose[person, draw] = MatrixFisher(people.pose_F[person]).sample((1,), generator=own)[0]
         left[person, draw] = intersects(pose[person, draw])
-    return Redrawn(samples._replace(pose=pose), left)
+    return Redrawn(samples._replace(pose=pose), at_first, left)

@@ -116,7 +116,6 @@ def rebuild_samples(
     if not isinstance(rows, Sequence):
         vertices, joints = rebuild_samples([rows], body, num_samples)
         return vertices[0], joints[0]
-    people = parameters_of_rows(rows)
     body = body or body_of_rows(rows)
     if num_samples is None:
         num_samples = int(_common(rows, "num_samples"))
@@ -124,7 +123,7 @@ def rebuild_samples(
         samples = samples_of_rows(rows, num_samples)
         if any(_metadata(row).get("paper_rule") == "true" for row in rows):
             _common(rows, "paper_rule")
-            samples = with_paper_rule(samples, people)
+            samples = with_paper_rule(samples, parameters_of_rows(rows))
         return pose_samples(samples, body)
 
 

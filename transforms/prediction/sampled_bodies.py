@@ -85,11 +85,13 @@ def _draw(people: People, device: torch.device, config: SamplingConfig) -> Peopl
     parameters = person_parameters(people)
     samples = draw_samples(parameters, streams, config.num_samples)
     told: Columns = {}
-    if "intersections" in config.save:
-        told["intersecting_share"] = intersects(samples.pose).float().mean(1)
     if config.drop_intersecting:
-        samples, left = redraw_intersecting(samples, parameters, streams)
+        samples, at_first, left = redraw_intersecting(samples, parameters, streams)
         told["intersecting_left"] = left.float().mean(1)
+    elif "intersections" in config.save:
+        at_first = intersects(samples.pose)
+    if "intersections" in config.save:
+        told["intersecting_share"] = at_first.float().mean(1)
     drawn = told | {f"drawn_{name}": values for name, values in samples._asdict().items()}
     return People(people.items, people.person_indices, people.columns | drawn)
 

@@ -37,8 +37,9 @@ def redrawn(some: PersonParameters, source: RandomStreams, num: int) -> tuple[Sa
 
 
 def test_what_intersects_is_drawn_again_and_nothing_else_changes() -> None:
-    first, (samples, left) = redrawn(people(3, 4.0), streams(0, 1, 2), 40)
+    first, (samples, at_first, left) = redrawn(people(3, 4.0), streams(0, 1, 2), 40)
     was = intersects(first.pose)
+    assert torch.equal(at_first, was)
     assert was.sum() > 10 and not left.any() and not intersects(samples.pose).any()
     assert torch.equal(samples.pose[~was], first.pose[~was])
     assert torch.equal(samples.betas, first.betas)
@@ -50,8 +51,8 @@ def test_what_intersects_is_drawn_again_and_nothing_else_changes() -> None:
 
 
 def test_a_draw_depends_on_its_person_and_number_alone() -> None:
-    _, (together, _) = redrawn(people(3, 4.0), streams(0, 1, 2), 40)
-    _, (alone, _) = redrawn(people(1, 4.0), streams(1), 25)
+    _, (together, _, _) = redrawn(people(3, 4.0), streams(0, 1, 2), 40)
+    _, (alone, _, _) = redrawn(people(1, 4.0), streams(1), 25)
     torch.testing.assert_close(together.pose[1, :25], alone.pose[0], atol=1e-6, rtol=0)
 
 
@@ -64,6 +65,6 @@ def test_what_is_left_after_all_rounds_stays_and_is_told(monkeypatch: pytest.Mon
     monkeypatch.setattr(
         intersecting_samples, "intersects", lambda pose: counted.append(1) or found(pose)
     )
-    _, (samples, left) = redrawn(sure, streams(0), 5)
-    assert left.all() and intersects(samples.pose).all()
+    _, (samples, at_first, left) = redrawn(sure, streams(0), 5)
+    assert at_first.all() and left.all() and intersects(samples.pose).all()
     assert len(counted) == 1 + intersecting_samples.NUM_REDRAWS
