@@ -20,25 +20,32 @@ _KERNEL = 7  # cells
 _MIN_CONFIDENCE = 0.5
 
 
-def decode_landmarks(found: dict[str, Tensor], regions: Regions) -> Float[Tensor, "P 33 5"]:
+def decode_landmarks(
+    landmarks: Float[Tensor, "P 33 5"], regions: Regions
+) -> Float[Tensor, "P 33 5"]:
     """Landmarks (P, 33, 5): x, y in px of the picture, z likewise, visibility, presence, 0..1.
 
     Args:
-        found: the network's output for the crops of P regions.
+        landmarks: refined ones of the crops of P regions.
         regions: where these lie in the picture.
     """
-    landmarks = refine_landmarks(found["landmarks"], found["heatmap"])
     points = regions.points_to_picture(landmarks[..., :2], BLAZEPOSE_SIZE)
     depths = landmarks[..., 2:3] * (regions.sides / BLAZEPOSE_SIZE)[:, None, None]
     return torch.cat((points, depths, landmarks[..., 3:].sigmoid()), -1)
 
 
-def decode_widths(found: dict[str, Tensor]) -> Float[Tensor, "P 73"]:
-    """(P, NUM_WIDTHS) of `body_widths`, by the silhouettes in the network's output for P crops."""
-    silhouettes = found["outline"].sigmoid()
-    landmarks = refine_landmarks(found["landmarks"], found["heatmap"])[:, COCO_LANDMARKS]
-    points = landmarks[..., :2] * (silhouettes.shape[-1] / BLAZEPOSE_SIZE)
-    return body_widths(silhouettes, torch.cat([points, landmarks[..., 3:4].sigmoid()], -1))
+def decode_widths(
+    outline: Float[Tensor, "P H W"], landmarks: Float[Tensor, "P 33 5"]
+) -> Float[Tensor, "P 73"]:
+    """(P, NUM_WIDTHS) of `body_widths`, by the silhouettes of P crops.
+
+    Args:
+        outline: (P, H, W) logits.
+        landmarks: refined ones of the crops.
+    """
+    silhouettes, places = outline.sigmoid(), landmarks[:, COCO_LANDMARKS]
+    points = places[..., :2] * (silhouettes.shape[-1] / BLAZEPOSE_SIZE)
+    return body_widths(silhouettes, torch.cat([points, places[..., 3:4].sigmoid()], -1))
 
 
 def refine_landmarks(

@@ -16,7 +16,7 @@ from hierprob3d.model.network.device_batches import in_batches, on_device
 from hierprob3d.model.picture.pixels import picture_to_tensor, shrink_picture
 
 from .blazepose import BLAZEPOSE_PATH, BLAZEPOSE_SIZE, BlazePose, load_blazepose
-from .blazepose_decoding import decode_landmarks, decode_widths
+from .blazepose_decoding import decode_landmarks, decode_widths, refine_landmarks
 from .body_widths import NUM_WIDTHS
 from .duplicates import shared_poses
 from .keypoint_estimators import KeypointEstimator, MoveNetKeypoints, PersonKeypoints
@@ -111,10 +111,11 @@ class BlazePoseKeypoints(KeypointEstimator):
         def run(part: Tensor, people: Tensor) -> _Found:
             batch = on_device(part, self.device, torch.channels_last)
             output = {name: values.cpu() for name, values in self.network(batch).items()}
+            landmarks = refine_landmarks(output["landmarks"], output["heatmap"])
             return _Found(
-                decode_landmarks(output, regions.select(people)),
+                decode_landmarks(landmarks, regions.select(people)),
                 output["presence"].sigmoid(),
-                decode_widths(output),
+                decode_widths(output["outline"], landmarks),
             )
 
         found = in_batches(run, (crops, torch.arange(len(crops))), self.batch_size)

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from hierprob3d.configs.keypoint_noise import KeypointNoiseConfig
 from hierprob3d.configs.lift_training import LiftTrainConfig
-from hierprob3d.configs.synthetic_people import SynthesisConfig
 from hierprob3d.model.body.keypoint_body import KeypointBody
 from hierprob3d.model.body.mesh_body import Body
 from hierprob3d.model.body.skeleton import NUM_KEYPOINTS
 from hierprob3d.model.network.lift_input import LiftInput
 from hierprob3d.training.look.backgrounds import Backgrounds
+from hierprob3d.training.people.people_setup import uncut
 from hierprob3d.training.people.synthetic_pictures import SyntheticPeople
 from hierprob3d.training.poses.pose_sampler import PoseSampler, PoseSamplerConfig
 from hierprob3d.training.random.draws import Draws, seeded_generator
@@ -220,13 +220,7 @@ def _pictures(
 
     def source(thickness: float, is_whole: bool) -> SyntheticPeople:
         look = replace(config.synthesis, clothes_thickness=thickness)
-        return SyntheticPeople(body, poses, backgrounds, _uncut(look) if is_whole else look)
+        return SyntheticPeople(body, poses, backgrounds, uncut(look) if is_whole else look)
 
     sources = [source(thick, turn % 2 == 0) for turn, thick in enumerate(config.clothes)]
     return lambda chunk: sources[chunk % len(sources)]
-
-
-def _uncut(look: SynthesisConfig) -> SynthesisConfig:
-    return replace(
-        look, extreme_crop_probability=0.0, truncation_probability=0.0, occluder_probability=0.0
-    )

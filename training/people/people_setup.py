@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
+from hierprob3d.configs.synthetic_people import SynthesisConfig
 from hierprob3d.configs.training import DataConfig
 from hierprob3d.model.body.mesh_body import Body, load_body
 from hierprob3d.training.look.backgrounds import Backgrounds
@@ -47,6 +48,13 @@ class PoseChoice:
         if data.held_back_every:
             return cls(data.train_poses, data.held_back_every, only_held_back=True)
         return cls(data.val_poses)
+
+
+def uncut(look: SynthesisConfig) -> SynthesisConfig:
+    """The look without anything that cuts or covers people."""
+    return replace(
+        look, extreme_crop_probability=0.0, truncation_probability=0.0, occluder_probability=0.0
+    )
 
 
 def configured_people(

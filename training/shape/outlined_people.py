@@ -10,10 +10,10 @@ from torch import Tensor
 
 from hierprob3d.configs.shape_training import ShapeTrainConfig
 from hierprob3d.model.people.body_widths import NUM_PLACES, body_widths
-from hierprob3d.training.people.people_setup import posed_people
+from hierprob3d.training.people.people_setup import posed_people, uncut
 from hierprob3d.training.random.draws import Draws
 
-from .seen_people import SeenPeople, data_of, pose_choice, whole, with_confidence
+from .seen_people import SeenPeople, data_of, pose_choice, with_confidence
 
 _CHUNK = 32
 _SIDE = 128
@@ -76,7 +76,7 @@ def outlined_people(config: ShapeTrainConfig, draws: Draws) -> OutlinedPeople:
     """
     sources = []
     for thickness in config.clothes:
-        look = whole(replace(config.synthesis, clothes_thickness=thickness))
+        look = uncut(replace(config.synthesis, clothes_thickness=thickness))
         data = data_of(config, look)
         sources.append(posed_people(data, pose_choice(data, only_held_back=False), "cpu"))
     parts: list[OutlinedPeople] = []

@@ -21,7 +21,7 @@ from hierprob3d.model.network.shape_net import mirrored_keypoints
 from hierprob3d.model.people.blazepose_keypoints import BlazePoseKeypoints
 from hierprob3d.model.people.body_widths import body_widths, mirrored_widths
 from hierprob3d.model.people.person_detectors import Detections
-from hierprob3d.training.people.people_setup import PoseChoice, configured_people
+from hierprob3d.training.people.people_setup import PoseChoice, configured_people, uncut
 from hierprob3d.training.people.synthetic_pictures import SyntheticBatch, SyntheticPeople
 from hierprob3d.training.random.draws import Draws, seeded_generator
 
@@ -142,19 +142,12 @@ def pose_choice(data: DataConfig, only_held_back: bool) -> PoseChoice:
     return PoseChoice.for_validation(data) if only_held_back else PoseChoice.for_training(data)
 
 
-def whole(look: SynthesisConfig) -> SynthesisConfig:
-    """The look without anything that cuts or covers people."""
-    return replace(
-        look, extreme_crop_probability=0.0, truncation_probability=0.0, occluder_probability=0.0
-    )
-
-
 def _sources(config: ShapeTrainConfig, only_held_back: bool) -> list[SyntheticPeople]:
     """People whole, and cropped and covered, in turns; each of another thickness of clothes."""
     sources = []
     for turn, thickness in enumerate(config.clothes):
         look = replace(config.synthesis, clothes_thickness=thickness)
-        data = data_of(config, whole(look) if turn % 2 == 0 else look)
+        data = data_of(config, uncut(look) if turn % 2 == 0 else look)
         sources.append(configured_people(data, pose_choice(data, only_held_back), "cpu"))
     return sources
 
