@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,20 +12,16 @@ from torch import Tensor
 
 from hierprob3d.model.body.keypoint_body import KeypointBody
 from hierprob3d.model.body.skeleton import NUM_KEYPOINTS, NUM_LANDMARKS
-from hierprob3d.model.files.npz_files import read_arrays
-from hierprob3d.model.files.weight_files import whole_files
 from hierprob3d.model.people.blazepose_keypoints import BlazePoseKeypoints
 from hierprob3d.model.people.keypoint_estimators import KeypointEstimator, MoveNetKeypoints
 from hierprob3d.model.people.person_detectors import Detections, MoveNetDetector
 from hierprob3d.model.picture.cameras import half_turn_x
 from hierprob3d.model.rotation.rotations import rotvec_to_rotmat
+from hierprob3d.training.people.people_shards import Arrays, load_shards, write_shards
 from hierprob3d.training.people.synthetic_pictures import SyntheticPeople
 from hierprob3d.training.random.draws import seeded_generator
 
-SHARD_SIZE = 256
-_CHUNK = 16
-
-_logger = logging.getLogger(__name__)
+_KIND = "detected"
 
 
 @dataclass(frozen=True)
@@ -76,22 +71,16 @@ def detect_people(
         num: people rendered in all.
         seed: of the pictures.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    finders = None
-    for shard, start in enumerate(range(0, num, SHARD_SIZE)):
-        path = folder / f"detected_{shard:05d}.npz"
-        if not path.exists():
-            finders = finders or (MoveNetDetector(), MoveNetKeypoints(), BlazePoseKeypoints())
-            generator = seeded_generator("cpu", seed, shard)
-            chunks = [
-                _detect(people(chunk), generator, min(_CHUNK, num - first), finders)
-                for chunk, first in enumerate(range(start, min(num, start + SHARD_SIZE), _CHUNK))
-            ]
-            arrays = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
-            with whole_files([path]) as [unfinished], unfinished.open("wb") as file:
-                np.savez(file, allow_pickle=False, **arrays)
-            _logger.info("detected %s, %d people", path.name, len(arrays["betas"]))
-        yield path
+    finders: list[tuple[MoveNetDetector, KeypointEstimator, KeypointEstimator]] = []
+
+    def make(shard: int, sizes: list[int]) -> Iterator[Arrays]:
+        if not finders:
+            finders.append((MoveNetDetector(), MoveNetKeypoints(), BlazePoseKeypoints()))
+        generator = seeded_generator("cpu", seed, shard)
+        for chunk, size in enumerate(sizes):
+            yield _detect(people(chunk), generator, size, finders[0])
+
+    return write_shards(folder, _KIND, num, make)
 
 
 def load_detected(folder: Path, limit: int | None = None) -> DetectedPeople:
@@ -100,12 +89,7 @@ def load_detected(folder: Path, limit: int | None = None) -> DetectedPeople:
     Raises:
         FileNotFoundError: there is no shard.
     """
-    paths = sorted(folder.glob("detected_*.npz"))[:limit]
-    if not paths:
-        raise FileNotFoundError(f"no detected_*.npz in {folder}")
-    shards = [read_arrays(path) for path in paths]
-    merged = {name: np.concatenate([shard[name] for shard in shards]) for name in shards[0]}
-    return DetectedPeople(**{name: torch.from_numpy(values) for name, values in merged.items()})
+    return DetectedPeople(**load_shards(folder, _KIND, limit))
 
 
 def true_joints2d(people: DetectedPeople, body: KeypointBody) -> Tensor:
@@ -123,7 +107,7 @@ def _detect(
     generator: torch.Generator,
     num: int,
     finders: tuple[MoveNetDetector, KeypointEstimator, KeypointEstimator],
-) -> dict[str, np.ndarray]:
+) -> Arrays:
     """Truth and answers for `num` new pictures, nobody found left out."""
     detector, thunder, blazepose = finders
     batch = source.sample(generator, num)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,26 +13,22 @@ from torch import Tensor
 from hierprob3d.configs.shape_training import ShapeTrainConfig
 from hierprob3d.configs.synthetic_people import SynthesisConfig
 from hierprob3d.configs.training import DataConfig
-from hierprob3d.model.files.npz_files import read_arrays
-from hierprob3d.model.files.weight_files import whole_files
 from hierprob3d.model.network.lift_input import GIVEN_CONFIDENCE
 from hierprob3d.model.network.shape_net import mirrored_keypoints
 from hierprob3d.model.people.blazepose_keypoints import BlazePoseKeypoints
 from hierprob3d.model.people.body_widths import body_widths, mirrored_widths
 from hierprob3d.model.people.person_detectors import Detections
 from hierprob3d.training.people.people_setup import PoseChoice, configured_people, uncut
+from hierprob3d.training.people.people_shards import Arrays, load_shards, write_shards
 from hierprob3d.training.people.synthetic_pictures import SyntheticBatch, SyntheticPeople
 from hierprob3d.training.random.draws import Draws, seeded_generator
 
-SHARD_SIZE = 256
-_CHUNK = 16
+_KIND = "seen"
 _ROUGH_PX = 3.0
 """Standard deviation of the rough places that regions are cut about: MoveNet's are like that."""
 _ROUGH_SCORES = torch.tensor([0.8, 0.3, 0.05])
 """Of rough keypoints seen, hidden and outside."""
 _BOX_MARGIN = 9.0
-
-_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -88,23 +83,17 @@ def see_people(
     Raises:
         FileNotFoundError, ValueError: see `configured_people`.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    sources: list[SyntheticPeople] = []
-    for shard, start in enumerate(range(0, num, SHARD_SIZE)):
-        path = folder / f"seen_{shard:05d}.npz"
-        if not path.exists():
-            if not sources:
-                sources, finder = _sources(config, only_held_back), BlazePoseKeypoints()
-            draws = Draws(seeded_generator("cpu", config.seed, int(only_held_back), shard))
-            chunks = [
-                _seen(sources[turn % len(sources)], finder, draws, min(_CHUNK, num - first))
-                for turn, first in enumerate(range(start, min(num, start + SHARD_SIZE), _CHUNK))
-            ]
-            arrays = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
-            with whole_files([path]) as [unfinished], unfinished.open("wb") as file:
-                np.savez(file, allow_pickle=False, **arrays)
-            _logger.info("saw %s, %d people", path.name, len(arrays["betas"]))
-        yield path
+    made: list[tuple[list[SyntheticPeople], BlazePoseKeypoints]] = []
+
+    def make(shard: int, sizes: list[int]) -> Iterator[Arrays]:
+        if not made:
+            made.append((_sources(config, only_held_back), BlazePoseKeypoints()))
+        sources, finder = made[0]
+        draws = Draws(seeded_generator("cpu", config.seed, int(only_held_back), shard))
+        for turn, size in enumerate(sizes):
+            yield _seen(sources[turn % len(sources)], finder, draws, size)
+
+    return write_shards(folder, _KIND, num, make)
 
 
 def load_seen(folder: Path) -> SeenPeople:
@@ -113,12 +102,7 @@ def load_seen(folder: Path) -> SeenPeople:
     Raises:
         FileNotFoundError: there is no shard.
     """
-    paths = sorted(folder.glob("seen_*.npz"))
-    if not paths:
-        raise FileNotFoundError(f"no seen_*.npz in {folder}")
-    shards = [read_arrays(path) for path in paths]
-    merged = {name: np.concatenate([shard[name] for shard in shards]) for name in shards[0]}
-    return SeenPeople(**{name: torch.from_numpy(values) for name, values in merged.items()})
+    return SeenPeople(**load_shards(folder, _KIND))
 
 
 def with_confidence(points: Tensor) -> Tensor:
@@ -152,9 +136,7 @@ def _sources(config: ShapeTrainConfig, only_held_back: bool) -> list[SyntheticPe
     return sources
 
 
-def _seen(
-    source: SyntheticPeople, finder: BlazePoseKeypoints, draws: Draws, num: int
-) -> dict[str, np.ndarray]:
+def _seen(source: SyntheticPeople, finder: BlazePoseKeypoints, draws: Draws, num: int) -> Arrays:
     """What is true of `num` new people, and what BlazePose says of them."""
     batch = source.sample(draws.generator, num)
     pictures = list((batch.rgb.permute(0, 2, 3, 1) * 255).round().byte().numpy())
