@@ -6,24 +6,13 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from .checks import RASTERIZERS, check, check_at_least, check_choices, check_device, check_renderer
+from .metric_table import METRIC_NAMES, MIN_SUFFIX
 from .option import DEVICE, Option
 from .outcome import OutcomeConfig
 from .prediction import RefinementConfig
 
 KEYPOINTS = ("hrnet", "file", "movenet", "blazepose")
 SPLITS = ("train", "validation", "test")
-POINT_METRIC_NAMES = (
-    "PVE", "PVE-SC", "PVE-PA", "PVE-T", "PVE-T-SC", "MPJPE", "MPJPE-SC", "MPJPE-PA",
-)  # fmt: skip
-MIN_SUFFIX = "_samples_min"
-IMAGE_METRIC_NAMES = (
-    "silhouette-IOU", "silhouettesamples-IOU", "joints2D-L2E", "joints2Dsamples-L2E",
-)  # fmt: skip
-METRIC_NAMES = (
-    *POINT_METRIC_NAMES, *(name + MIN_SUFFIX for name in POINT_METRIC_NAMES), *IMAGE_METRIC_NAMES
-)  # fmt: skip
-"""Every metric of the paper's code, under its name there."""
-
 _PAPER_3DPW = ("PVE", "PVE-SC", "PVE-PA", "PVE-T-SC", "MPJPE", "MPJPE-SC", "MPJPE-PA")
 _PAPER_3DPW_ALL = _PAPER_3DPW + tuple(name + MIN_SUFFIX for name in _PAPER_3DPW)
 _PAPER_SSP3D = (

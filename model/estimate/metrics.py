@@ -15,35 +15,14 @@ import torch
 from jaxtyping import Bool, Float, Int64, Num
 from torch import Tensor
 
+from hierprob3d.configs.metric_table import POINT_METRICS
+
 ALIGNMENTS = ("none", "scale", "similarity")
 """How a prediction is moved onto its target before distances are taken: not at all; translated and
 scaled to the target's mean and root-mean-square size (SC); rotated, too, by Procrustes (PA)."""
 
 POINTS_AT_ONCE = 160_000
 """About 2 MB of coordinates; between 80,000 and 320,000 the time hardly changes."""
-
-
-@dataclass(frozen=True)
-class PointMetric:
-    """What a mean point distance is taken of."""
-
-    points: str
-    """Attribute of `BodyPoints`."""
-    alignment: str
-    """One of `ALIGNMENTS`."""
-
-
-POINT_METRICS = {
-    "PVE": PointMetric("vertices", "none"),
-    "PVE-SC": PointMetric("vertices", "scale"),
-    "PVE-PA": PointMetric("vertices", "similarity"),
-    "PVE-T": PointMetric("reposed", "none"),
-    "PVE-T-SC": PointMetric("reposed", "scale"),
-    "MPJPE": PointMetric("joints", "none"),
-    "MPJPE-SC": PointMetric("joints", "scale"),
-    "MPJPE-PA": PointMetric("joints", "similarity"),
-}
-"""Mean distances of the paper's evaluation; T = in the T-pose, so of body shape alone."""
 
 
 @dataclass(frozen=True)

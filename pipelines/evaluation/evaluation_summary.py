@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from hierprob3d.configs.evaluation import PROTOCOLS, EvaluateConfig
+from hierprob3d.configs.metric_table import metric_unit
 from hierprob3d.model.body.skeleton import BODY_JOINT_NAMES
 from hierprob3d.transforms.evaluation.totals import Totals, calibration_error, coverage
-from hierprob3d.transforms.tables.evaluation_schema import metric_columns, metric_unit
+from hierprob3d.transforms.tables.evaluation_schema import metric_columns
 
 EVAL_JOINT_NAMES = (
     "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle",

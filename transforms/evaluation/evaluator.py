@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hierprob3d.configs.evaluation import MIN_SUFFIX, PROTOCOLS, EvaluateConfig
+from hierprob3d.configs.evaluation import PROTOCOLS, EvaluateConfig
+from hierprob3d.configs.metric_table import BEST_INFIX, MIN_SUFFIX, POINT_METRICS
 from hierprob3d.model.body.keypoint_body import KeypointBody
 from hierprob3d.model.body.mesh_body import Body
 from hierprob3d.model.body.skeleton import NUM_JOINTS
@@ -35,7 +36,6 @@ from hierprob3d.model.estimate.distribution_metrics import (
 )
 from hierprob3d.model.estimate.hypotheses import before_draws, compared_points
 from hierprob3d.model.estimate.metrics import (
-    POINT_METRICS,
     BodyPoints,
     best_of,
     iou_of_counts,
@@ -237,7 +237,7 @@ class Evaluator:
             columns[name] = error[:, 0]
             columns[name + MIN_SUFFIX] = best_of(self._among(error), self.config.num_samples)
             for count in self.config.best_of:
-                columns[f"{name}_best_of_{count}"] = best_of(self._among(error), count)
+                columns[f"{name}{BEST_INFIX}{count}"] = best_of(self._among(error), count)
         if self.config.needs_joints:
             joints = hypotheses.points.joints[:, 0], target.joints
             unaligned, aligned = known_joint_errors(*joints)

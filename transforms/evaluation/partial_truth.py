@@ -13,12 +13,8 @@ import torch
 from torch import Tensor
 
 from hierprob3d.configs.evaluation import EvaluateConfig
-from hierprob3d.model.estimate.metrics import (
-    POINT_METRICS,
-    BodyPoints,
-    body_errors,
-    point_errors,
-)
+from hierprob3d.configs.metric_table import POINT_METRICS
+from hierprob3d.model.estimate.metrics import BodyPoints, body_errors, point_errors
 from hierprob3d.model.picture.cameras import half_turn_x
 from hierprob3d.transforms.datasets.eval_item import EvalItem
 from hierprob3d.transforms.tables.evaluation_schema import metric_columns

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from hierprob3d.configs.evaluation import (
-    IMAGE_METRIC_NAMES,
+from hierprob3d.configs.evaluation import EvaluateConfig
+from hierprob3d.configs.metric_table import (
+    BEST_INFIX,
+    IMAGE_METRICS,
     MIN_SUFFIX,
-    POINT_METRIC_NAMES,
-    EvaluateConfig,
+    POINT_METRICS,
+    metric_unit,
 )
 from hierprob3d.model.body.skeleton import NUM_BETAS, NUM_BODY_JOINTS, NUM_KEYPOINTS
 
@@ -70,20 +72,13 @@ _SILHOUETTES = (
 )  # fmt: skip
 
 
-def metric_unit(name: str) -> str:
-    """Unit of a metric: m, px or 1."""
-    if "joints2D" in name or name.endswith("_px"):
-        return "px"
-    return "1" if "IOU" in name else "m"
-
-
 def metric_columns(config: EvaluateConfig) -> tuple[str, ...]:
     """Names of all metrics of a run, the best-of-N ones included, in a fixed order."""
     asked = {name.removesuffix(MIN_SUFFIX) for name in config.metric_names}
-    bases = [name for name in POINT_METRIC_NAMES if name in asked]
-    best = [f"{base}_best_of_{count}" for base in bases for count in config.best_of]
+    bases = [name for name in POINT_METRICS if name in asked]
+    best = [f"{base}{BEST_INFIX}{count}" for base in bases for count in config.best_of]
     points = [n for n in (*bases, *(b + MIN_SUFFIX for b in bases)) if n in config.metric_names]
-    image = [name for name in IMAGE_METRIC_NAMES if name in config.metric_names]
+    image = [name for name in IMAGE_METRICS if name in config.metric_names]
     return (*points, *image, *best)
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from hierprob3d.configs.metric_table import POINT_METRICS
 from hierprob3d.model.estimate import metrics
 from hierprob3d.model.estimate.metrics import BodyPoints, body_errors
 from tests.oracles.alignments import scale_align, similarity_align
@@ -51,10 +52,10 @@ def errors(frames: tuple) -> dict[str, Tensor]:
         joints=torch.cat([prediction["joints3D"][:, None], prediction["joints3D_samples"]], 1),
     )
     truth = BodyPoints(target["verts"], target["reposed_verts"], target["joints3D"])
-    return body_errors(hypotheses, truth, metrics.POINT_METRICS)
+    return body_errors(hypotheses, truth, POINT_METRICS)
 
 
-@pytest.mark.parametrize("name", metrics.POINT_METRICS)
+@pytest.mark.parametrize("name", POINT_METRICS)
 def test_point_metrics_equal_the_original(name: str, errors: dict, golden_metrics: dict) -> None:
     run = golden_metrics["extra" if name == "PVE-T" else "3dpw"]
     for column, golden_name in (

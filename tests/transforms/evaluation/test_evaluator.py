@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from hierprob3d.configs.evaluation import METRIC_NAMES, EvaluateConfig
+from hierprob3d.configs.evaluation import EvaluateConfig
+from hierprob3d.configs.metric_table import METRIC_NAMES
 from hierprob3d.model.body.mesh_body import load_body
 from hierprob3d.model.network.distribution_net import NetOutput
 from hierprob3d.model.picture.cameras import half_turn_x
