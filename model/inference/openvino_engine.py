@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import warnings
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 from jaxtyping import Shaped
@@ -18,8 +20,7 @@ def convert(
     network: nn.Module, example: Shaped[Tensor, "1 C H W"], names: tuple[str, ...], folder: Path
 ) -> None:
     """Writes the network's graph, with its weights, for pictures of any number and size."""
-    import openvino
-
+    openvino = _silent_openvino()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of tracing: nothing here depends on an input's values
         model = openvino.convert_model(network, example_input=example)
@@ -28,6 +29,17 @@ def convert(
     for output, name in zip(model.outputs, names, strict=True):
         output.get_tensor().set_names({name})
     openvino.save_model(model, folder / _GRAPH, compress_to_fp16=False)
+
+
+def _silent_openvino() -> ModuleType:
+    """OpenVINO, which sends nothing: it reports each import and conversion to its makers.
+
+    It does without the package that reports where that cannot be imported.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
 
 
 class Session:
@@ -39,8 +51,7 @@ class Session:
     """
 
     def __init__(self, folder: Path, num_threads: int) -> None:
-        import openvino
-
+        openvino = _silent_openvino()
         core = openvino.Core()
         settings = {
             "INFERENCE_PRECISION_HINT": "f32",  # on some processors it would take bfloat16
