@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,8 @@ from hierprob3d.model.picture.crops import BOX_SCALE_FACTOR
 from hierprob3d.model.picture.proxy import PROXY_SIZE
 
 _LOADING = threading.Lock()
+SETTINGS_KEPT = 4
+"""Of how many configurations a process keeps what it loaded: a notebook may run many."""
 
 BUNDLED_KEYPOINT_MODELS: dict[str, type[MoveNetKeypoints | BlazePoseKeypoints]] = {
     "movenet": MoveNetKeypoints, "blazepose": BlazePoseKeypoints
@@ -241,7 +243,7 @@ def keypoint_estimator(
     return BUNDLED_KEYPOINT_MODELS[kind](path, device, source=source)
 
 
-@cache
+@lru_cache(maxsize=SETTINGS_KEPT)
 def _load_models(config: ModelsConfig) -> Models:
     device = resolve_device(config.device)
     body = load_body(config.body_model, config.gender)
@@ -281,7 +283,7 @@ def _shape_net(net: BodyNet, keypoints: KeypointEstimator, device: torch.device)
     return load_shape_net(device=device) if isinstance(keypoints, BlazePoseKeypoints) else None
 
 
-@cache
+@lru_cache(maxsize=SETTINGS_KEPT)
 def _with_body(config: ModelsConfig, gender: str) -> Models:
     models = _load_models(config)
     body = load_body(config.body_model, gender).to(models.device).eval()

@@ -20,7 +20,7 @@ from hierprob3d.model.people.keypoint_estimators import KeypointEstimator
 from hierprob3d.model.people.person_detectors import whole_picture
 from hierprob3d.model.picture.crops import BOX_SCALE_FACTOR
 from hierprob3d.transforms.batch.isolation import Failure, call_each, call_isolated, successes
-from hierprob3d.transforms.batch.models import keypoint_estimator, use_threads
+from hierprob3d.transforms.batch.models import SETTINGS_KEPT, keypoint_estimator, use_threads
 from hierprob3d.transforms.inputs.items import Item
 from hierprob3d.transforms.inputs.picture_files import read_picture
 from hierprob3d.transforms.inputs.uris import absolute
@@ -155,7 +155,7 @@ def _tried(item: Item) -> Item:
     return item
 
 
-@cache
+@lru_cache(maxsize=SETTINGS_KEPT)
 def load_estimator(config: PreprocessConfig) -> KeypointEstimator | None:
     """The keypoint model of a configuration, None where none is asked for."""
     if config.keypoints is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 from hierprob3d.configs.evaluation import KEYPOINTS, PROTOCOLS, EvaluateConfig
@@ -15,6 +15,7 @@ from hierprob3d.model.people.hrnet_keypoints import HRNetKeypoints
 from hierprob3d.model.picture.crops import BOX_SCALE_FACTOR
 from hierprob3d.transforms.batch.models import (
     BUNDLED_KEYPOINT_MODELS,
+    SETTINGS_KEPT,
     check_same_body,
     keypoint_estimator,
     keypoints_path,
@@ -31,7 +32,7 @@ _LOADING = threading.Lock()
 
 
 def load_evaluator(config: EvaluateConfig) -> Evaluator:
-    """The evaluator of a configuration; the same object for every caller in this process.
+    """The evaluator of a configuration; the same object for all callers in this process.
 
     Raises:
         FileNotFoundError: a model file, or the regressor that MPJPE needs, is missing.
@@ -71,7 +72,7 @@ def evaluation_files(config: EvaluateConfig) -> dict[str, Path]:
     return {"weights": weights_path(config.weights), **files}
 
 
-@cache
+@lru_cache(maxsize=SETTINGS_KEPT)
 def _load_evaluator(config: EvaluateConfig) -> Evaluator:
     genders = {"neutral", *dict(config.rules.genders).values()}
     if config.dataset == "npz":
@@ -91,7 +92,7 @@ def _load_evaluator(config: EvaluateConfig) -> Evaluator:
     return Evaluator(config, net, bodies, str(resolve_device(config.device)))
 
 
-@cache
+@lru_cache(maxsize=SETTINGS_KEPT)
 def _open_dataset(config: EvaluateConfig) -> EvalDataset:
     visibility = visibility_rule(config)
     if config.dataset == "3dpw":
@@ -101,7 +102,7 @@ def _open_dataset(config: EvaluateConfig) -> EvalDataset:
     return Ssp3dDataset(config.data, config.rules, visibility)
 
 
-@cache
+@lru_cache(maxsize=SETTINGS_KEPT)
 def _open_annotation_file(config: EvaluateConfig) -> AnnotationDataset:
     assert config.images is not None, "checked by the configuration"
     estimator = None
