@@ -98,7 +98,8 @@ def alignment_map(
     if alignment == "scale":
         return identity * (_sum_of_squares(target) / _sum_of_squares(source)).sqrt()
     if alignment == "none":
-        return identity.expand(*torch.broadcast_shapes(source.shape, target.shape)[:-2], 3, 3)
+        # torch.broadcast_shapes would load SymPy.
+        return identity.expand(*torch.broadcast_tensors(source, target)[0].shape[:-2], 3, 3)
     raise ValueError(f"unknown alignment {alignment!r}; known: {', '.join(ALIGNMENTS)}")
 
 

@@ -129,21 +129,22 @@ class MatrixFisher:
         U, S, V = (factor.to(dtype) for factor in self.svd)
         U, V = canonical_signs(U, V)  # the signs enter the draws
         envelope = best_envelope(S.reshape(-1, 3))
-        uniforms = self._uniforms(generator, dtype)
-        directions = accepted_directions(envelope, math.prod(sample_shape), uniforms)
+        num_draws = math.prod(sample_shape)
+        uniforms = self._uniforms(generator, num_draws, dtype)
+        directions = accepted_directions(envelope, num_draws, uniforms)
         # U R(q) V^T as one linear map per distribution, from direction to unnormalised quaternion.
         left, right = rotmat_to_unitquat(torch.stack([U, V.mT])).reshape(2, -1, 4)
         products = _quaternion_products(dtype, self.F.device)
         turn = torch.einsum("di,dj,ijkm->kmd", left, right, products) * envelope.scales
         quat = turn[:, 0, None] * directions[0]
         for m in range(1, 4):
-            quat = torch.addcmul(quat, turn[:, m, None], directions[m])
+            quat.addcmul_(turn[:, m, None], directions[m])
         quat = quat * torch.rsqrt(quat.square().sum(0))
         rotmat = unitquat_to_rotmat(quat.movedim(0, -1))
         return rotmat.to(self.F.dtype).reshape(*sample_shape, *self.F.shape)
 
     def _uniforms(
-        self, generator: torch.Generator | RandomStreams | None, dtype: torch.dtype
+        self, generator: torch.Generator | RandomStreams | None, num_draws: int, dtype: torch.dtype
     ) -> Uniforms:
         if not isinstance(generator, RandomStreams):
             return generator_uniforms(generator, self.F.device, dtype)
@@ -152,7 +153,7 @@ class MatrixFisher:
                 f"RandomStreams of {generator.num_people} people need F of shape "
                 f"({generator.num_people}, ..., 3, 3), got {tuple(self.F.shape)}."
             )
-        return stream_uniforms(generator, math.prod(self.batch_shape[1:]))
+        return stream_uniforms(generator, math.prod(self.batch_shape[1:]), num_draws)
 
     def log_normalizer(self, rule: str = "exact") -> Float[Tensor, "*batch"]:
         """Log c(F), (...); its gradient is the mean, finite everywhere; differentiable once.

@@ -16,14 +16,14 @@ are proposed again, for all distributions at once.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .random_streams import RandomStreams
+from .random_streams import RandomStreams, uniform_blocks
 
 Uniforms = Callable[[Tensor, int, int], Tensor]
 """(draws (M,), first attempt, number of attempts K) -> (4, K, M) numbers in [0, 1)."""
@@ -34,8 +34,9 @@ STREAM = "matrix_fisher"
 CHUNK_SIZE = 2**15
 """Draws worked on at once; bounds the working memory (some 10 MB) for any number of draws."""
 
-_MIN_PROPOSALS = 2048
-"""Few missing draws are tried several times at once to make up this many proposals ..."""
+_MIN_PROPOSALS = 8192
+"""Few missing draws are tried several times at once to make up this many proposals, as a further
+round costs as much as some thousand of them ..."""
 
 _MAX_ATTEMPTS = 16
 """... up to this many times each."""
@@ -97,21 +98,20 @@ def generator_uniforms(
     return uniforms
 
 
-def stream_uniforms(streams: RandomStreams, num_joints: int) -> Uniforms:
-    """Numbers of each person's own stream for D = P * num_joints distributions, person-major."""
-    num_distributions = streams.num_people * num_joints
-    distributions = torch.arange(num_distributions, device=streams.keys.device)
-    people, joints = distributions // num_joints, distributions % num_joints
+def stream_uniforms(streams: RandomStreams, num_joints: int, num_draws: int) -> Uniforms:
+    """Numbers of each person's own stream for draws of D = P * num_joints distributions.
+
+    Draws count draw by draw, in each person by person, in each joint by joint.
+    """
+    shape = (num_draws, streams.num_people, num_joints)
+    keys = streams.keys[:, None].expand(shape).reshape(-1)
+    blocks = torch.arange(num_draws * num_joints, device=keys.device)
+    blocks = blocks.view(num_draws, 1, num_joints).expand(shape).reshape(-1)
 
     def uniforms(draws: Tensor, first_attempt: int, num_attempts: int) -> Tensor:
-        # Integers are divided twenty times as slowly; half a step beside them this is exact.
-        draw = draws.double().add_(0.5).mul_(1 / num_distributions).long()
-        distribution = draws - draw * num_distributions
-        person = people.index_select(0, distribution)
-        joint = joints.index_select(0, distribution)
         attempts = torch.arange(first_attempt, first_attempt + num_attempts, device=draws.device)
-        block = draw * num_joints + joint
-        return streams.uniform_blocks(person, block, attempts[:, None], stream=STREAM)
+        chosen = keys.index_select(0, draws), blocks.index_select(0, draws)
+        return uniform_blocks(*chosen, attempts[:, None], stream=STREAM)
 
     return uniforms
 
@@ -130,45 +130,42 @@ def _best_b(diagonal: Tensor) -> Tensor:
 
 
 def _accepted_numbers(
-    parameters: tuple[Tensor, Tensor, Tensor, Tensor],
+    parameters: Sequence[Tensor],
     draws: Tensor,
     distributions: Tensor,
     uniforms: Uniforms,
 ) -> Tensor:
     """The three numbers of each draw's first accepted direction, (3, M), for draws (M,)."""
+    chosen = [row.index_select(0, distributions) for row in parameters]
+    missing, first_attempt = torch.arange(len(draws), device=draws.device), 0
     accepted = parameters[0].new_empty(3, len(draws))
-    missing = torch.arange(len(draws), device=draws.device)
-    first_attempt = 0
     while num_missing := len(missing):
         num_attempts = min(max(_MIN_PROPOSALS // num_missing, 1), _MAX_ATTEMPTS)
-        numbers = uniforms(draws.index_select(0, missing), first_attempt, num_attempts)
-        distribution = distributions.index_select(0, missing)
-        w1, w2, w3, quarter_b = (row.index_select(0, distribution) for row in parameters)
-        is_accepted = numbers[3] < _acceptance(w1, w2, w3, quarter_b, numbers)
+        numbers = uniforms(draws, first_attempt, num_attempts)
+        is_accepted = numbers[3] < _acceptance(chosen, numbers)
         # A draw without success is written too: a later round replaces it.
         found = _first_accepted(numbers[:3], is_accepted)
-        accepted.scatter_(1, missing.expand(3, -1), found)
-        missing = missing.masked_select(~is_accepted.any(0))
+        accepted = accepted.scatter_(1, missing.expand(3, -1), found) if first_attempt else found
+        left = (~is_accepted.any(0)).nonzero().squeeze(1)
+        missing, draws, *chosen = (row.index_select(0, left) for row in (missing, draws, *chosen))
         first_attempt += num_attempts
     return accepted
 
 
-def _acceptance(w1: Tensor, w2: Tensor, w3: Tensor, quarter_b: Tensor, numbers: Tensor) -> Tensor:
+def _acceptance(parameters: Sequence[Tensor], numbers: Tensor) -> Tensor:
     """Probabilities (K, M) to accept the proposals made of numbers (>=3, K, M).
 
     Args:
-        w1: (M,) as w2, w3: squared scales of y_1, y_2, y_3; that of y_0 is 1.
-        w2: see w1.
-        w3: see w1.
-        quarter_b: (M,) b / 4.
+        parameters: (M,) each: squared scales of y_1, y_2, y_3 (that of y_0 is 1), and b / 4.
         numbers: see _uniform_directions.
     """
-    square1, square2 = torch.cos(2 * math.pi * numbers[1:3]).square()
+    w1, w2, w3, quarter_b = parameters
+    square1, square2 = (2 * math.pi * numbers[1:3]).cos_().square_()
     # |y|^2 by interpolation between non-negative terms: no digits lost where scales differ much.
     circle1 = torch.lerp(w1, torch.ones_like(w1), square1)
     circle2 = torch.lerp(w3, w2, square2)
-    v = quarter_b / torch.lerp(circle2, circle1, numbers[0])
-    return (v * torch.exp(1 - v)).square()
+    v = quarter_b / circle2.lerp_(circle1, numbers[0])
+    return (1 - v).exp_().mul_(v).square_()
 
 
 def _first_accepted(numbers: Tensor, is_accepted: Tensor) -> Tensor:

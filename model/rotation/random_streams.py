@@ -11,7 +11,10 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
@@ -78,9 +81,8 @@ class RandomStreams:
     ) -> Float[Tensor, "P ..."]:
         """Numbers strictly between 0 and 1, (P, *shape)."""
         num_numbers = math.prod(shape)
-        people = torch.arange(self.num_people, device=self.keys.device)[:, None]
-        blocks = torch.arange(-(-num_numbers // 4), device=self.keys.device)[None, :]
-        numbers = self.uniform_blocks(people, blocks, stream=stream).movedim(0, -1)
+        blocks = torch.arange(-(-num_numbers // 4), device=self.keys.device)
+        numbers = uniform_blocks(self.keys[:, None], blocks, stream=stream).movedim(0, -1)
         return numbers.flatten(1)[:, :num_numbers].reshape(self.num_people, *shape).to(dtype)
 
     def normal(
@@ -93,60 +95,86 @@ class RandomStreams:
         normals = torch.stack([radius * torch.cos(angle), radius * torch.sin(angle)], dim=-1)
         return normals.flatten(1)[:, :num_numbers].reshape(self.num_people, *shape).to(dtype)
 
-    def uniform_blocks(
-        self,
-        people: Int64[Tensor, "*#batch"],
-        blocks: Int64[Tensor, "*#batch"],
-        attempts: Int64[Tensor, "*#batch"] | int = 0,
-        *,
-        stream: str | int,
-    ) -> Float64[Tensor, 4 * batch]:
-        """Four numbers strictly between 0 and 1 for every address, (4, ...) float64.
 
-        Args:
-            people: (...) rows of the keys.
-            blocks: (...) which block of the stream, 0 <= block < 2^63.
-            attempts: (...) repetitions of a block that rejection needs, 0 <= attempt < 2^32.
-            stream: name or number (below 2^32) of the stream.
-        """
-        keys = self.keys[people]
-        attempts = torch.as_tensor(attempts, device=keys.device)
-        number = torch.tensor(_stream_number(stream), device=keys.device)
-        counter = torch.broadcast_tensors(blocks & _MASK, blocks >> 32, attempts, number)
-        words = philox4x32(counter, (keys & _MASK, (keys >> 32) & _MASK))
-        numbers = torch.empty(4, *words[0].shape, dtype=torch.float64, device=keys.device)
-        for row, word in zip(numbers, words, strict=True):
-            row.copy_(word)
-        # Float64 holds (word + 1/2) / 2^32 exactly: neither 0 nor 1 can occur.
-        return numbers.mul_(2.0**-32).add_(2.0**-33)
+def uniform_blocks(
+    keys: Int64[Tensor, "*#batch"],
+    blocks: Int64[Tensor, "*#batch"],
+    attempts: Int64[Tensor, "*#batch"] | int = 0,
+    *,
+    stream: str | int,
+) -> Float64[Tensor, " 4 *batch"]:
+    """Four numbers strictly between 0 and 1 for every address, (4, ...) float64.
+
+    Args:
+        keys: (...) of the people.
+        blocks: (...) which block of the stream, 0 <= block < 2^63.
+        attempts: (...) repetitions of a block that rejection needs, 0 <= attempt < 2^32.
+        stream: name or number (below 2^32) of the stream.
+    """
+    number = torch.tensor(_stream_number(stream), device=keys.device)
+    counter = (blocks & _MASK, blocks >> 32, torch.as_tensor(attempts).to(keys), number)
+    words = philox4x32(counter, (keys, keys >> 32))
+    # Float64 holds (word + 1/2) / 2^32 exactly: neither 0 nor 1 can occur.
+    return words.double().mul_(2.0**-32).add_(2.0**-33)
 
 
 def philox4x32(
     counter: Sequence[Int64[Tensor, " ..."]], key: Sequence[Int64[Tensor, " ..."]]
-) -> tuple[
-    Int64[Tensor, "*batch"],
-    Int64[Tensor, "*batch"],
-    Int64[Tensor, "*batch"],
-    Int64[Tensor, "*batch"],
-]:
-    """Four 32-bit words, each in an int64 tensor, of Philox4x32-10; arguments broadcast.
+) -> Int64[Tensor, " 4 *batch"]:
+    """Four 32-bit words of Philox4x32-10, (4, ...) int64; arguments broadcast.
 
     Args:
         counter: four int64 tensors with values in [0, 2^32).
-        key: two int64 tensors with values in [0, 2^32).
+        key: two int64 tensors, whose lower 32 bits count.
     """
-    c0, c1, c2, c3, k0, k1 = torch.broadcast_tensors(*counter, *key)
-    k0, k1 = k0.clone(), k1.clone()
-    for _ in range(_NUM_ROUNDS):
-        # Products wrap into the sign bit and only c0, c2 must be clean 32-bit words: all that
-        # stands above bit 31 is masked away in one go.
-        product0, product1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
-        c0 = (product1 >> 32).bitwise_xor_(c1).bitwise_xor_(k0).bitwise_and_(_MASK)
-        c2 = (product0 >> 32).bitwise_xor_(c3).bitwise_xor_(k1).bitwise_and_(_MASK)
-        c1, c3 = product1, product0
-        k0.add_(_KEY_STEPS[0])
-        k1.add_(_KEY_STEPS[1])
-    return c0, c1 & _MASK, c2, c3 & _MASK
+    (c0, c1, c2, c3), (k0, k1) = counter, key
+    shape = torch.broadcast_tensors(*counter, *key)[0].shape  # broadcast_shapes would load SymPy
+    sizes = [(rows, math.prod(shape)) for rows in (4, 2, 2, 2)]
+    words, plain, even_keys, odd_keys = (c0.new_empty(size) for size in sizes)
+    rows = (*words[0::2], *plain, *even_keys, *odd_keys)
+    odd_k0, odd_k1 = (part + step for part, step in zip(key, _KEY_STEPS, strict=True))
+    for row, part in zip(rows, (c0, c2, c1, c3, k1, k0, odd_k0, odd_k1), strict=True):
+        row.view(shape).copy_(part)
+    _mix(words, plain, even_keys, odd_keys)
+    return words.view(4, *shape)
+
+
+def _mix(words: Tensor, plain: Tensor, even_keys: Tensor, odd_keys: Tensor) -> None:
+    """The rounds, in place; two words that are treated alike are the rows of one tensor.
+
+    Args:
+        words: (4, n), c0 and c2 in its even rows; at the end all four.
+        plain: (2, n), c1 and c3.
+        even_keys: (2, n), k1 and k0 of the first round; used up.
+        odd_keys: (2, n), k0 and k1 of the second; used up.
+    """
+    tensors = words, plain, torch.empty_like(plain), even_keys, odd_keys, *_constants(words.device)
+    # On CPUs by NumPy, in the same memory: PyTorch multiplies integers half as fast.
+    library: Any = np if words.device.type == "cpu" else torch
+    arrays: Any = [tensor.numpy() for tensor in tensors] if library is np else tensors
+    words, plain, product, *keys, multipliers, steps = arrays
+    mixed = words[0::2]
+    for number in range(_NUM_ROUNDS):
+        # Each round exchanges the rows. Products wrap into the sign bit, and only what is
+        # multiplied must be a clean 32-bit word: all above bit 31 is masked away in one go.
+        is_odd = number % 2
+        library.multiply(mixed, multipliers[is_odd], out=product)
+        library.bitwise_right_shift(product, 32, out=mixed)
+        mixed[0] ^= plain[1]
+        mixed[1] ^= plain[0]
+        mixed ^= keys[is_odd]
+        mixed &= _MASK
+        keys[is_odd] += steps[is_odd]
+        plain, product = product, plain
+    library.bitwise_and(plain, _MASK, out=words[1::2])
+
+
+@cache
+def _constants(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Multipliers of even and of odd rounds, and what their keys grow by, (2, 2, 1)."""
+    multipliers = torch.tensor([_MULTIPLIERS, _MULTIPLIERS[::-1]], device=device)[..., None]
+    steps = 2 * torch.tensor([_KEY_STEPS[::-1], _KEY_STEPS], device=device)[..., None]
+    return multipliers, steps
 
 
 def _stream_number(stream: str | int) -> int:

@@ -187,8 +187,8 @@ def canonical_signs(
         U: (..., 3, 3) rotations.
         V: (..., 3, 3) rotations.
     """
-    pair = V[..., :2]
-    largest = pair.gather(-2, pair.abs().argmax(-2, keepdim=True)).squeeze(-2)  # (..., 2)
+    columns = V[..., :2].mT.contiguous()  # argmax is slow on strided views
+    largest = columns.gather(-1, columns.abs().argmax(-1, keepdim=True)).squeeze(-1)  # (..., 2)
     signs = torch.where(largest < 0, -1.0, 1.0).to(V.dtype)
     signs = torch.cat([signs, signs.prod(-1, keepdim=True)], dim=-1)[..., None, :]
     return U * signs, V * signs

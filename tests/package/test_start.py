@@ -11,6 +11,10 @@ import sys
 import hierprob3d.pipelines.predict
 from hierprob3d.model.network.checkpoints import default_weights_path, load_distribution_net
 load_distribution_net(default_weights_path())
+import torch
+from hierprob3d.model.rotation.matrix_fisher import MatrixFisher
+from hierprob3d.model.rotation.random_streams import RandomStreams
+MatrixFisher(torch.eye(3)[None]).sample((2,), RandomStreams(torch.tensor([1])))
 print([name for name in {NOT_NEEDED} if name in sys.modules])
 """
 
