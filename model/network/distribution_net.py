@@ -17,6 +17,7 @@ from torch.nn import functional
 from hierprob3d.model.body.skeleton import NUM_BETAS
 from hierprob3d.model.rotation.rotations import rot6d_to_rotmat
 
+from .filled_batches import filled_rows
 from .keypoint_lift import KeypointLift, places_of_heatmaps
 from .network_config import NetworkConfig, WeightsMetadata
 from .pose_head import PoseHead
@@ -28,10 +29,6 @@ NUM_PROXY_CHANNELS = 18
 
 INITIAL_GLOBAL_CONCENTRATION = 10.0
 """Singular values of global_F before any training: an angular spread of about 22 degrees."""
-
-_MIN_ROWS = 4
-"""Fewer people are padded to this many: BLAS sums in another order for 1 to 3 rows, and through the
-23 joints that grows to 5e-4 in F. Padded, a person's outputs do not depend on the batch."""
 
 _ENCODERS = {18: ("resnet18", 512), 50: ("resnet50", 1024)}
 """Per number of layers: the ResNet and the width of the first fully connected layer."""
@@ -142,9 +139,8 @@ class DistributionNet(nn.Module):
     def decode(self, features: Float[Tensor, "B features"]) -> NetOutput:
         """Distributions from (B, 512 or 2048) features of the encoder, always in float32."""
         num_people = len(features)
-        missing = max(0, _MIN_ROWS - num_people)
         with torch.autocast(features.device.type, enabled=False):
-            output = self._decode(functional.pad(features.float(), (0, 0, 0, missing)))
+            output = self._decode(features.float()[filled_rows(num_people)])
         present = {name: value for name, value in vars(output).items() if value is not None}
         return NetOutput(**{name: value[:num_people] for name, value in present.items()})
 

@@ -21,6 +21,7 @@ from hierprob3d.model.rotation.rotations import (
 )
 
 from .distribution_net import NetOutput, positive_definite
+from .filled_batches import filled_rows
 from .keypoint_lift import ResidualBlock
 from .lift_input import HAS_LANDMARKS, NUM_INPUTS, Frame, LiftInput
 from .network_config import LiftConfig
@@ -35,8 +36,6 @@ _SPREAD_WIDTH = 256
 _LARGEST_ZOOM = 3.0
 _METRE_PER_SIZE = 2.2
 """Sizes of people's keypoints per metre, about."""
-_MIN_ROWS = 4
-"""As in `distribution_net`: fewer people are padded, so that nobody depends on the batch."""
 
 
 class Estimate(NamedTuple):
@@ -112,11 +111,8 @@ class LiftNet(nn.Module):
     def forward(self, seen: LiftInput) -> NetOutput:
         """Distributions of the people seen."""
         num_people = len(seen)
-        missing = max(0, _MIN_ROWS - num_people)
-        if missing:
-            seen = LiftInput.joined(seen, *[seen[:1]] * missing) if num_people else seen
         with torch.autocast(seen.keypoints.device.type, enabled=False):
-            output = self._look(seen)
+            output = self._look(seen[filled_rows(num_people)])
         return NetOutput(**{n: v[:num_people] for n, v in vars(output).items()})
 
     def features(self, numbers: Float[Tensor, "B inputs"]) -> Float[Tensor, "B width"]:

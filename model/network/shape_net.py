@@ -24,6 +24,8 @@ from hierprob3d.model.files.weight_files import (
 )
 from hierprob3d.model.people.body_widths import NUM_WIDTHS, mirrored_widths, person_scale
 
+from .filled_batches import filled_rows
+
 SHAPE_NET_PATH = ASSETS / "shape_net" / "shape_net.safetensors"
 
 _NUM_INPUTS = NUM_WIDTHS + 3 * NUM_KEYPOINTS
@@ -33,8 +35,6 @@ _FURTHEST = 4.0
 _MOST_UNUSUAL = 6.0
 """Inputs further from their mean count as this many standard deviations."""
 _LOG_STDS = (-3.0, 1.0)
-_MIN_ROWS = 4
-"""As in `distribution_net`: fewer people are padded, so that nobody depends on the batch."""
 
 
 class Shape(NamedTuple):
@@ -77,10 +77,7 @@ class ShapeNet(nn.Module):
                 confidence.
         """
         num = len(widths)
-        missing = max(0, _MIN_ROWS - num) if num else 0
-        if missing:
-            widths = torch.cat([widths, *[widths[:1]] * missing])
-            keypoints = torch.cat([keypoints, *[keypoints[:1]] * missing])
+        widths, keypoints = (values[filled_rows(num)] for values in (widths, keypoints))
         numbers = shape_numbers(widths, keypoints)
         mirrored = shape_numbers(mirrored_widths(widths), mirrored_keypoints(keypoints))
         mean, log_std = self.answer(torch.cat([numbers, mirrored]))

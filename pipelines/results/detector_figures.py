@@ -160,7 +160,7 @@ def _errors(people: PicturedPeople, places: list[int], found: Columns, models: M
         "shape": _mm(shapes[0], shapes[1], "scale"),
         "beta2": torch.stack((found["shape_mean"][:, 1], betas[:, 1]), 1),
         **_inside(found, betas, models),
-        **_by_true_silhouette(people, places, models),
+        **_by_true_silhouette(people, places, models, body),
         "px": (found["keypoints"][..., :2] - people.joints2d[places]).norm(dim=-1),
         "seen": people.seen[places].float(),
         "hidden": people.hidden[places].float(),
@@ -197,7 +197,9 @@ def _inside(found: Columns, betas: Tensor, models: Models) -> Columns:
 
 
 @torch.no_grad()
-def _by_true_silhouette(people: PicturedPeople, places: list[int], models: Models) -> Columns:
+def _by_true_silhouette(
+    people: PicturedPeople, places: list[int], models: Models, body: Body
+) -> Columns:
     """Shape in mm, and the second beta found and true, by true silhouettes and keypoints.
 
     Not numbers where the weights read none.
@@ -211,7 +213,6 @@ def _by_true_silhouette(people: PicturedPeople, places: list[int], models: Model
     keypoints = torch.cat([joints2d, confidence], -1)
     widths = body_widths(people.silhouette[places].float(), keypoints)
     mean = models.shape_net(widths.to(models.device), keypoints.to(models.device)).mean.cpu()
-    body = _on_cpu(models.body)
     shapes = [body.shape(some).vertices for some in (mean, betas)]
     return {
         "clean": _mm(shapes[0], shapes[1], "scale"),
