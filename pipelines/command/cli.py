@@ -16,6 +16,7 @@ from typing import Any
 
 from hierprob3d.configs.checks import nearest
 from hierprob3d.configs.option_fields import option_fields
+from hierprob3d.module_path import restart_words
 
 from .options import add_options, config_from, is_given, usage
 from .output_streams import said_if_slow, unbroken_output
@@ -178,8 +179,16 @@ def _run_command(name: str, words: list[str]) -> int:
     command, config, beam_words = parse_command(name, words)
     with said_if_slow("loading libraries ..."):
         function = _function(command)
+        if restart_words():  # else a program calls us, which may want pandas
+            _leave_pandas_out()
     takes_words = command.takes_beam_options or command.takes_command
     return int(function(config, beam_words) if takes_words else function(config))
+
+
+def _leave_pandas_out() -> None:
+    from hierprob3d.transforms.tables.arrow_alone import leave_pandas_out  # takes PyArrow
+
+    leave_pandas_out()
 
 
 def parse_command(name: str, words: list[str]) -> tuple[Command, Any, list[str]]:

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from hierprob3d.transforms.store.locking import leave_with
+from hierprob3d.transforms.tables.arrow_alone import leave_pandas_out
 
 STOP_FILE_VARIABLE = "HIERPROB3D_STOP_FILE"
 """Environment variable with the path of a file that tells workers to leave."""
@@ -27,6 +28,7 @@ def main() -> None:
     stop_file = os.environ.get(STOP_FILE_VARIABLE)
     leave_with(os.getppid(), Path(stop_file) if stop_file else None)
     _hush()
+    leave_pandas_out()
     # Imported late: Beam complains about missing cloud libraries while it is imported.
     from apache_beam.runners.worker import sdk_worker_main
 

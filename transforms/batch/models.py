@@ -44,6 +44,8 @@ from hierprob3d.model.people.person_detectors import (
 from hierprob3d.model.picture.crops import BOX_SCALE_FACTOR
 from hierprob3d.model.picture.proxy import PROXY_SIZE
 
+from .library_pages import release_library_pages
+
 _LOADING = threading.Lock()
 SETTINGS_KEPT = 4
 """Of how many configurations a process keeps what it loaded: a notebook may run many."""
@@ -246,6 +248,8 @@ def keypoint_estimator(
 @lru_cache(maxsize=SETTINGS_KEPT)
 def _load_models(config: ModelsConfig) -> Models:
     device = resolve_device(config.device)
+    if device.type == "cpu":
+        release_library_pages()
     body = load_body(config.body_model, config.gender)
     net = load_distribution_net(weights_path(config.weights), device)
     check_same_body(net, body, config.weights, config.body_model)
