@@ -39,7 +39,7 @@ class LiftTrainConfig:
     exact_share: float = 0.3
     """Of the people with modelled errors, those whose keypoints are where they are."""
     num_detected: int = 5_632
-    """People rendered for the bundled detectors to look at, 4 to 9 a second; 0: only modelled
+    """People rendered for the bundled detectors to look at, 5 to 15 a second; 0: only modelled
     errors."""
     num_unseen: int = 1_024
     """More such people, whose errors teach how sure the bodies are: with those that bodies are

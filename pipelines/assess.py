@@ -31,7 +31,7 @@ from hierprob3d.training.assessment.assessment import assess, drawn_mean_pose, w
 from hierprob3d.training.assessment.assessment_report import assessment_markdown
 from hierprob3d.training.assessment.evaluation_set import HELDBACK_POSES
 from hierprob3d.training.people import rendered_set
-from hierprob3d.training.people.people_description import DESCRIPTION_FILE
+from hierprob3d.training.people.descriptions import DESCRIPTION_FILE
 from hierprob3d.training.people.people_setup import PoseChoice
 from hierprob3d.transforms.batch.models import BUNDLED_KEYPOINT_MODELS, Models, load_models
 

@@ -19,7 +19,7 @@ from hierprob3d.model.network.checkpoints import sha256_of
 from hierprob3d.model.network.network_config import NetworkConfig, WeightsMetadata
 from hierprob3d.model.rotation.rotations import rotmat_to_rotvec
 from hierprob3d.training.assessment.validation import MEAN_POSE
-from hierprob3d.training.people.people_description import DESCRIPTION_FILE
+from hierprob3d.training.people.descriptions import DESCRIPTION_FILE
 
 _WEIGHTS = ("initial_weights", "initial_lift")
 _FILES = (

@@ -5,19 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from hierprob3d.configs.lift_training import LiftTrainConfig
 from hierprob3d.model.body.keypoint_body import KeypointBody
 from hierprob3d.model.body.skeleton import NUM_KEYPOINTS, NUM_LANDMARKS
+from hierprob3d.model.people.blazepose import BLAZEPOSE_PATH
 from hierprob3d.model.people.blazepose_keypoints import BlazePoseKeypoints
 from hierprob3d.model.people.keypoint_estimators import KeypointEstimator, MoveNetKeypoints
+from hierprob3d.model.people.movenet import MULTIPOSE_PATH, THUNDER_PATH
 from hierprob3d.model.people.person_detectors import Detections, MoveNetDetector
 from hierprob3d.model.picture.cameras import half_turn_x
 from hierprob3d.model.rotation.rotations import rotvec_to_rotmat
-from hierprob3d.training.people.people_shards import Arrays, load_shards, write_shards
+from hierprob3d.training.people.people_shards import (
+    Arrays,
+    load_shards,
+    made_of,
+    write_shards,
+)
 from hierprob3d.training.people.synthetic_pictures import SyntheticPeople
 from hierprob3d.training.random.draws import seeded_generator
 
@@ -35,7 +44,7 @@ class DetectedPeople:
         rotvecs: (N, 24, 3) pose, the pelvis first.
         betas: (N, 10).
         rough: (N, 17, 3) keypoints of the person detector.
-        thunder: (N, 17, 3) those of MoveNet thunder.
+        thunder: (N, 17, 3) those of MoveNet thunder; not numbers of people he was not asked about.
         landmarks: (N, 33, 5) of BlazePose.
     """
 
@@ -60,27 +69,47 @@ class DetectedPeople:
         return rotvec_to_rotmat(self.rotvecs)
 
 
+class _Finders(NamedTuple):
+    detector: MoveNetDetector
+    blazepose: KeypointEstimator
+    thunder: KeypointEstimator | None
+    """None: he is not asked."""
+
+
 def detect_people(
-    folder: Path, people: Callable[[int], SyntheticPeople], num: int, seed: int
+    folder: Path,
+    config: LiftTrainConfig,
+    people: Callable[[int], SyntheticPeople],
+    num: int,
+    seed: int,
+    thunder_every: int = 1,
 ) -> Iterator[Path]:
     """Writes those shards of a folder that are not there yet; each as soon as it is asked for.
 
     Args:
         folder: where detected_00000.npz and so on go.
+        config: the run.
         people: source of the pictures of a chunk, by its number.
         num: people rendered in all.
         seed: of the pictures.
+        thunder_every: thunder, who takes longest, looks at every so-many-th shard.
+
+    Raises:
+        FileNotFoundError, ValueError: see `write_shards`.
     """
-    finders: list[tuple[MoveNetDetector, KeypointEstimator, KeypointEstimator]] = []
+    finders: list[_Finders] = []
 
     def make(shard: int, sizes: list[int]) -> Iterator[Arrays]:
         if not finders:
-            finders.append((MoveNetDetector(), MoveNetKeypoints(), BlazePoseKeypoints()))
+            finders.append(_Finders(MoveNetDetector(), BlazePoseKeypoints(), MoveNetKeypoints()))
         generator = seeded_generator("cpu", seed, shard)
+        asked = finders[0] if shard % thunder_every == 0 else finders[0]._replace(thunder=None)
         for chunk, size in enumerate(sizes):
-            yield _detect(people(chunk), generator, size, finders[0])
+            yield _detect(people(chunk), generator, size, asked)
 
-    return write_shards(folder, _KIND, num, make)
+    description = made_of(config, seed, [MULTIPOSE_PATH, THUNDER_PATH, BLAZEPOSE_PATH])
+    description["thunder_every"] = thunder_every
+    return write_shards(folder, _KIND, num, description, make)
 
 
 def load_detected(folder: Path, limit: int | None = None) -> DetectedPeople:
@@ -106,21 +135,22 @@ def _detect(
     source: SyntheticPeople,
     generator: torch.Generator,
     num: int,
-    finders: tuple[MoveNetDetector, KeypointEstimator, KeypointEstimator],
+    finders: _Finders,
 ) -> Arrays:
     """Truth and answers for `num` new pictures, nobody found left out."""
-    detector, thunder, blazepose = finders
     batch = source.sample(generator, num)
     pictures = list((batch.rgb.permute(0, 2, 3, 1) * 255).round().byte().numpy())
-    found = [_best(people) for people in detector.detect_batch(pictures)]
-    fine = thunder.estimate_batch(pictures, found)
-    outer = blazepose.estimate_batch(pictures, found)
+    found = [_best(people) for people in finders.detector.detect_batch(pictures)]
+    outer = finders.blazepose.estimate_batch(pictures, found)
     answers = {
         "rough": _rows([people.keypoints for people in found], (NUM_KEYPOINTS, 3)),
-        "thunder": _rows([one.keypoints for one in fine], (NUM_KEYPOINTS, 3)),
         "landmarks": _rows([one.landmarks for one in outer], (NUM_LANDMARKS, 5)),
     }
+    if finders.thunder is not None:
+        fine = finders.thunder.estimate_batch(pictures, found)
+        answers["thunder"] = _rows([one.keypoints for one in fine], (NUM_KEYPOINTS, 3))
     known = np.all([np.isfinite(rows).all((1, 2)) for rows in answers.values()], axis=0)
+    answers.setdefault("thunder", np.full_like(answers["rough"], np.nan))
     truth = {
         name: getattr(batch, name).numpy()
         for name in ("joints2d", "outside", "hidden", "rotvecs", "betas")

@@ -166,6 +166,7 @@ def real_errors(
     num: int,
     seed: int,
     is_stopped: Callable[[], bool],
+    thunder_every: int = 1,
 ) -> RealErrors | None:
     """Errors of the detectors on rendered people, whom it renders where they are not there yet.
 
@@ -176,11 +177,15 @@ def real_errors(
         num: people rendered; 0: there are no errors.
         seed: of these people.
         is_stopped: asked between two shards; then what is there is used.
+        thunder_every: see `detect_people`.
+
+    Raises:
+        FileNotFoundError, ValueError: see `write_shards`.
     """
     if not num:
         return None
     source = _pictures(config, body, pose_sampler(config))
-    for _ in detect_people(folder, source, num, seed):
+    for _ in detect_people(folder, config, source, num, seed, thunder_every):
         if is_stopped():
             break
     return RealErrors(load_detected(folder), KeypointBody(body))
@@ -203,7 +208,7 @@ def calibration_people(
     def in_turns(chunk: int) -> SyntheticPeople:
         return sources[chunk // len(config.clothes) % len(sources)](chunk)
 
-    for _ in detect_people(folder, in_turns, config.num_calibrated, seed):
+    for _ in detect_people(folder, config, in_turns, config.num_calibrated, seed):
         pass
     people = load_detected(folder)
     joints2d = true_joints2d(people, KeypointBody(body))

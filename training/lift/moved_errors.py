@@ -27,7 +27,12 @@ DEPTH_SLOPE = 1.83
 
 _HIDDEN_COUNTS, _OUTSIDE_COUNTS = 0.6, 0.8
 """What a keypoint hidden, or outside, in one of two people adds to their distance."""
-_MOST_ALIKE = 6
+_MOST_ALIKE = 3
+_COMPARED = 16_384
+"""Detected people and mirror images that the views of a step are compared with, others each time:
+time, and who is alike changes."""
+_ROUGH_SHARE = 0.7
+"""Share of people whose keypoints are those of the person detector, not thunder's."""
 _GUESSED = 0.5
 """Share of views whose landmarks have the very depths that BlazePose gave to somebody alike: it
 guesses depth by what people look like, rather than measuring it with errors, and whoever takes it
@@ -58,16 +63,15 @@ class RealErrors:
         names = plain.keys()
         self._bank = {name: torch.cat([plain[name], image[name]]) for name in names}
         self._squared = self._bank["key"].square().sum(1)
+        self._has_thunder = _has_thunder(self._bank["thunder"])
 
     def moved(self, views: Views, draws: Draws) -> LiftInput:
         """What the detectors would say of the views."""
         key, size = _key(views.keypoints, views.hidden, views.outside)
-        distance = self._squared - 2 * key @ self._bank["key"].T
-        alike = distance.topk(_MOST_ALIKE, 1, largest=False).indices
-        donor = alike.gather(1, draws.below(_MOST_ALIKE, len(views), 1))[:, 0]
+        is_rough = draws.chance(_ROUGH_SHARE, len(views))
+        donor = self._donors(key, ~is_rough, draws)
         error = {name: values[donor] for name, values in self._bank.items()}
-        is_rough = draws.chance(0.5, len(views))[:, None, None]
-        mine = torch.where(is_rough, error["rough"], error["thunder"])
+        mine = torch.where(is_rough[:, None, None], error["rough"], error["thunder"])
         scale = size * draws.normal(_ERROR_SPREAD, len(views), 1, 1).exp()
         found = _near(views.keypoints + mine[..., :2] * scale, draws)
         keypoints = torch.cat([found, _blurred(mine[..., 2:], draws)], dim=-1)
@@ -86,9 +90,9 @@ class RealErrors:
         """`num` of the detected people, turned, scaled and shifted a little in the picture."""
         index = draws.below(len(self.people), num)
         people = self.people[index]
-        is_rough = draws.chance(0.5, num)[:, None, None]
+        is_rough = draws.chance(_ROUGH_SHARE, num) | ~_has_thunder(people.thunder)
         move = _Move(draws, num)
-        found = torch.where(is_rough, people.rough, people.thunder)
+        found = torch.where(is_rough[:, None, None], people.rough, people.thunder)
         score = _blurred(found[..., 2:], draws)
         keypoints = torch.cat([move.jittered(found[..., :2]), score], dim=-1)
         depth = people.landmarks[..., 2:3] * move.scale
@@ -98,6 +102,15 @@ class RealErrors:
         rotmats[:, 0] = move.turn @ rotmats[:, 0]
         joints2d = move(self.joints2d[index])
         return LiftBatch(LiftInput(keypoints, landmarks), joints2d, rotmats, people.betas)
+
+    def _donors(self, key: Tensor, of_thunder: Tensor, draws: Draws) -> Tensor:
+        """(B,) rows of the bank: for each view one of those most alike, of some that are drawn."""
+        num = len(self._squared)
+        some = draws.below(num, _COMPARED) if num > _COMPARED else torch.arange(num)
+        distance = self._squared[some] - 2 * key @ self._bank["key"][some].T
+        distance.masked_fill_(of_thunder[:, None] & ~self._has_thunder[some], torch.inf)
+        alike = distance.topk(_MOST_ALIKE, 1, largest=False).indices
+        return some[alike.gather(1, draws.below(_MOST_ALIKE, len(key), 1))[:, 0]]
 
     def _errors(self, people: DetectedPeople, depths: Tensor) -> dict[str, Tensor]:
         """Errors in sizes of the person, by detector, and the key that people are compared by."""
@@ -117,6 +130,11 @@ class RealErrors:
             "guess": people.landmarks[..., 2] / size[..., 0],
             "confidence": people.landmarks[..., 3:],
         }
+
+
+def _has_thunder(thunder: Tensor) -> Tensor:
+    """(B,) bool."""
+    return thunder.isfinite().flatten(1).all(1)
 
 
 def _near(places: Tensor, draws: Draws) -> Tensor:

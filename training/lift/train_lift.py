@@ -37,6 +37,9 @@ UNSEEN = "unseen"
 CALIBRATION = "calibration"
 """Folder with what they said of people of held-back clips."""
 
+_THUNDER_EVERY = 4
+"""Thunder takes a third of the time, and is read by half of the people at most."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -78,7 +81,7 @@ class LiftTrainer:
         self.state = RunState(folder / "state.pt", config, self.learner.stateful_parts())
         self.first = self.state.restore() or 0
         num_detected = config.num_detected if config.steps else 0
-        self.errors = self._real_errors(DETECTED, num_detected, config.seed)
+        self.errors = self._real_errors(DETECTED, num_detected, config.seed, _THUNDER_EVERY)
         is_more = config.num_detected > 0 and stop.reason is None
         num_unseen = config.num_unseen if is_more else 0
         self.unseen = self._real_errors(UNSEEN, num_unseen, config.seed + 2)
@@ -101,11 +104,14 @@ class LiftTrainer:
                 return
         self._finish(people)
 
-    def _real_errors(self, name: str, num: int, seed: int) -> RealErrors | None:
+    def _real_errors(
+        self, name: str, num: int, seed: int, thunder_every: int = 1
+    ) -> RealErrors | None:
         def is_stopped() -> bool:
             return self.stop.reason is not None
 
-        return real_errors(self.config, self.body, self.folder / name, num, seed, is_stopped)
+        folder = self.folder / name
+        return real_errors(self.config, self.body, folder, num, seed, is_stopped, thunder_every)
 
     def _step(self, people: LiftPeople, step: int) -> None:
         """One step of either part of the run, and what the log says of it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +9,12 @@ from hierprob3d.configs.loading import completed, stored_settings
 from hierprob3d.configs.proxy_look import ProxyLook
 from hierprob3d.configs.synthetic_people import BackgroundConfig, SynthesisConfig
 from hierprob3d.configs.training import DataConfig
-from hierprob3d.model.files.weight_files import sha256_of, whole_files
+from hierprob3d.model.files.weight_files import sha256_of
 from hierprob3d.training.look.backgrounds import DRAWN
 
+from .descriptions import DESCRIPTION_FILE, check_same, read_description, write_description
 from .people_setup import PoseChoice, body_with_parts
 from .synthetic_pictures import SyntheticPeople
-
-DESCRIPTION_FILE = "description.json"
 
 _SETTINGS_ONCE_MISSING = {
     "held_back_every": 0, "only_held_back": False, "densepose_sha256": None, "bare": False,
@@ -38,12 +36,10 @@ def describe(
         "textures": DRAWN if people.textures is None else people.textures.digest,
         "backgrounds": people.backgrounds.digest,
     }
-    path = folder / DESCRIPTION_FILE
-    if path.exists():
-        _check_same(folder, description, _description(folder))
-        return
-    with whole_files([path]) as [unfinished]:  # other processes may be about to read it
-        unfinished.write_text(json.dumps(description, indent=2))
+    if (folder / DESCRIPTION_FILE).exists():
+        check_same(folder, description, _description(folder))
+    else:
+        write_description(folder, description)
 
 
 def check_described(folder: Path, data: DataConfig, poses: PoseChoice, seed: int) -> None:
@@ -59,7 +55,7 @@ def check_described(folder: Path, data: DataConfig, poses: PoseChoice, seed: int
     for name in ("textures", "backgrounds"):
         expected[name] = getattr(data, name) is None
         found[name] = found[name] == DRAWN
-    _check_same(folder, expected, found)
+    check_same(folder, expected, found)
 
 
 def _settings_of_look(data: DataConfig, poses: PoseChoice, seed: int) -> dict[str, Any]:
@@ -84,22 +80,7 @@ def _settings_of_look(data: DataConfig, poses: PoseChoice, seed: int) -> dict[st
 
 def _description(folder: Path) -> dict[str, Any]:
     """What is written down of a folder's pictures; in older ones some settings are not."""
-    path = folder / DESCRIPTION_FILE
-    if not path.exists():
-        raise FileNotFoundError(
-            f"{folder} has pictures but no {DESCRIPTION_FILE}: restore it, or remove the folder"
-        )
-    found = {**_SETTINGS_ONCE_MISSING, **json.loads(path.read_text())}
+    found = {**_SETTINGS_ONCE_MISSING, **read_description(folder)}
     found["synthesis"] = completed(SynthesisConfig, found["synthesis"])
     found["background_look"] = completed(BackgroundConfig, found["background_look"])
     return found
-
-
-def _check_same(folder: Path, expected: dict[str, Any], found: dict[str, Any]) -> None:
-    """Raises ValueError where a folder's description says something else."""
-    different = [name for name, value in expected.items() if found.get(name) != value]
-    if different:
-        raise ValueError(
-            f"{folder} holds pictures made with other settings ({', '.join(different)}; see its "
-            f"{DESCRIPTION_FILE}); choose another --experiment or remove the folder"
-        )

@@ -16,6 +16,18 @@ _ARRAYS = ("poses", "clip", "source", "source_tier", "fnames")
 _HALF_TURN_X = Rotation.from_rotvec([np.pi, 0.0, 0.0])
 
 
+def existing_pose_file(path: str | Path) -> Path:
+    """The path of a file of poses.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no pose file at {path}; pass one with data.train_poses=PATH")
+    return path
+
+
 def load_poses(
     path: str | Path, tiers: str = "A", prefixes: tuple[str, ...] = ()
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -33,10 +45,7 @@ def load_poses(
         FileNotFoundError: there is no such file.
         ValueError: it is no such npz, or holds no finite pose that is allowed.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no pose file at {path}; pass one with data.train_poses=PATH")
-    arrays = _read_poses(path)
+    arrays = _read_poses(existing_pose_file(path))
     poses = arrays["poses"].reshape(-1, NUM_JOINTS, 3).astype(np.float64)
     clips = arrays.get("clip", np.arange(len(poses))).astype(np.int64)
     keep = np.isfinite(poses).all(axis=(1, 2))
@@ -97,7 +106,7 @@ def _read_poses(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _begins_with(
-    path: Path, arrays: dict[str, NDArray[Any]], prefixes: tuple[str, ...]
+    path: str | Path, arrays: dict[str, NDArray[Any]], prefixes: tuple[str, ...]
 ) -> NDArray[np.bool_]:
     """(N,) whether the name of each pose begins with one of `prefixes`."""
     if "fnames" not in arrays:

@@ -15,11 +15,17 @@ from hierprob3d.configs.synthetic_people import SynthesisConfig
 from hierprob3d.configs.training import DataConfig
 from hierprob3d.model.network.lift_input import GIVEN_CONFIDENCE
 from hierprob3d.model.network.shape_net import mirrored_keypoints
+from hierprob3d.model.people.blazepose import BLAZEPOSE_PATH
 from hierprob3d.model.people.blazepose_keypoints import BlazePoseKeypoints
 from hierprob3d.model.people.body_widths import body_widths, mirrored_widths
 from hierprob3d.model.people.person_detectors import Detections
 from hierprob3d.training.people.people_setup import PoseChoice, configured_people, uncut
-from hierprob3d.training.people.people_shards import Arrays, load_shards, write_shards
+from hierprob3d.training.people.people_shards import (
+    Arrays,
+    load_shards,
+    made_of,
+    write_shards,
+)
 from hierprob3d.training.people.synthetic_pictures import SyntheticBatch, SyntheticPeople
 from hierprob3d.training.random.draws import Draws, seeded_generator
 
@@ -81,7 +87,7 @@ def see_people(
         only_held_back: whether they are of the clips that are held back.
 
     Raises:
-        FileNotFoundError, ValueError: see `configured_people`.
+        FileNotFoundError, ValueError: see `configured_people` and `write_shards`.
     """
     made: list[tuple[list[SyntheticPeople], BlazePoseKeypoints]] = []
 
@@ -93,7 +99,9 @@ def see_people(
         for turn, size in enumerate(sizes):
             yield _seen(sources[turn % len(sources)], finder, draws, size)
 
-    return write_shards(folder, _KIND, num, make)
+    description = made_of(config, config.seed, [BLAZEPOSE_PATH])
+    description["only_held_back"] = only_held_back
+    return write_shards(folder, _KIND, num, description, make)
 
 
 def load_seen(folder: Path) -> SeenPeople:

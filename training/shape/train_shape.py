@@ -67,7 +67,7 @@ def train_shape(config: ShapeTrainConfig, folder: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: poses or backgrounds are missing.
-        ValueError: the poses are no poses, or an earlier run saw another number of people.
+        ValueError: the poses are no poses, or an earlier run saw other people.
         OSError: a file cannot be written.
     """
     torch.set_num_threads(config.num_threads)
@@ -98,13 +98,7 @@ def _people(folder: Path, config: ShapeTrainConfig, num: int, only_held_back: bo
     """Those of a folder, whom BlazePose sees now where it has not yet; see `see_people`."""
     for _ in see_people(folder, config, num, only_held_back):
         pass
-    people = load_seen(folder)
-    if len(people) != num:
-        raise ValueError(
-            f"{folder} holds {len(people)} people of an earlier run, where {num} are wanted: "
-            "remove it, or choose another --experiment"
-        )
-    return people
+    return load_seen(folder)
 
 
 @torch.no_grad()

@@ -104,6 +104,24 @@ def test_real_errors_move_with_the_size_of_the_person(
     assert (off[..., 1].mean(1) / size).unique().numel() > 10
 
 
+def test_thunders_errors_are_those_of_people_whom_he_was_asked_about(
+    people: LiftPeople, errors: RealErrors, open_body: Body, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moved_errors, "_COMPARED", 30)
+    thunder = errors.people.thunder.clone()
+    thunder[::2] = torch.nan
+    some = RealErrors(replace(errors.people, thunder=thunder), KeypointBody(open_body))
+    off = []
+    for share in (0.0, 1.0):
+        monkeypatch.setattr(moved_errors, "_ROUGH_SHARE", share)
+        draws = Draws(torch.Generator().manual_seed(6))
+        views = people.views.see(draws, 100)
+        off.append((some.moved(views, draws).keypoints[..., :2] - views.keypoints).mean())
+    assert 1.7 < off[1] / off[0] < 2.3  # the detector errs twice as far as thunder
+    seen = some.themselves(Draws(torch.Generator().manual_seed(7)), 60).seen
+    assert seen.keypoints.isfinite().all()
+
+
 def test_nobody_is_known_by_his_confidences(people: LiftPeople, errors: RealErrors) -> None:
     draws = Draws(torch.Generator().manual_seed(4))
     seen = errors.moved(people.views.see(draws, 200), draws)
