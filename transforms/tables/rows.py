@@ -37,7 +37,8 @@ def table_of(
     """The table of a schema, from columns by name.
 
     Args:
-        columns: NaN of a scalar column becomes null. Those that the schema lacks are left out.
+        columns: NaN becomes null, of a column of lists where a whole list is NaN. Those that the
+            schema lacks are left out.
         schema: Columns, their types and the metadata.
         nulls_for: Number of rows P; missing columns are nulls. Without it they are a defect.
         may_lack: Of which columns that holds; None: of all.
@@ -63,11 +64,19 @@ def to_arrow(values: Values, kind: pa.DataType) -> pa.Array:
     if isinstance(values, Tensor):
         values = values.detach().cpu().numpy()
     if pa.types.is_fixed_size_list(kind):
-        numbers = np.asarray(values, dtype=_numpy_type(kind.value_type))
-        return pa.FixedSizeListArray.from_arrays(pa.array(numbers.reshape(-1)), type=kind)
+        return pa.FixedSizeListArray.from_arrays(_elements(values, kind), type=kind)
     if isinstance(values, np.ndarray):
         return pa.array(values, kind, from_pandas=True)
     return pa.array(values, kind)
+
+
+def _elements(values: Values, kind: pa.DataType) -> pa.Array:
+    """The numbers of a column of lists, one after the other."""
+    numbers = np.asarray(values, dtype=_numpy_type(kind.value_type)).reshape(-1, kind.list_size)
+    nothing = np.isnan(numbers).all(1)
+    # Without a mask nothing is copied.
+    mask = np.repeat(nothing, kind.list_size) if nothing.any() else None
+    return pa.array(numbers.reshape(-1), mask=mask)
 
 
 def _numpy_type(kind: pa.DataType) -> np.dtype[Any]:

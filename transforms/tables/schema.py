@@ -356,7 +356,7 @@ def _sample_columns(num_samples: int) -> tuple[Column, ...]:
         ),
         Column(
             "samples_fit_px", floats(num_samples),
-            "largest 2D distance of each sample to a visible keypoint; NaN where none is", "px",
+            "largest 2D distance of each sample to a visible keypoint; nulls where none is", "px",
             f"{num_samples} samples, ascending",
         ),
     )  # fmt: skip

@@ -65,6 +65,13 @@ def test_double_numbers_and_matrices_take_the_schemas_type_and_width() -> None:
     assert table["score"].to_pylist() == [pytest.approx(0.1), None]  # NaN of a scalar is null
 
 
+def test_lists_of_nothing_but_nan_are_nulls_and_others_keep_theirs() -> None:
+    schema = pa.schema({"landmarks": pa.list_(pa.float32(), 2)})
+    values = torch.tensor([[1, 2], [torch.nan, torch.nan], [3, torch.nan]])
+    known, nobody, part = table_of({"landmarks": values}, schema)["landmarks"].to_pylist()
+    assert (known, nobody, part[0]) == ([1, 2], [None, None], 3) and np.isnan(part[1])
+
+
 def test_missing_columns_are_nulls_that_parquet_gives_back(tmp_path: Path) -> None:
     table = table_of({"name": ["a", "b"]}, SCHEMA, nulls_for=2)
     pq.write_table(table, tmp_path / "t.parquet")
