@@ -120,25 +120,23 @@ def rebuild_samples(
     if num_samples is None:
         num_samples = int(_common(rows, "num_samples"))
     with torch.inference_mode():
-        samples = samples_of_rows(rows, num_samples)
-        if any(_metadata(row).get("paper_rule") == "true" for row in rows):
-            _common(rows, "paper_rule")
-            samples = with_paper_rule(samples, parameters_of_rows(rows))
-        return pose_samples(samples, body)
+        return pose_samples(samples_of_rows(rows, num_samples), body)
 
 
 def samples_of_rows(rows: Sequence[Row], num_samples: int) -> Samples:
-    """The first samples (P, N) that the run drew for each row, those drawn again in their places.
+    """The first samples (P, N) that the run drew for each row, by the options of the run.
+
+    Those drawn again are in their places; by the paper's rule all have the mean shape and the
+    mode's global rotation.
 
     Raises:
-        ValueError: of some rows intersecting samples were drawn again, of others not.
+        ValueError: the rows are of runs with different options.
     """
     people, streams = parameters_of_rows(rows), streams_of_rows(rows)
     samples = draw_samples(people, streams, num_samples)
-    if any(_metadata(row).get("drop_intersecting") == "true" for row in rows):
-        _common(rows, "drop_intersecting")
+    if _is_said(rows, "drop_intersecting"):
         samples = redraw_intersecting(samples, people, streams).samples
-    return samples
+    return with_paper_rule(samples, people) if _is_said(rows, "paper_rule") else samples
 
 
 def body_of_rows(rows: Sequence[Row]) -> Body:
@@ -187,6 +185,12 @@ def streams_of_rows(rows: Sequence[Row]) -> RandomStreams:
 
 def _metadata(row: Row) -> dict[str, str]:
     return getattr(row, "metadata", {})
+
+
+def _is_said(rows: Sequence[Row], key: str) -> bool:
+    """Whether the metadata of all rows say so; ValueError where only some do."""
+    is_said = any(_metadata(row).get(key) == "true" for row in rows)
+    return is_said and _common(rows, key) == "true"
 
 
 def _common(rows: Sequence[Row], key: str) -> str:

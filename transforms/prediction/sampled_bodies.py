@@ -92,6 +92,8 @@ def _draw(people: People, device: torch.device, config: SamplingConfig) -> Peopl
         at_first = intersects(samples.pose)
     if "intersections" in config.save:
         told["intersecting_share"] = at_first.float().mean(1)
+    if config.paper_rule:
+        samples = with_paper_rule(samples, parameters)
     drawn = told | {f"drawn_{name}": values for name, values in samples._asdict().items()}
     return People(people.items, people.person_indices, people.columns | drawn)
 
@@ -165,8 +167,6 @@ class _Drawn:
     def joints(self) -> Tensor:
         """Joints (P, N, 24, 3) from the pelvis in the camera frame, m; no mesh is made."""
         samples = Samples(*(self._people.columns[f"drawn_{name}"] for name in Samples._fields))
-        if self._paper_rule:
-            samples = with_paper_rule(samples, self._parameters)
         joints = joints_of_samples(samples, self._models.body)
         turned = half_turn_x(joints)
         return turned - turned[:, :, :1]
@@ -188,7 +188,7 @@ class _Drawn:
         samples = Samples(
             *(_reorder(self._people.columns[f"drawn_{name}"], numbers) for name in Samples._fields)
         )
-        if self._paper_rule:
+        if self._paper_rule:  # a person has one shape: it is made once
             shaped = body.shape(parameters.shape_mean)
             return body.pose(shaped, samples.pose, parameters.global_rotmat)
         return pose_samples(samples, body)

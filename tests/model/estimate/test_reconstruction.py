@@ -22,6 +22,7 @@ from hierprob3d.model.estimate.reconstruction import (
     parameters_of_rows,
     rebuild_mode,
     rebuild_samples,
+    samples_of_rows,
     streams_of_rows,
     with_refined_body,
 )
@@ -224,6 +225,12 @@ def test_samples_by_the_papers_rule_share_shape_and_global_rotation(body: Body) 
     torch.testing.assert_close(joints, expected[1][0], atol=1e-5, rtol=0)
     free, _ = rebuild_samples(with_metadata(with_global_F(make_row(1)), body))
     assert (free - vertices).abs().max() > 0.05
+    parameters = samples_of_rows([row], 3)  # what exports write
+    assert torch.equal(parameters.betas, people.shape_mean[:, None].expand(-1, 3, -1))
+    assert torch.equal(parameters.global_rotmat, people.global_rotmat[:, None].expand(-1, 3, -1, -1))
+    mixed = [row, with_metadata(with_global_F(make_row(2)), body)]
+    with pytest.raises(ValueError, match="different paper_rule"):
+        samples_of_rows(mixed, 3)
 
 
 def test_rows_that_do_not_say_enough_are_told_so(body: Body) -> None:

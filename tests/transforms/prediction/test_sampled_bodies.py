@@ -87,6 +87,9 @@ def test_papers_rule_keeps_the_global_rotation(models: Models) -> None:
     sampled, plain = (draw(models, True, global_spread) for global_spread in (True, False))
     assert torch.equal(sampled["vertex_spread_m"], plain["vertex_spread_m"])
     assert "samples_global_rotmat" not in plain
+    # What is saved rebuilds the saved joints: all samples have one shape and one rotation.
+    for name in ("samples_betas", "samples_global_rotmat"):
+        assert torch.equal(sampled[name], sampled[name][:, :1].expand_as(sampled[name]))
 
 
 @pytest.mark.parametrize("paper_rule", [False, True])
