@@ -191,6 +191,7 @@ def _speed(args: argparse.Namespace) -> None:
     columns = {
         "item_id": [f"{frame:040d}" for frame in frames], "frame_index": frames,
         "time_s": frames / _FPS, "person_index": person, "bbox": corner, "keypoints": keypoints,
+        "colours": generator.normal(0, 30, (args.people, 15))[person],
         "crop": np.tile([200.0, 200, 240], (count, 1)), "quats": quats,
         "precisions": np.full((count, 24), 40.0), "shape_mean": np.zeros((count, 10)),
         "shape_std": np.ones((count, 10)), "camera": np.tile([0.9, 0, 0], (count, 1)),

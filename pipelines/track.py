@@ -82,7 +82,8 @@ def track(config: TrackConfig, beam_words: list[str] | None = None) -> int:
     print(
         f"{counted(counts['tracks'], 'track')} of {people(counts['people'])} in "
         f"{counted(counts['videos'], 'video')} written to {config.folder}/{TRACKS}; "
-        f"{counts['unsure']} of them unsure (track_confidence below {UNSURE})"
+        f"{counts['unsure']} of them unsure (track_confidence below {UNSURE}); "
+        f"{counted(counts['interpolated'], 'row')} between, where somebody was not found"
     )
     return EXIT_DONE
 

@@ -55,6 +55,15 @@ COCO_KEYPOINT_NAMES = (
 )  # fmt: skip
 NUM_KEYPOINTS = len(COCO_KEYPOINT_NAMES)
 
+BODY_PARTS: dict[str, tuple[tuple[int, ...], ...]] = {
+    "head": ((0, 1, 2, 3, 4),),
+    "trunk": ((5, 6, 11, 12),),
+    "upper arms": ((5, 7), (6, 8)),
+    "thighs": ((11, 13), (12, 14)),
+    "shins": ((13, 15), (14, 16)),
+}
+"""COCO keypoints at the corners of parts that have a colour each, those on both sides one."""
+
 COCO_FLIP = (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15)
 """Keypoint that each keypoint becomes in the mirror image."""
 

@@ -16,7 +16,8 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from .sightings import Floats, Integers, Sightings, pair_similarity
+from .sightings import Floats, Integers, Sightings, colour_similarity, pair_similarity
+from .track_colours import changes, colours_along
 
 _MIN_SIMILARITY = 0.2
 """Of sightings in frames that follow each other."""
@@ -47,6 +48,11 @@ _BEND_TOLERANCE, _BEND_DRIFT_PER_S = 0.8, 4.0
 
 _HOPS_APART = 5
 """Sightings on either side of a bend that are needed to tell it from noise."""
+
+_COLOUR_SIGHTINGS = 8
+_JOIN_SIGHTINGS = 16
+_JOIN_COLOUR_TOLERANCE = 15.0
+"""Mean distance of a person's parts over a gap."""
 
 _RESERVE, _RESERVE_PER_S = 0.15, 0.5
 """Similarity that a rival whom nobody has seen may have, more so over a longer time."""
@@ -115,6 +121,7 @@ def track_people(seen: Sightings, max_gap_s: float = 1.0) -> Tracks:
         links.add(_match(seen, first, second, similarity, _MIN_SIMILARITY))
     _go_on_with_twins(seen, links)
     was_next = links.next.copy()
+    _cut_changes(seen, links)
     _cut_bends(seen, links)
     links.add(_joined(seen, links, was_next, max_gap_s))
     return Tracks(_labels(links), links.previous, links.confidences)
@@ -254,6 +261,15 @@ def _cut_bends(seen: Sightings, links: _Links) -> None:
             links.next[one] = links.previous[other] = -1
 
 
+def _cut_changes(seen: Sightings, links: _Links) -> None:
+    """Cuts links after which somebody wears something else."""
+    if seen.colours is None:
+        return
+    for place in changes(seen, links.previous, links.next, _COLOUR_SIGHTINGS):
+        links.previous[links.next[place]] = -1
+        links.next[place] = -1
+
+
 def _bends(seen: Sightings, links: _Links, first: Integers, second: Integers) -> Floats:
     """(M,) change of the velocity from before the first to after the second, sizes per second."""
     before = _velocities(seen, links.previous)[first]
@@ -316,7 +332,12 @@ def _join_similarity(
     distance = np.minimum(forward, backward) / allowed
     bend = _bends(seen, links, first, second)
     bend = bend / (_BEND_TOLERANCE + _BEND_DRIFT_PER_S * elapsed[:, 0])
-    return np.exp(-(np.square(distance) + np.square(growth) + np.square(bend)) / 2)
+    moves = np.exp(-(np.square(distance) + np.square(growth) + np.square(bend)) / 2)
+    if seen.colours is None:
+        return moves
+    worn = [colours_along(seen, neighbour, some, _JOIN_SIGHTINGS)[0]
+            for neighbour, some in ((links.previous, first), (links.next, second))]  # fmt: skip
+    return moves * colour_similarity(*worn, _JOIN_COLOUR_TOLERANCE)
 
 
 def _growth(

@@ -47,23 +47,31 @@ class EvenTimes:
 
     def values(self, rows: Floats) -> NDArray[np.float64]:
         """(N, ...) between values (T, ...) of the rows."""
-        share = self.share.reshape(-1, *(1,) * (rows.ndim - 1))
-        return rows[self.before] * (1 - share) + rows[self.after] * share
+        return between_values(rows[self.before], rows[self.after], self.share)
 
     def rotations(self, quats: Floats) -> NDArray[np.float64]:
         """(N, ..., 4) along the shortest turns between unit quaternions (T, ..., 4) of the rows."""
-        first, second = (np.asarray(quats[rows], np.float64) for rows in (self.before, self.after))
-        cosine = (first * second).sum(-1, keepdims=True)
-        second, cosine = np.where(cosine < 0, -second, second), np.abs(cosine).clip(max=1)
-        angle = np.arccos(cosine)
-        share = self.share.reshape(-1, *(1,) * (first.ndim - 1))
-        is_small = angle < 1e-4
-        sine = np.where(is_small, 1, np.sin(angle))
-        weights = [
-            np.where(is_small, part, np.sin(part * angle) / sine) for part in (1 - share, share)
-        ]
-        found = weights[0] * first + weights[1] * second
-        return found / np.linalg.norm(found, axis=-1, keepdims=True)
+        return between_rotations(quats[self.before], quats[self.after], self.share)
+
+
+def between_values(first: Floats, second: Floats, share: Floats) -> NDArray[np.float64]:
+    """(N, ...) values at shares (N,) of the way from the first (N, ...) to the second."""
+    share = share.reshape(-1, *(1,) * (first.ndim - 1))
+    return first * (1 - share) + second * share
+
+
+def between_rotations(first: Floats, second: Floats, share: Floats) -> NDArray[np.float64]:
+    """(N, ..., 4) unit quaternions likewise, along the shortest turns."""
+    first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    cosine = (first * second).sum(-1, keepdims=True)
+    second, cosine = np.where(cosine < 0, -second, second), np.abs(cosine).clip(max=1)
+    angle = np.arccos(cosine)
+    share = share.reshape(-1, *(1,) * (first.ndim - 1))
+    is_small = angle < 1e-4
+    sine = np.where(is_small, 1, np.sin(angle))
+    weights = [np.where(is_small, part, np.sin(part * angle) / sine) for part in (1 - share, share)]
+    found = weights[0] * first + weights[1] * second
+    return found / np.linalg.norm(found, axis=-1, keepdims=True)
 
 
 def frame_rate(frame_indices: Integers, times: Floats) -> float | None:

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from hierprob3d.model.body.skeleton import COCO_SIGMAS
+from hierprob3d.model.body.skeleton import BODY_PARTS, COCO_SIGMAS
 
 Floats = NDArray[np.floating]
 Integers = NDArray[np.integer]
@@ -27,6 +27,16 @@ _SAME = 0.6
 _DRIFT_PER_S = 0.5
 """What is added to those distances per second, as a share of the person's size."""
 
+_COLOUR_WEIGHTS = np.array([0.25, 1, 1], np.float32)
+"""Of squared differences: lightness changes with the light."""
+
+_COLOUR_TOLERANCE, _MAX_COLOUR_DISTANCE = 20.0, 60.0
+"""Mean distance of a person's parts from one frame to the next; parts further apart are covered."""
+
+_COVERED, _FRONT = 0.5, 0.1
+_UNKNOWN_COLOUR = 0.8
+"""Similarity of colours that are not known."""
+
 
 @dataclass(frozen=True)
 class Sightings:
@@ -40,6 +50,8 @@ class Sightings:
     """(N, 4) x0 y0 x1 y1, px."""
     keypoints: Floats
     """(N, 17, 3) x, y in px, confidence."""
+    colours: Floats | None = None
+    """(N, 5, 3) as of `part_colours`, not numbers where unknown; None where nobody's are known."""
 
     def __len__(self) -> int:
         return len(self.frame_indices)
@@ -69,6 +81,30 @@ class Sightings:
         hips, shoulders = (self.keypoints[:, points, :2].mean(1) for points in (_HIPS, _SHOULDERS))
         lengths = np.linalg.norm(hips - shoulders, axis=-1)
         return np.where(self._has_own(_HIPS + _SHOULDERS), np.maximum(lengths, 1), np.nan)
+
+    @cached_property
+    def known_colours(self) -> NDArray[np.float32]:
+        """(N, 5, 3) colours of the parts whose keypoints are seen, others not numbers."""
+        if self.colours is None:
+            return np.full((len(self), len(BODY_PARTS), 3), np.nan, np.float32)
+        is_seen = self.keypoints[..., 2] > _MIN_SCORE
+        parts = [np.any([is_seen[:, corners].all(1) for corners in pieces], axis=0)
+                 for pieces in BODY_PARTS.values()]  # fmt: skip
+        is_known = np.stack(parts, axis=1) & ~(self.have_twin | self.are_covered)[:, None]
+        return np.where(is_known[..., None], self.colours, np.nan).astype(np.float32)
+
+    @cached_property
+    def are_covered(self) -> NDArray[np.bool_]:
+        """(N,) whether somebody else's box lies over much of theirs."""
+        first, second = _pairs_within_frames(self.frame_indices)
+        low = np.maximum(self.boxes[first, :2], self.boxes[second, :2])
+        high = np.minimum(self.boxes[first, 2:], self.boxes[second, 2:])
+        shared = np.maximum(high - low, 0).prod(-1)
+        found = np.zeros(len(self), bool)
+        for mine, other in ((first, second), (second, first)):
+            behind = self.boxes[mine, 3] < self.boxes[other, 3] + _FRONT * self.sizes[mine]
+            found[mine[(shared > _COVERED * np.square(self.sizes[mine])) & behind]] = True
+        return found
 
     def _has_own(self, points: list[int]) -> NDArray[np.bool_]:
         """(N,) whether keypoints are seen, and nobody else's."""
@@ -121,7 +157,26 @@ def pair_similarity(
     overlap = _overlap(seen.boxes[first] + np.tile(shifts, 2), seen.boxes[second])
     similarity, is_known = _keypoint_similarity(seen, first, second, shifts.astype(np.float32))
     is_known &= ~(seen.have_twin[first] | seen.have_twin[second])
-    return np.where(is_known, (overlap + similarity) / 2, overlap)
+    alike = np.where(is_known, (overlap + similarity) / 2, overlap)
+    if seen.colours is None:
+        return alike
+    colours = seen.known_colours
+    return alike * colour_similarity(colours[first], colours[second], _COLOUR_TOLERANCE)
+
+
+def colour_distances(first: Floats, second: Floats) -> NDArray[np.float64]:
+    """(M,) mean distance between colours of parts (M, 5, 3) that both have; NaN without any."""
+    apart = np.sqrt((np.square(first - second) * _COLOUR_WEIGHTS).sum(-1))
+    is_known = ~np.isnan(apart)
+    sums = np.where(is_known, np.minimum(apart, _MAX_COLOUR_DISTANCE), 0).sum(-1)
+    counts = is_known.sum(-1)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
+def colour_similarity(first: Floats, second: Floats, tolerance: float) -> NDArray[np.float64]:
+    """(M,) how well colours agree, 0 to 1, in units of a distance."""
+    apart = colour_distances(first, second)
+    return np.where(np.isnan(apart), _UNKNOWN_COLOUR, np.exp(-np.square(apart / tolerance) / 2))
 
 
 def _overlap(first: Floats, second: Floats) -> Floats:

@@ -261,16 +261,22 @@ class RunFolder:
         }
 
     def track_ids(self) -> dict[tuple[str, int], int]:
-        """Track of each person by item id and person index; empty where nothing was tracked."""
+        """Track of each person by item id and person index; empty where nothing was tracked.
+
+        Rows between, of people who were not found, are left out.
+        """
         tracks: dict[tuple[str, int], int] = {}
         for name in track_parts(self.store):
             rows = self.store.read_part(name, list(_TRACK_COLUMNS)).to_pydict()
             keys = zip(rows["item_id"], rows["person_index"], strict=True)
-            tracks |= zip(keys, rows["track_id"], strict=True)
+            of_keys = zip(keys, rows["track_id"], strict=True)
+            tracks |= {key: track for key, track in of_keys if key[1] is not None}
         return tracks
 
     def tracks(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Rows of tracks/, by video, track and frame; without any, an empty table.
+
+        Those that are `interpolated`, in earlier versions none, are of nobody in people/.
 
         Args:
             columns: those to read, of `transforms.tables.track_schema`; None reads all.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import numpy as np
+import pyarrow.compute as pc
 
 from .run_folder import RunFolder
 
@@ -43,7 +44,8 @@ class VideoTimeline:
 
 def timelines(folder: RunFolder) -> tuple[list[VideoTimeline], int]:
     """Timelines of the videos with most tracked frames, and how many videos have tracks."""
-    rows = folder.tracks(["uri", "track_id", "time_s", "track_confidence"])
+    rows = folder.tracks(["uri", "person_index", "track_id", "time_s", "track_confidence"])
+    rows = rows.filter(pc.field("person_index").is_valid())  # others are of people not found
     if not len(rows):
         return [], 0
     uris = rows["uri"].to_numpy(zero_copy_only=False)

@@ -70,6 +70,7 @@ def person_row(item: Item, index: int, body: Body, **changes: Any) -> dict[str, 
     row |= {
         "translation": place, "focal_px": float(focal), "focal_assumed": True,
         "truncation": 0.0, "visibility": torch.full((24,), 0.8), "quality": 0.8 - 0.2 * index,
+        "colours": 15 * [20.0],
     }  # fmt: skip
     row |= {
         "keypoints": torch.cat([coco[0], torch.full((17, 1), 0.8)], dim=-1).flatten(),

@@ -8,12 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from hierprob3d.model.body.skeleton import BODY_PARTS
 from hierprob3d.model.estimate.in_view import joint_visibility, truncation
 from hierprob3d.model.estimate.quality import bundled_quality, quality_features
 from hierprob3d.model.picture.cameras import half_turn_x, project_body
+from hierprob3d.model.picture.part_colours import part_colours
 from hierprob3d.transforms.batch.isolation import Columns, People
 from hierprob3d.transforms.batch.models import Models
 from hierprob3d.transforms.inputs.items import Frame
@@ -25,10 +28,10 @@ IMAGE_SIZE = "image_size"
 def full_frame_columns(
     people: People, frames: Sequence[Frame], models: Models, focal_px: float | None
 ) -> Columns:
-    """Columns image_size (P, 2), focal_px and focal_assumed (P,).
+    """Columns image_size (P, 2), focal_px and focal_assumed (P,) and colours (P, 5, 3).
 
     Args:
-        people: With column `frame`.
+        people: With columns `frame` and `keypoints`.
         frames: Decoded ones, by `frame`.
         models: Without a detector pictures are cut out already, so that their files' focal lengths
             are those of other pictures.
@@ -47,6 +50,7 @@ def full_frame_columns(
         IMAGE_SIZE: of_people(sizes).float(),
         "focal_px": of_people(focals).float(),
         "focal_assumed": of_people(assumed),
+        "colours": _colours(people, frames),
     }
 
 
@@ -71,6 +75,17 @@ def view_columns(people: People, models: Models) -> Columns:
         "visibility": joint_visibility(confidences, joints2d, columns[IMAGE_SIZE]),
         "quality": bundled_quality().of(features),
     }
+
+
+def _colours(people: People, frames: Sequence[Frame]) -> Tensor:
+    """(P, 5, 3) of `part_colours`, frame by frame."""
+    places, keypoints = (people.columns[name].numpy(force=True) for name in ("frame", "keypoints"))
+    colours = np.empty((len(people), len(BODY_PARTS), 3), np.float32)
+    for place in np.unique(places):
+        image, mine = frames[place].image, places == place
+        assert image is not None, "only decoded frames have people"
+        colours[mine] = part_colours(image, keypoints[mine])
+    return torch.from_numpy(colours)
 
 
 def _told(frame: Frame, focal_px: float | None, models: Models) -> float | None:

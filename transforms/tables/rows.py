@@ -24,7 +24,7 @@ _MAX_MESSAGE = 500
 _MAX_TRACEBACK = 2000
 """Characters of a traceback that are kept, the last ones: they say where it happened."""
 
-Values = Tensor | np.ndarray | Sequence[object]
+Values = Tensor | np.ndarray | pa.Array | Sequence[object]
 """A column of P values, or of P rows of numbers."""
 
 
@@ -61,6 +61,8 @@ def table_of(
 
 def to_arrow(values: Values, kind: pa.DataType) -> pa.Array:
     """A column in a type of the schemas."""
+    if isinstance(values, pa.Array):
+        return values
     if isinstance(values, Tensor):
         values = values.detach().cpu().numpy()
     if pa.types.is_fixed_size_list(kind):

@@ -19,6 +19,7 @@ import pyarrow as pa
 from hierprob3d.configs.prediction import NUM_REDRAWS, SAVES
 from hierprob3d.model.body.skeleton import (
     BODY_JOINT_NAMES,
+    BODY_PARTS,
     COCO_KEYPOINT_NAMES,
     INTERSECTION_TOLERANCE_M,
     LANDMARK_NAMES,
@@ -242,6 +243,13 @@ IN_VIEW = (
     ),
 )  # fmt: skip
 
+COLOURS = Column(
+    "colours", floats(len(BODY_PARTS) * 3),
+    "median colours of head, trunk, upper arms, thighs and shins between their keypoints, of which "
+    "`keypoints` say how sure they are; null in rows of earlier versions", "1",
+    "5 parts x CIELAB (lightness 0 to 100, green to red, blue to yellow)",
+)  # fmt: skip
+
 _SEED = Column("seed", pa.int64(), "seed of the draws; with item_id and person_index their key")
 
 
@@ -386,7 +394,7 @@ def people_columns(layout: PeopleLayout) -> tuple[Column, ...]:
     columns = [*_ITEM, _TIME, *_PERSON, *_DISTRIBUTION]
     if layout.global_spread:
         columns.append(_GLOBAL_F)
-    columns.extend([*_BODY, *IN_VIEW, *measurement_columns()])
+    columns.extend([*_BODY, *IN_VIEW, COLOURS, *measurement_columns()])
     if layout.refined:
         columns.extend(refined_columns())
     if layout.uncertainty:

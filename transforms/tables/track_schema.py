@@ -1,4 +1,4 @@
-"""Columns of the tracks table: one row per person of a video frame, beside those of people/.
+"""Columns of the tracks table: one row per person of a video frame, seen or passed over.
 
 `python -m hierprob3d.transforms.tables.track_schema` prints the table of docs/tracks.md.
 """
@@ -12,11 +12,19 @@ from hierprob3d.model.body.skeleton import NUM_BETAS, NUM_BODY_JOINTS
 from .schema import SCHEMA_VERSION, Column, floats, markdown_table
 
 _IDENTITY = (
-    Column("item_id", pa.string(), "with person_index the row of people/ that this one is about"),
+    Column(
+        "item_id", pa.string(),
+        "of the frame; with person_index the row of people/ that this one is about",
+    ),
     Column("uri", pa.string(), "the video"),
     Column("frame_index", pa.int32(), "frame of the video from 0"),
     Column("time_s", pa.float64(), "presentation time of the frame", "s"),
-    Column("person_index", pa.int32(), "person of the frame"),
+    Column("person_index", pa.int32(), "person of the frame; null where interpolated"),
+    Column(
+        "interpolated", pa.bool_(),
+        "true: the person was not found in this frame, but in frames before and after it, no "
+        "further apart than --max-gap; the row lies between those",
+    ),
     Column("track_id", pa.int32(), "the person of the video, from 0 in the order of appearance"),
     Column(
         "track_confidence", pa.float32(),
@@ -24,10 +32,22 @@ _IDENTITY = (
     ),
     Column(
         "link_confidence", pa.float32(),
-        "how sure it is that this is the person of the track's row before, 0 to 1; falls with "
-        "distance, time and rivals; 1 in a track's first row",
+        "how sure it is that this is the person whom the track saw before, 0 to 1; falls with "
+        "distance, time and rivals; 1 in a track's first row; where interpolated, that of the "
+        "person seen next",
     ),
-    Column("gap_s", pa.float32(), "time since the track's row before; null in its first", "s"),
+    Column(
+        "gap_s", pa.float32(),
+        "time since the person was seen last; null in the track's first row", "s",
+    ),
+    Column(
+        "track_bbox", floats(4), "as bbox in people/; where interpolated, on the straight way "
+        "between those", "px", "x0 y0 x1 y1",
+    ),
+    Column(
+        "track_crop", floats(3), "as crop in people/, likewise", "px",
+        "centre x, centre y, side",
+    ),
 )  # fmt: skip
 
 SMOOTHED = (
@@ -45,8 +65,8 @@ SMOOTHED = (
         "3 x 3, row-major",
     ),
     Column(
-        "smoothed_camera", floats(3), "as camera, for the crop of the row in people/, along the "
-        "smoothed motion", "1, m, m", "s, tx, ty",
+        "smoothed_camera", floats(3), "as camera, for track_crop, along the smoothed motion",
+        "1, m, m", "s, tx, ty",
     ),
 )  # fmt: skip
 

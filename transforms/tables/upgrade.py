@@ -3,7 +3,7 @@
 Schema 1, until November 2026, had the spread of the vertices in float16 and always, a `track_id`
 that was always null, and neither `joint_spread_m`, `source_version`, `warning`, `traceback` nor
 `attempts`. The first tables of schema 2 lack `whole_picture`, `given`, `landmarks`, `translation`,
-what says how much of a person is in view, what the shape was read off and the weight.
+what says how much of a person is in view, colours, what the shape was read off and the weight.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import pyarrow as pa
 from .null_columns import no_values
 from .schema import (
     ATTEMPTS,
+    COLOURS,
     GIVEN,
     IN_VIEW,
     JOINT_SPREAD,
@@ -43,7 +44,7 @@ _LATER_AFTER = {
     "bbox_score": (WHOLE_PICTURE, GIVEN),
     "shape_std": (SHAPE_FROM_SILHOUETTE,),
     "hip_girth_std_m": WEIGHT,
-    "reprojection_px": (TRANSLATION, *IN_VIEW),
+    "reprojection_px": (TRANSLATION, *IN_VIEW, COLOURS),
     refined_name("reprojection_px"): tuple(
         column for column in refined_columns() if column.name == refined_name(TRANSLATION.name)
     ),

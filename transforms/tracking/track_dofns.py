@@ -87,10 +87,12 @@ class FollowPeople(PublishingDoFn):
 def _counts(tables: list[pa.Table]) -> dict[str, int]:
     """Of the tracks of videos, one table each."""
     firsts = [table.filter(pc.field("gap_s").is_null()) for table in tables]
+    interpolated = [pc.sum(table["interpolated"]).as_py() or 0 for table in tables]
     unsure = [pc.sum(pc.less(first["track_confidence"], UNSURE)).as_py() for first in firsts]
     return {
         "videos": len(tables),
         "tracks": sum(map(len, firsts)),
-        "people": sum(map(len, tables)),
+        "people": sum(map(len, tables)) - sum(interpolated),
+        "interpolated": sum(interpolated),
         "unsure": sum(unsure),
     }

@@ -1,29 +1,20 @@
-"""Rows of tracks/ from the people of a video: who is who, then the smoothed motion of each."""
+"""Rows of tracks/ from the people of a video: who is who, then the motion of each."""
 
 from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-import torch
 
-from hierprob3d.model.body.skeleton import NUM_JOINTS, NUM_KEYPOINTS
+from hierprob3d.model.body.skeleton import BODY_PARTS, NUM_KEYPOINTS
+from hierprob3d.model.motion.bridges import Bridges, bridges
 from hierprob3d.model.motion.person_tracks import track_people
-from hierprob3d.model.motion.sightings import Floats, Integers, Sightings
-from hierprob3d.model.motion.smoothing import smooth_rotations, smooth_values
-from hierprob3d.model.rotation.rotations import unitquat_to_rotmat
-from hierprob3d.transforms.tables.rows import table_of
+from hierprob3d.model.motion.sightings import Sightings
+from hierprob3d.transforms.inputs.items import frame_item
+from hierprob3d.transforms.tables.rows import Values, table_of
 from hierprob3d.transforms.tables.track_schema import track_schema
 
+from .track_motion import TrackMotion, track_betas
 from .video_people import numbers
-
-_ROTATION_STIFFNESS = 0.01
-"""s^3 / rad^2: the inverse of the accelerations' power that a motion is expected to have."""
-
-_PLACE_STIFFNESS, _PLACE_PRECISION = 0.5, 1 / 0.02**2
-"""s^3 / m^2 and 1 / m^2, across the line of sight."""
-
-_SCALE_STIFFNESS, _SCALE_PRECISION = 100.0, 1 / 0.03**2
-"""s^3 and 1, of the logarithm of the size, hence of the distance."""
 
 
 def track_rows(
@@ -34,81 +25,84 @@ def track_rows(
     Args:
         uri: the video.
         people: all of them, under `VIDEO_PEOPLE`.
-        max_gap_s: see `track_people`.
+        max_gap_s: see `track_people`; in the gaps of a track that are no longer, there are rows
+            for the frames between.
         smoothing: how much accelerations are held against a motion; 0 smooths nothing.
         run_id: of `track`.
     """
     people = people.sort_by([("frame_index", "ascending"), ("person_index", "ascending")])
-    times = people["time_s"].to_numpy()
-    seen = Sightings(
-        people["frame_index"].to_numpy(), times, numbers(people, "bbox"),
-        numbers(people, "keypoints").reshape(-1, NUM_KEYPOINTS, 3),
-    )  # fmt: skip
+    seen = _sightings(people)
     tracks = track_people(seen, max_gap_s)
-    gaps = np.where(tracks.previous >= 0, times - times[tracks.previous], np.nan)
     order = np.argsort(tracks.track_ids, kind="stable")
     people, track_ids = people.take(order), tracks.track_ids[order]
-    columns = {
-        **{name: people[name].to_pylist()
-           for name in ("item_id", "frame_index", "time_s", "person_index")},
-        "uri": [uri] * len(people),
-        "track_id": track_ids,
-        "track_confidence": tracks.track_confidences[order],
-        "link_confidence": tracks.link_confidences[order],
-        "gap_s": gaps[order],
-        **_smoothed(people, track_ids, smoothing),
-        "run_id": [run_id] * len(people),
-    }  # fmt: skip
+    frames, times = (people[name].to_numpy() for name in ("frame_index", "time_s"))
+    missing = bridges(frames, times, track_ids, max_gap_s)
+    rows = _Rows(len(people), missing)
+    motion = TrackMotion.of(people, track_ids)
+    motion = motion.joined(motion.between(missing), rows.order)
+    before = tracks.previous[order]
+    gaps = np.where(before >= 0, times - seen.times[before], np.nan)
+    columns: dict[str, Values] = {
+        "item_id": rows.strings(people["item_id"], _item_ids(uri, missing)),
+        "uri": pa.repeat(uri, len(rows.order)),
+        "frame_index": rows.values(frames, missing.frame_indices),
+        "time_s": motion.times,
+        "person_index": rows.values(people["person_index"].to_numpy(), np.nan),
+        "interpolated": motion.is_seen == 0,
+        "track_id": motion.tracks,
+        "track_confidence": tracks.track_confidences[order][rows.last_seen],
+        "link_confidence": tracks.link_confidences[order][rows.next_seen],
+        "gap_s": rows.values(gaps, missing.times - times[missing.before]),
+        "track_bbox": motion.bbox,
+        "track_crop": motion.crop,
+        "smoothed_betas": track_betas(people, track_ids)[motion.tracks],
+        **motion.smoothed(smoothing),
+        "run_id": pa.repeat(run_id, len(rows.order)),
+    }
     return table_of(columns, track_schema())
 
 
-def _smoothed(people: pa.Table, tracks: Integers, smoothing: float) -> dict[str, np.ndarray]:
-    """The smoothed columns; rows of a track lie together, in time."""
-    times = people["time_s"].to_numpy()
-    quats = numbers(people, "quats").reshape(-1, NUM_JOINTS, 4)
-    precisions = numbers(people, "precisions")
-    if smoothing:
-        stiffness = smoothing * _ROTATION_STIFFNESS
-        quats = smooth_rotations(quats, precisions, times, tracks, stiffness)
-    rotmats = unitquat_to_rotmat(torch.tensor(quats, dtype=torch.float32)).numpy()
-    camera, crop = numbers(people, "camera"), numbers(people, "crop")
-    return {
-        "smoothed_pose": rotmats[:, 1:],
-        "smoothed_global_rotmat": rotmats[:, 0],
-        "smoothed_betas": _betas(people, tracks),
-        "smoothed_camera": _smooth_camera(camera, crop, times, tracks, smoothing)
-        if smoothing else camera,
-    }  # fmt: skip
+class _Rows:
+    """Where people seen and rows between stand: by track and time.
 
-
-def _betas(people: pa.Table, tracks: Integers) -> Floats:
-    """(N, 10) of the track: the means weighted by precision."""
-    weights = 1 / np.square(np.maximum(numbers(people, "shape_std"), 1e-6), dtype=np.float64)
-    sums = _track_sums(weights * numbers(people, "shape_mean"), tracks)
-    return (sums / _track_sums(weights, tracks))[tracks]
-
-
-def _track_sums(values: Floats, tracks: Integers) -> Floats:
-    """(T, D) sums of rows (N, D) over each track."""
-    starts = np.flatnonzero(np.diff(tracks, prepend=-1))
-    return np.add.reduceat(values, starts, axis=0)
-
-
-def _smooth_camera(
-    camera: Floats, crop: Floats, times: Floats, tracks: Integers, smoothing: float
-) -> Floats:
-    """(N, 3) weak perspective of each row's own crop, along a smooth motion in the picture.
-
-    A metre is s side / 2 px, and the body's origin lies at the crop's centre plus that times t:
-    both are smoothed, as a crop jumps with its box.
+    Args:
+        num_seen: people, by track and time.
+        missing: rows between.
     """
-    metre = camera[:, :1] * crop[:, 2:] / 2
-    place = crop[:, :2] + metre * camera[:, 1:]
-    counts = _track_sums(np.ones((len(tracks), 1)), tracks)
-    unit = (_track_sums(metre, tracks) / counts)[tracks]
-    weights = np.full(len(tracks), _PLACE_PRECISION)
-    place = unit * smooth_values(place / unit, weights, times, tracks, smoothing * _PLACE_STIFFNESS)
-    weights = np.full(len(tracks), _SCALE_PRECISION)
-    stiffness = smoothing * _SCALE_STIFFNESS
-    metre = np.exp(smooth_values(np.log(metre), weights, times, tracks, stiffness))
-    return np.concatenate([2 * metre / crop[:, 2:], (place - crop[:, :2]) / metre], axis=1)
+
+    def __init__(self, num_seen: int, missing: Bridges) -> None:
+        seen = np.arange(num_seen)
+        last_seen = np.append(seen, missing.before)
+        share = np.append(np.zeros(num_seen), missing.share)
+        self.order = np.lexsort((share, last_seen))
+        """Of the people and then the rows between."""
+        self.last_seen = last_seen[self.order]
+        """The row itself, or the person that was seen before it."""
+        self.next_seen = np.append(seen, missing.before + 1)[self.order]
+        """Likewise, after it."""
+
+    def values(self, seen: np.ndarray, between: np.ndarray | float) -> np.ndarray:
+        """A column, from its values of both."""
+        num_between = len(self.order) - len(seen)
+        return np.append(seen, np.broadcast_to(between, num_between))[self.order]
+
+    def strings(self, seen: pa.ChunkedArray, between: list[str]) -> pa.Array:
+        """A column of text likewise."""
+        both = pa.chunked_array([*seen.chunks, pa.array(between, seen.type)])
+        return both.take(pa.array(self.order)).combine_chunks()
+
+
+def _item_ids(uri: str, missing: Bridges) -> list[str]:
+    """Of the frames that rows between are about."""
+    frames, inverse = np.unique(missing.frame_indices, return_inverse=True)
+    ids = [frame_item(uri, frame, 0.0).item_id for frame in frames.tolist()]
+    return [ids[number] for number in inverse]
+
+
+def _sightings(people: pa.Table) -> Sightings:
+    colours = numbers(people, "colours").reshape(-1, len(BODY_PARTS), 3)
+    return Sightings(
+        people["frame_index"].to_numpy(), people["time_s"].to_numpy(), numbers(people, "bbox"),
+        numbers(people, "keypoints").reshape(-1, NUM_KEYPOINTS, 3),
+        None if np.isnan(colours).all() else colours,
+    )  # fmt: skip

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
-from hierprob3d.model.body.skeleton import NUM_BETAS, NUM_JOINTS, NUM_KEYPOINTS
+from hierprob3d.model.body.skeleton import BODY_PARTS, NUM_BETAS, NUM_JOINTS, NUM_KEYPOINTS
 from hierprob3d.model.estimate.person_row import REFINED_COLUMNS
 from hierprob3d.model.rotation.rotations import rotmat_to_unitquat
 from hierprob3d.transforms.store.output_folder import OutputFolder
@@ -19,8 +19,9 @@ from hierprob3d.transforms.tables.schema import floats
 
 _ITEM = ("item_id", "frame_index", "time_s", "person_index")
 _BODY = ("pose_mode", "shape_mean", "global_rotmat", "camera")
-_READ = ("uri", *_ITEM, "bbox", "keypoints", "crop", "pose_F", "shape_std", *_BODY)
+_READ = ("uri", *_ITEM, "bbox", "keypoints", "colours", "crop", "pose_F", "shape_std", *_BODY)
 _GLOBAL_F = "global_F"
+_AS_THEY_ARE = ("bbox", "keypoints", "colours", "crop", "shape_std")
 
 _PELVIS_PRECISION = 100.0
 """Of a pelvis whose rotation has no distribution, 1 / rad^2: an error of 6 degrees."""
@@ -33,6 +34,7 @@ VIDEO_PEOPLE = pa.schema(
         ("person_index", pa.int32()),
         ("bbox", floats(4)),
         ("keypoints", floats(NUM_KEYPOINTS * 3)),
+        ("colours", floats(len(BODY_PARTS) * 3)),
         ("crop", floats(3)),
         ("quats", floats(NUM_JOINTS * 4)),  # the pelvis, then the body joints
         ("precisions", floats(NUM_JOINTS)),  # of their distributions, 1 / rad^2
@@ -78,9 +80,10 @@ def _by_video(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
 
 
 def numbers(table: pa.Table, name: str) -> np.ndarray:
-    """(N, size) numbers of a column of lists."""
+    """(N, size) numbers of a column of lists; null in them is NaN."""
     column = table[name].combine_chunks()
-    return column.flatten().to_numpy().reshape(len(table), column.type.list_size)
+    values = column.flatten().to_numpy(zero_copy_only=False)
+    return values.reshape(len(table), column.type.list_size)
 
 
 def _shuffled(table: pa.Table, names: dict[str, str]) -> pa.Table:
@@ -93,7 +96,7 @@ def _shuffled(table: pa.Table, names: dict[str, str]) -> pa.Table:
         pelvis_precision = torch.full((len(table), 1), _PELVIS_PRECISION)
     columns = {
         **{name: table[name].to_pylist() for name in _ITEM},
-        **{name: numbers(table, name) for name in ("bbox", "keypoints", "crop", "shape_std")},
+        **{name: numbers(table, name) for name in _AS_THEY_ARE},
         "shape_mean": numbers(table, names["shape_mean"]),
         "camera": numbers(table, names["camera"]),
         "quats": rotmat_to_unitquat(torch.cat([pelvis, pose], dim=1)),

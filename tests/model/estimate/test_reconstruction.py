@@ -227,7 +227,9 @@ def test_samples_by_the_papers_rule_share_shape_and_global_rotation(body: Body) 
     assert (free - vertices).abs().max() > 0.05
     parameters = samples_of_rows([row], 3)  # what exports write
     assert torch.equal(parameters.betas, people.shape_mean[:, None].expand(-1, 3, -1))
-    assert torch.equal(parameters.global_rotmat, people.global_rotmat[:, None].expand(-1, 3, -1, -1))
+    assert torch.equal(
+        parameters.global_rotmat, people.global_rotmat[:, None].expand(-1, 3, -1, -1)
+    )
     mixed = [row, with_metadata(with_global_F(make_row(2)), body)]
     with pytest.raises(ValueError, match="different paper_rule"):
         samples_of_rows(mixed, 3)

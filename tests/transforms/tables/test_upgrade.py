@@ -22,7 +22,7 @@ from hierprob3d.transforms.tables.upgrade import (
 
 LATER = (
     "whole_picture", "landmarks", "translation", "focal_px", "focal_assumed", "truncation",
-    "visibility", "quality", "shape_from_silhouette", "weight_kg", "weight_std_kg",
+    "visibility", "quality", "colours", "shape_from_silhouette", "weight_kg", "weight_std_kg",
 )  # fmt: skip
 """Columns of people that the first tables of schema 2 lack."""
 
