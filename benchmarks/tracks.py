@@ -15,6 +15,8 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from benchmarks.timing import seconds
 from benchmarks.walkers import Truth, render_scene, walking_scene
@@ -22,13 +24,15 @@ from scipy.optimize import linear_sum_assignment
 
 from hierprob3d.model.body.mesh_body import joint_transforms, load_body
 from hierprob3d.model.estimate.metrics import point_errors
+from hierprob3d.model.motion.bridges import bridges
+from hierprob3d.model.motion.resampling import between_values
 from hierprob3d.model.picture.cameras import half_turn_x
 from hierprob3d.pipelines.command.cli import main as hierprob3d
 from hierprob3d.pipelines.results.people_groups import PeopleGroup
 from hierprob3d.pipelines.results.run_folder import read_run
 from hierprob3d.transforms.tables.rows import table_of
 from hierprob3d.transforms.tracking.track_rows import track_rows
-from hierprob3d.transforms.tracking.video_people import VIDEO_PEOPLE
+from hierprob3d.transforms.tracking.video_people import VIDEO_PEOPLE, numbers
 
 _FPS = 25
 _MIN_OVERLAP = 0.5
@@ -74,10 +78,12 @@ def _judge(args: argparse.Namespace) -> None:
 
 def print_judgement(output: Path, truths: dict[str, Truth]) -> None:
     """Compares a run and its tracks with the truth of its videos, by their absolute paths."""
+    run = read_run(output)
     matches = [(video, truths[video.uri], *matched(video, truths[video.uri]))
-               for video in read_run(output).by_video()]  # fmt: skip
+               for video in run.by_video()]  # fmt: skip
     for video, truth, rows, who in matches:
-        found = identity_figures(video, truth, rows, who)
+        tracks = tracked_boxes(run.tracks().filter(pc.field("uri") == video.uri))
+        found = identity_figures(video, tracks, truth, rows, who)
         print(f"{Path(video.uri).name}: " + ", ".join(f"{k} {v}" for k, v in found.items()))
     for kind in ("raw", "smoothed"):
         errors = [motion_errors(*match, smoothed=kind == "smoothed") for match in matches]
@@ -114,41 +120,122 @@ def matched(video: PeopleGroup, truth: Truth) -> tuple[np.ndarray, np.ndarray]:
 
 
 def identity_figures(
-    video: PeopleGroup, truth: Truth, rows: np.ndarray, who: np.ndarray
+    video: PeopleGroup, tracks: TrackedBoxes, truth: Truth, rows: np.ndarray, who: np.ndarray
 ) -> dict[str, float]:
-    """IDF1, switches and counts of a video's tracks."""
+    """IDF1, switches and counts of a video's tracks; "bridged" with the rows in their gaps.
+
+    The best possible IDF1 is that of the same boxes, each frame for itself given to the person whom
+    they overlap most, and those gaps bridged.
+    """
     arrays = video.arrays()
     track_ids, frames = (arrays[name].astype(int) for name in ("track_id", "frame_index"))
-    is_seen = truth.visible[: frames.max() + 1] >= _MIN_VISIBLE
-    is_seen[frames[rows], who] = True  # found though hardly visible: neither right nor wrong to ask
-    together = np.zeros((truth.boxes.shape[1], track_ids.max() + 1))
-    for row, (track, frame) in enumerate(zip(track_ids, frames, strict=True)):
-        overlap = _overlaps(arrays["bbox"][row : row + 1], truth.boxes[frame])[0]
-        together[:, track] += (overlap >= _MIN_OVERLAP) & is_seen[frame]
-    num_right = together[linear_sum_assignment(-together)].sum()
-    num_asked = is_seen.sum() + len(track_ids)
     switches = sum(
         int((np.diff(track_ids[rows[who == person]]) != 0).sum()) for person in np.unique(who)
     )
+    best = _by_truth(tracks.seen(), truth)
     return {
         "people": truth.boxes.shape[1],
         "rows": len(track_ids),
         "tracks": int(track_ids.max() + 1),
-        "IDF1": round(2 * num_right / num_asked, 3),
-        "best possible": round(2 * _num_assignable(arrays["bbox"], frames, truth) / num_asked, 3),
+        "IDF1": round(idf1(tracks.seen(), truth), 3),
+        "best possible": round(idf1(best, truth), 3),
+        "IDF1 bridged": round(idf1(tracks, truth), 3),
+        "best bridged": round(idf1(_bridged(best), truth), 3),
         "switches": switches,
-        "found": round(len(rows) / is_seen.sum(), 3),
+        "found": round(len(rows) / int(_asked(tracks.seen(), truth).sum()), 3),
     }
 
 
-def _num_assignable(boxes: np.ndarray, frames: np.ndarray, truth: Truth) -> int:
-    """Rows that show somebody, one for each person of a frame: what a perfect tracker has right."""
-    count = 0
-    for frame in np.unique(frames):
-        overlap = _overlaps(boxes[frames == frame], truth.boxes[frame])
+@dataclasses.dataclass(frozen=True)
+class TrackedBoxes:
+    """N rows of tracks."""
+
+    boxes: np.ndarray
+    """(N, 4) px."""
+    frames: np.ndarray
+    """(N,)."""
+    tracks: np.ndarray
+    """(N,)."""
+    are_between: np.ndarray
+    """(N,) whether nobody was found there."""
+
+    def seen(self) -> TrackedBoxes:
+        """Those of people who were found."""
+        return self.select(~self.are_between)
+
+    def select(self, rows: np.ndarray) -> TrackedBoxes:
+        """Some rows."""
+        return TrackedBoxes(*(values[rows] for values in vars(self).values()))
+
+
+def idf1(found: TrackedBoxes, truth: Truth) -> float:
+    """IDF1; people who are hardly visible are neither right nor wrong to be found or passed."""
+    is_asked = _asked(found.seen(), truth)
+    overlap = np.concatenate([
+        _overlaps(box[None], truth.boxes[frame])
+        for box, frame in zip(found.boxes, found.frames, strict=True)
+    ])  # fmt: skip
+    shows, asked = overlap >= _MIN_OVERLAP, is_asked[found.frames]
+    is_counted = ~(found.are_between & shows.any(1) & ~(shows & asked).any(1))
+    together = np.zeros((truth.boxes.shape[1], found.tracks.max() + 1))
+    for track, people in zip(found.tracks[is_counted], (shows & asked)[is_counted], strict=True):
+        together[:, track] += people
+    num_right = together[linear_sum_assignment(-together)].sum()
+    return float(2 * num_right / (is_asked.sum() + is_counted.sum()))
+
+
+def _asked(seen: TrackedBoxes, truth: Truth) -> np.ndarray:
+    """(T, K) whom tracks should know: who is visible, or was found though hardly so."""
+    num_frames = seen.frames.max() + 1
+    is_asked = truth.visible[:num_frames] >= _MIN_VISIBLE
+    for row, person in _best_overlaps(seen, truth):
+        is_asked[seen.frames[row], person] = True
+    return is_asked
+
+
+def _best_overlaps(seen: TrackedBoxes, truth: Truth) -> list[tuple[int, int]]:
+    """Rows that show somebody, and whom: each frame for itself, the most overlap in all."""
+    pairs = []
+    for frame in np.unique(seen.frames):
+        here = np.flatnonzero(seen.frames == frame)
+        overlap = _overlaps(seen.boxes[here], truth.boxes[frame])
         worth = np.where(overlap >= _MIN_OVERLAP, overlap, 0)
-        count += int((worth[linear_sum_assignment(-worth)] > 0).sum())
-    return count
+        for row, person in zip(*linear_sum_assignment(-worth), strict=True):
+            if worth[row, person]:
+                pairs.append((int(here[row]), int(person)))
+    return pairs
+
+
+def _by_truth(seen: TrackedBoxes, truth: Truth) -> TrackedBoxes:
+    """The same boxes by who they show, who shows nobody by itself."""
+    tracks = truth.boxes.shape[1] + np.arange(len(seen.frames))
+    for row, person in _best_overlaps(seen, truth):
+        tracks[row] = person
+    order = np.lexsort((seen.frames, tracks))
+    return dataclasses.replace(seen, tracks=tracks).select(order)
+
+
+def _bridged(seen: TrackedBoxes) -> TrackedBoxes:
+    """With rows in gaps of at most a second, as `track` makes them."""
+    missing = bridges(seen.frames, seen.frames / _FPS, seen.tracks, 1.0)
+    before = missing.before
+    boxes = between_values(seen.boxes[before], seen.boxes[before + 1], missing.share)
+    return TrackedBoxes(
+        np.concatenate([seen.boxes, boxes]),
+        np.append(seen.frames, missing.frame_indices),
+        np.append(seen.tracks, seen.tracks[before]),
+        np.append(seen.are_between, np.ones(len(before), bool)),
+    )
+
+
+def tracked_boxes(rows: pa.Table) -> TrackedBoxes:
+    """Rows of tracks/ of a video."""
+    return TrackedBoxes(
+        numbers(rows, "track_bbox"),
+        rows["frame_index"].to_numpy(),
+        rows["track_id"].to_numpy(),
+        rows["interpolated"].to_numpy(),
+    )
 
 
 def motion_errors(

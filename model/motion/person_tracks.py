@@ -12,21 +12,22 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from .sightings import Floats, Integers, Sightings, colour_similarity, pair_similarity
+from .pair_matching import Matched, match_pairs
+from .sightings import Floats, Integers, Sightings, colour_similarity, looks_alike, pair_similarity
 from .track_colours import changes, colours_along
+from .track_links import MOTION_SPAN_S, Links, along, hops, velocities
 
 _MIN_SIMILARITY = 0.2
 """Of sightings in frames that follow each other."""
 
-_MIN_JOIN = 0.05
-"""Of an end and a beginning."""
+_REACH, _REACH_PER_S = 2.0, 4.0
+"""Sizes that somebody moves at most between frames; boxes of people half hidden jump."""
 
-_MOTION_SPAN_S = 0.4
-"""Time over which a velocity is taken: shorter is noise, longer is another motion."""
+_MIN_JOIN = 0.03
+"""Of an end and a beginning."""
 
 _JOIN_TOLERANCE, _JOIN_DRIFT_PER_S = 0.2, 0.5
 """Distance that two motions may miss each other by, as a share of the person's size."""
@@ -49,13 +50,11 @@ _BEND_TOLERANCE, _BEND_DRIFT_PER_S = 0.8, 4.0
 _HOPS_APART = 5
 """Sightings on either side of a bend that are needed to tell it from noise."""
 
-_COLOUR_SIGHTINGS = 8
-_JOIN_SIGHTINGS = 16
-_JOIN_COLOUR_TOLERANCE = 15.0
-"""Mean distance of a person's parts over a gap."""
+_SIGHTINGS_BESIDE, _SIGHTINGS_JOINED = 6, 16
+"""Sightings that tell what a track wears on either side of a link, and at either side of a gap."""
 
-_RESERVE, _RESERVE_PER_S = 0.15, 0.5
-"""Similarity that a rival whom nobody has seen may have, more so over a longer time."""
+_JOIN_COLOUR_TOLERANCE = 15.0
+"""Mean distance between the colours of a person's parts before and after a gap."""
 
 
 @dataclass(frozen=True)
@@ -77,33 +76,6 @@ class Tracks:
         return smallest[self.track_ids]
 
 
-@dataclass
-class _Links:
-    """For each sighting the one before and after it, -1 where there is none, and how sure."""
-
-    previous: Integers
-    next: Integers
-    confidences: Floats
-
-    @classmethod
-    def none(cls, count: int) -> _Links:
-        return cls(np.full(count, -1), np.full(count, -1), np.ones(count))
-
-    def add(self, matched: _Matched) -> None:
-        self.next[matched.first] = matched.second
-        self.previous[matched.second] = matched.first
-        self.confidences[matched.second] = matched.confidences
-
-
-@dataclass(frozen=True)
-class _Matched:
-    """Pairs of sightings that are one person."""
-
-    first: Integers
-    second: Integers
-    confidences: Floats
-
-
 def track_people(seen: Sightings, max_gap_s: float = 1.0) -> Tracks:
     """The tracks of a video.
 
@@ -113,12 +85,13 @@ def track_people(seen: Sightings, max_gap_s: float = 1.0) -> Tracks:
             people are looked for in the next one only.
     """
     first, second = _pairs_of_frames(seen, max_gap_s)
-    links = _Links.none(len(seen))
+    links = Links.none(len(seen))
+    alike = looks_alike(seen, first, second)
     for _ in range(2):  # the second time with the velocities of the first
         shifts = _shifts(seen, links, first, second)
-        links = _Links.none(len(seen))
-        similarity = pair_similarity(seen, first, second, shifts)
-        links.add(_match(seen, first, second, similarity, _MIN_SIMILARITY))
+        links = Links.none(len(seen))
+        similarity = pair_similarity(seen, first, second, shifts) * alike
+        links.add(match_pairs(seen, first, second, similarity, _MIN_SIMILARITY))
     _go_on_with_twins(seen, links)
     was_next = links.next.copy()
     _cut_changes(seen, links)
@@ -128,7 +101,7 @@ def track_people(seen: Sightings, max_gap_s: float = 1.0) -> Tracks:
 
 
 def _pairs_of_frames(seen: Sightings, max_gap_s: float) -> tuple[Integers, Integers]:
-    """(M,) and (M,): everybody of a frame with everybody of the next one that has people."""
+    """(M,) and (M,): everybody of a frame with those of the next one that may be them."""
     _, starts, counts = np.unique(seen.frame_indices, return_index=True, return_counts=True)
     if len(starts) < 2:
         return np.empty(0, np.int64), np.empty(0, np.int64)
@@ -139,98 +112,20 @@ def _pairs_of_frames(seen: Sightings, max_gap_s: float) -> tuple[Integers, Integ
     within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     width = np.repeat(counts[after], sizes)
     first = np.repeat(starts[before], sizes) + within // width
-    return first, np.repeat(starts[after], sizes) + within % width
+    second = np.repeat(starts[after], sizes) + within % width
+    apart = np.abs(seen.centres[first] - seen.centres[second]).max(-1)
+    reach = _REACH + _REACH_PER_S * (seen.times[second] - seen.times[first])
+    is_in_reach = apart < reach * np.maximum(seen.sizes[first], seen.sizes[second])
+    return first[is_in_reach], second[is_in_reach]
 
 
-def _match(
-    seen: Sightings, first: Integers, second: Integers, similarity: Floats, least: float
-) -> _Matched:
-    """The pairs of the assignment with the largest similarity, of those that are alike at all."""
-    alike = np.flatnonzero(similarity >= least)
-    if not len(alike):
-        return _Matched(alike, alike, np.empty(0))
-    # An earlier and a later sighting are two nodes: what hangs together is decided together.
-    edges = (np.ones(len(alike)), (first[alike], second[alike] + len(seen)))
-    graph = coo_array(edges, shape=(2 * len(seen), 2 * len(seen)))
-    _, labels = connected_components(graph, directed=False)
-    order = np.argsort(labels[first[alike]], kind="stable")
-    alike, group = alike[order], labels[first[alike]][order]
-    bounds = np.flatnonzero(np.diff(group, prepend=-1, append=-1))
-    is_alone = np.diff(bounds) == 1
-    chosen = [alike[bounds[:-1][is_alone]]]
-    for start, end in zip(bounds[:-1][~is_alone], bounds[1:][~is_alone], strict=True):
-        some = alike[start:end]
-        chosen.append(some[_best(first[some], second[some], similarity[some])])
-    pairs = np.concatenate(chosen)
-    confidences = _confidences(seen, first, second, similarity, pairs)
-    return _Matched(first[pairs], second[pairs], confidences)
-
-
-def _best(first: Integers, second: Integers, similarity: Floats) -> Integers:
-    """Which of some pairs the assignment takes."""
-    row, column = _numbered(first), _numbered(second)
-    number = np.full((row.max() + 1, column.max() + 1), -1)
-    number[row, column] = np.arange(len(first))
-    weights = np.where(number >= 0, similarity[number], 0)
-    taken = number[linear_sum_assignment(weights, maximize=True)]
-    return taken[taken >= 0]
-
-
-def _numbered(some: Integers) -> Integers:
-    """Small numbers for sightings: of one frame they lie side by side, else they are ranked."""
-    from_first = some - some.min()
-    if from_first.max() < 2 * len(some):
-        return from_first
-    return np.unique(some, return_inverse=True)[1]
-
-
-def _confidences(
-    seen: Sightings, first: Integers, second: Integers, similarity: Floats, pairs: Integers
-) -> Floats:
-    """How far chosen pairs stand out against all others with either of them."""
-    rivals = similarity.copy()
-    rivals[pairs] = 0
-    strongest = np.zeros((2, len(seen)))
-    np.maximum.at(strongest[0], first, rivals)
-    np.maximum.at(strongest[1], second, rivals)
-    first, second, best = first[pairs], second[pairs], similarity[pairs]
-    rival = np.maximum(strongest[0][first], strongest[1][second])
-    elapsed = seen.times[second] - seen.times[first]
-    return best / (best + rival + _RESERVE + _RESERVE_PER_S * elapsed)
-
-
-def _shifts(seen: Sightings, links: _Links, first: Integers, second: Integers) -> Floats:
+def _shifts(seen: Sightings, links: Links, first: Integers, second: Integers) -> Floats:
     """(M, 2) how far the first of each pair moves until the second, as it did so far."""
-    velocity = _velocities(seen, links.previous)
+    velocity = velocities(seen, links.previous)
     return velocity[first] * (seen.times[second] - seen.times[first])[:, None]
 
 
-def _velocities(seen: Sightings, neighbour: Integers) -> Floats:
-    """(N, 2) px per second over the last sightings, or the next ones; 0 where there are none.
-
-    Args:
-        seen: the people of a video.
-        neighbour: (N,) sighting before each one, or after it; -1 where there is none.
-    """
-    numbers = np.arange(len(seen))
-    far = numbers
-    for _ in range(max(1, _hops(seen))):
-        further = neighbour[far]
-        is_near = np.abs(seen.times[further] - seen.times[numbers]) <= _MOTION_SPAN_S
-        far = np.where((further >= 0) & (is_near | (far == numbers)), further, far)
-    elapsed = seen.times[numbers] - seen.times[far]
-    moved = seen.places[numbers] - seen.places[far]
-    return moved / np.where(elapsed == 0, 1, elapsed)[:, None]
-
-
-def _hops(seen: Sightings) -> int:
-    """Frames in the time that velocities are taken over."""
-    times = np.unique(seen.times)
-    step = float(np.median(np.diff(times))) if len(times) > 1 else _MOTION_SPAN_S
-    return min(16, int(_MOTION_SPAN_S / step + 0.5))
-
-
-def _go_on_with_twins(seen: Sightings, links: _Links) -> None:
+def _go_on_with_twins(seen: Sightings, links: Links) -> None:
     """Where a track ends in one of two twins, and the other begins one, it goes on with that."""
     for pair in seen.twins:
         for last, other in (pair, pair[::-1]):
@@ -242,7 +137,7 @@ def _go_on_with_twins(seen: Sightings, links: _Links) -> None:
                 links.previous[last], links.confidences[last] = -1, 1
 
 
-def _cut_bends(seen: Sightings, links: _Links) -> None:
+def _cut_bends(seen: Sightings, links: Links) -> None:
     """Cuts links at which a motion bends as no motion does, beside somebody else.
 
     Where two pass before each other, and one of them is not found, the nearest match may go on
@@ -255,48 +150,40 @@ def _cut_bends(seen: Sightings, links: _Links) -> None:
         if bends[number] < _MAX_BEND:
             break
         one, other = first[number], second[number]
-        near = _along(links.previous, one, _HOPS_APART), _along(links.next, other, _HOPS_APART)
+        near = along(links.previous, one, _HOPS_APART), along(links.next, other, _HOPS_APART)
         has_both = all(len(side) == _HOPS_APART for side in near)  # else the velocities are noise
         if has_both and _is_near_others(seen, one, np.concatenate(near)):
             links.next[one] = links.previous[other] = -1
 
 
-def _cut_changes(seen: Sightings, links: _Links) -> None:
+def _cut_changes(seen: Sightings, links: Links) -> None:
     """Cuts links after which somebody wears something else."""
     if seen.colours is None:
         return
-    for place in changes(seen, links.previous, links.next, _COLOUR_SIGHTINGS):
+    for place in changes(seen, links.previous, links.next, _SIGHTINGS_BESIDE):
         links.previous[links.next[place]] = -1
         links.next[place] = -1
 
 
-def _bends(seen: Sightings, links: _Links, first: Integers, second: Integers) -> Floats:
+def _bends(seen: Sightings, links: Links, first: Integers, second: Integers) -> Floats:
     """(M,) change of the velocity from before the first to after the second, sizes per second."""
-    before = _velocities(seen, links.previous)[first]
-    after = _velocities(seen, links.next)[second]
+    before = velocities(seen, links.previous)[first]
+    after = velocities(seen, links.next)[second]
     size = np.sqrt(seen.sizes[first] * seen.sizes[second])
     is_known = (links.previous[first] >= 0) & (links.next[second] >= 0)
     return np.where(is_known, np.linalg.norm(after - before, axis=-1) / size, 0)
 
 
-def _along(neighbour: Integers, place: int, count: int) -> Integers:
-    """At most so many sightings of a track from one on."""
-    found = [place]
-    while len(found) < count and neighbour[found[-1]] >= 0:
-        found.append(int(neighbour[found[-1]]))
-    return np.array(found)
-
-
 def _is_near_others(seen: Sightings, place: int, own: Integers) -> bool:
     """Whether anybody else is seen close by, within the time that velocities are taken over."""
-    start = np.searchsorted(seen.times, seen.times[place] - _MOTION_SPAN_S)
-    stop = np.searchsorted(seen.times, seen.times[place] + _MOTION_SPAN_S, "right")
+    start = np.searchsorted(seen.times, seen.times[place] - MOTION_SPAN_S)
+    stop = np.searchsorted(seen.times, seen.times[place] + MOTION_SPAN_S, "right")
     others = np.setdiff1d(np.arange(start, stop), own)
     apart = np.linalg.norm(seen.centres[others] - seen.centres[place], axis=-1)
     return bool((apart < seen.sizes[place] / 2).any())
 
 
-def _joined(seen: Sightings, links: _Links, was_next: Integers, max_gap_s: float) -> _Matched:
+def _joined(seen: Sightings, links: Links, was_next: Integers, max_gap_s: float) -> Matched:
     """Ends of tracks with the beginnings of others a little later, or their own where cut."""
     is_double = (links.next < 0) & (links.previous < 0) & seen.have_twin  # found twice, for once
     ends = np.flatnonzero((links.next < 0) & ~is_double)
@@ -312,16 +199,16 @@ def _joined(seen: Sightings, links: _Links, was_next: Integers, max_gap_s: float
     second = beginnings[np.repeat(low, counts) + within]
     similarity = _join_similarity(seen, links, first, second)
     similarity = similarity + _OWN * (1 - similarity) * (was_next[first] == second)
-    return _match(seen, first, second, similarity, _MIN_JOIN)
+    return match_pairs(seen, first, second, similarity, _MIN_JOIN)
 
 
 def _join_similarity(
-    seen: Sightings, links: _Links, first: Integers, second: Integers
+    seen: Sightings, links: Links, first: Integers, second: Integers
 ) -> NDArray[np.float64]:
     """How well the motion before a gap leads to the one after it, and back; 0 to 1."""
     elapsed = (seen.times[second] - seen.times[first])[:, None]
-    before = _velocities(seen, links.previous)[first]
-    after = _velocities(seen, links.next)[second]
+    before = velocities(seen, links.previous)[first]
+    after = velocities(seen, links.next)[second]
     miss = seen.places[second] - seen.places[first]
     forward = np.linalg.norm(miss - before * elapsed, axis=-1)
     backward = np.linalg.norm(miss - after * elapsed, axis=-1)
@@ -335,13 +222,13 @@ def _join_similarity(
     moves = np.exp(-(np.square(distance) + np.square(growth) + np.square(bend)) / 2)
     if seen.colours is None:
         return moves
-    worn = [colours_along(seen, neighbour, some, _JOIN_SIGHTINGS)[0]
-            for neighbour, some in ((links.previous, first), (links.next, second))]  # fmt: skip
-    return moves * colour_similarity(*worn, _JOIN_COLOUR_TOLERANCE)
+    before, _ = colours_along(seen, links.previous, first, _SIGHTINGS_JOINED)
+    after, _ = colours_along(seen, links.next, second, _SIGHTINGS_JOINED)
+    return moves * colour_similarity(before, after, _JOIN_COLOUR_TOLERANCE)
 
 
 def _growth(
-    seen: Sightings, links: _Links, first: Integers, second: Integers
+    seen: Sightings, links: Links, first: Integers, second: Integers
 ) -> NDArray[np.float64]:
     """(M,) change of the size over gaps, in its logarithm: of the trunk, else of the box."""
     before, after = (
@@ -356,13 +243,13 @@ def _growth(
 def _nearest_known(seen: Sightings, neighbour: Integers) -> Integers:
     """(N,) for each sighting the nearest along its track whose trunk is seen."""
     found = np.arange(len(seen))
-    for _ in range(_hops(seen)):
+    for _ in range(hops(seen)):
         is_blind = np.isnan(seen.trunks[found]) & (neighbour[found] >= 0)
         found = np.where(is_blind, neighbour[found], found)
     return found
 
 
-def _labels(links: _Links) -> Integers:
+def _labels(links: Links) -> Integers:
     """(N,) numbers of tracks in the order of their first sightings."""
     later = np.flatnonzero(links.previous >= 0)
     size = len(links.previous)

@@ -30,12 +30,14 @@ _DRIFT_PER_S = 0.5
 _COLOUR_WEIGHTS = np.array([0.25, 1, 1], np.float32)
 """Of squared differences: lightness changes with the light."""
 
-_COLOUR_TOLERANCE, _MAX_COLOUR_DISTANCE = 20.0, 60.0
+_COLOUR_TOLERANCE, _MAX_COLOUR_DISTANCE = 25.0, 60.0
 """Mean distance of a person's parts from one frame to the next; parts further apart are covered."""
 
-_COVERED, _FRONT = 0.5, 0.1
-_UNKNOWN_COLOUR = 0.8
+_UNKNOWN_COLOUR = 0.6
 """Similarity of colours that are not known."""
+
+_COVERED, _FRONT = 0.6, 0.1
+"""Share of a box that another's lies over, and how much higher that may end, in sizes."""
 
 
 @dataclass(frozen=True)
@@ -157,11 +159,15 @@ def pair_similarity(
     overlap = _overlap(seen.boxes[first] + np.tile(shifts, 2), seen.boxes[second])
     similarity, is_known = _keypoint_similarity(seen, first, second, shifts.astype(np.float32))
     is_known &= ~(seen.have_twin[first] | seen.have_twin[second])
-    alike = np.where(is_known, (overlap + similarity) / 2, overlap)
+    return np.where(is_known, (overlap + similarity) / 2, overlap)
+
+
+def looks_alike(seen: Sightings, first: Integers, second: Integers) -> Floats | float:
+    """(M,) how alike pairs of sightings are by their colours; 1 where nobody's are known."""
     if seen.colours is None:
-        return alike
+        return 1.0
     colours = seen.known_colours
-    return alike * colour_similarity(colours[first], colours[second], _COLOUR_TOLERANCE)
+    return colour_similarity(colours[first], colours[second], _COLOUR_TOLERANCE)
 
 
 def colour_distances(first: Floats, second: Floats) -> NDArray[np.float64]:

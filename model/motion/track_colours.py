@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 
 from .sightings import Floats, Integers, Sightings, colour_distances
 
-_MIN_CHANGE = 25.0
+_MIN_CHANGE = 20.0
 """Distance between the colours before and after that one person's do not have."""
 
 _MIN_SIGHTINGS = 2
@@ -31,10 +29,11 @@ def colours_along(
         on = places >= 0
         colours[hop, on] = seen.known_colours[places[on]]
         places = np.where(on, neighbour[places], -1)
-    counts = (~np.isnan(colours[..., 0])).sum(0).max(1, initial=0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        return np.nanmedian(colours, axis=0), counts
+    counts = (~np.isnan(colours[..., 0])).sum(0)
+    colours.sort(axis=0)  # unknown ones last
+    middle = [np.take_along_axis(colours, place[None, ..., None], axis=0)[0]
+              for place in (np.maximum(counts - 1, 0) // 2, counts // 2)]  # fmt: skip
+    return (middle[0] + middle[1]) / 2, counts.max(1, initial=0)
 
 
 def changes(seen: Sightings, previous: Integers, following: Integers, count: int) -> Integers:

@@ -17,6 +17,7 @@ from example_run import PEDESTRIANS, person_row, write_example_run
 from hierprob3d.model.body.mesh_body import load_body
 from hierprob3d.pipelines.command import cli
 from hierprob3d.pipelines.results.run_folder import read_run
+from hierprob3d.pipelines.results.track_timeline import timelines
 from hierprob3d.transforms.inputs.items import frame_item
 from hierprob3d.transforms.store.output_folder import OutputFolder
 from hierprob3d.transforms.tables.schema import PeopleLayout, frames_schema, people_schema
@@ -91,10 +92,10 @@ def test_tracks_lie_beside_the_rows_and_are_renewed(example: Path, capsys: Any) 
     assert not leftover.exists() and len(read_run(example).tracks()) == 3
 
 
-def test_people_of_one_video_in_several_parts(tmp_path: Path) -> None:
+def test_people_of_one_video_in_several_parts(tmp_path: Path, capsys: Any) -> None:
     """Tracks do not end where a shard does, and items that are done again lose theirs."""
     body = load_body("open")
-    frames = [frame_item(PEDESTRIANS, index, index / 10) for index in range(4)]
+    frames = [frame_item(PEDESTRIANS, index, index / 10) for index in (0, 1, 2, 3, 6)]
     example = person_row(frames[0], 0, body)
     for shard in (1, 0):  # the later frames in the earlier part
         items = frames[:2] if shard else frames[2:]
@@ -105,10 +106,35 @@ def test_people_of_one_video_in_several_parts(tmp_path: Path) -> None:
         write_part(tmp_path, "frames", shard, frame_rows)
     assert cli.main(["track", str(tmp_path)]) == 0
     tracks = read_run(tmp_path).tracks(COLUMNS).to_pylist()
-    assert [row["frame_index"] for row in tracks] == [0, 1, 2, 3]
+    assert [row["frame_index"] for row in tracks] == [0, 1, 2, 3, 4, 5, 6]
     assert {row["track_id"] for row in tracks} == {0}
+    assert_bridged(tmp_path)
+    assert "of 5 people in 1 video" in (told := capsys.readouterr().out) and "2 rows" in told
     OutputFolder(str(tmp_path)).drop_items([frames[1].item_id])
-    assert read_run(tmp_path).tracks()["frame_index"].to_pylist() == [0, 2, 3]
+    assert read_run(tmp_path).tracks()["frame_index"].to_pylist() == [0, 2, 3, 4, 5, 6]
+
+
+def assert_bridged(folder: Path) -> None:
+    """Frames 4 and 5 have rows that are nobody's observation."""
+    run = read_run(folder)
+    rows = run.tracks().to_pylist()
+    between = [row for row in rows if row["interpolated"]]
+    assert [row["frame_index"] for row in between] == [4, 5]
+    assert [row["person_index"] for row in between] == [None, None]
+    assert [row["item_id"] for row in between] == [
+        frame_item(PEDESTRIANS, index, index / 10).item_id for index in (4, 5)
+    ]
+    assert [row["gap_s"] for row in between] == pytest.approx([0.1, 0.2])
+    assert rows[-1]["gap_s"] == pytest.approx(0.3) and not rows[-1]["interpolated"]
+    for row in between:
+        assert row["track_bbox"] == rows[0]["track_bbox"] == [100.0, 40.0, 400.0, 500.0]
+        np.testing.assert_allclose(row["smoothed_camera"], rows[0]["smoothed_camera"], atol=1e-5)
+        np.testing.assert_allclose(row["smoothed_pose"], rows[0]["smoothed_pose"], atol=1e-4)
+    assert len(run.track_ids()) == 5
+    (track,) = run.by_track(["time_s"])
+    assert len(track) == 5
+    ((timeline,), _) = timelines(run)
+    assert (timeline.lines[0].num_frames, timeline.lines[0].num_between) == (5, 2)
 
 
 def columns_of(item: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +24,7 @@ _MAX_MESSAGE = 500
 _MAX_TRACEBACK = 2000
 """Characters of a traceback that are kept, the last ones: they say where it happened."""
 
-Values = Tensor | np.ndarray | pa.Array | Sequence[object]
+Values: TypeAlias = "Tensor | np.ndarray | pa.Array | Sequence[object]"
 """A column of P values, or of P rows of numbers."""
 
 
