@@ -121,7 +121,7 @@ def _pairs_of_frames(seen: Sightings, max_gap_s: float) -> tuple[Integers, Integ
 
 def _shifts(seen: Sightings, links: Links, first: Integers, second: Integers) -> Floats:
     """(M, 2) how far the first of each pair moves until the second, as it did so far."""
-    velocity = velocities(seen, links.previous)
+    velocity = velocities(seen, links.previous, np.arange(len(seen)))
     return velocity[first] * (seen.times[second] - seen.times[first])[:, None]
 
 
@@ -167,8 +167,8 @@ def _cut_changes(seen: Sightings, links: Links) -> None:
 
 def _bends(seen: Sightings, links: Links, first: Integers, second: Integers) -> Floats:
     """(M,) change of the velocity from before the first to after the second, sizes per second."""
-    before = velocities(seen, links.previous)[first]
-    after = velocities(seen, links.next)[second]
+    before = velocities(seen, links.previous, first)
+    after = velocities(seen, links.next, second)
     size = np.sqrt(seen.sizes[first] * seen.sizes[second])
     is_known = (links.previous[first] >= 0) & (links.next[second] >= 0)
     return np.where(is_known, np.linalg.norm(after - before, axis=-1) / size, 0)
@@ -207,8 +207,8 @@ def _join_similarity(
 ) -> NDArray[np.float64]:
     """How well the motion before a gap leads to the one after it, and back; 0 to 1."""
     elapsed = (seen.times[second] - seen.times[first])[:, None]
-    before = velocities(seen, links.previous)[first]
-    after = velocities(seen, links.next)[second]
+    before = velocities(seen, links.previous, first)
+    after = velocities(seen, links.next, second)
     miss = seen.places[second] - seen.places[first]
     forward = np.linalg.norm(miss - before * elapsed, axis=-1)
     backward = np.linalg.norm(miss - after * elapsed, axis=-1)
@@ -232,7 +232,7 @@ def _growth(
 ) -> NDArray[np.float64]:
     """(M,) change of the size over gaps, in its logarithm: of the trunk, else of the box."""
     before, after = (
-        seen.trunks[_nearest_known(seen, neighbour)[some]]
+        seen.trunks[_nearest_known(seen, neighbour, some)]
         for neighbour, some in ((links.previous, first), (links.next, second))
     )
     of_boxes = np.log(seen.sizes[second] / seen.sizes[first])
@@ -240,9 +240,8 @@ def _growth(
     return np.abs(np.where(np.isnan(of_trunks), of_boxes * _BOX_SHARE, of_trunks))
 
 
-def _nearest_known(seen: Sightings, neighbour: Integers) -> Integers:
-    """(N,) for each sighting the nearest along its track whose trunk is seen."""
-    found = np.arange(len(seen))
+def _nearest_known(seen: Sightings, neighbour: Integers, found: Integers) -> Integers:
+    """(M,) for each of some sightings the nearest along its track whose trunk is seen."""
     for _ in range(hops(seen)):
         is_blind = np.isnan(seen.trunks[found]) & (neighbour[found] >= 0)
         found = np.where(is_blind, neighbour[found], found)

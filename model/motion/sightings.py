@@ -59,6 +59,12 @@ class Sightings:
         return len(self.frame_indices)
 
     @cached_property
+    def step_s(self) -> float | None:
+        """Usual time from one frame with people to the next; None where there is but one."""
+        times = np.unique(self.times)
+        return float(np.median(np.diff(times))) if len(times) > 1 else None
+
+    @cached_property
     def centres(self) -> Floats:
         """(N, 2) middles of the boxes, px."""
         return (self.boxes[:, :2] + self.boxes[:, 2:]) / 2

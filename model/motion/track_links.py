@@ -33,14 +33,14 @@ class Links:
         self.confidences[matched.second] = matched.confidences
 
 
-def velocities(seen: Sightings, neighbour: Integers) -> Floats:
-    """(N, 2) px per second over the last sightings, or the next ones; 0 where there are none.
+def velocities(seen: Sightings, neighbour: Integers, numbers: Integers) -> Floats:
+    """(M, 2) px per second over the last sightings, or the next ones; 0 where there are none.
 
     Args:
         seen: the people of a video.
         neighbour: (N,) sighting before each one, or after it; -1 where there is none.
+        numbers: (M,) sightings whose velocities are wanted.
     """
-    numbers = np.arange(len(seen))
     far = numbers
     for _ in range(max(1, hops(seen))):
         further = neighbour[far]
@@ -53,9 +53,7 @@ def velocities(seen: Sightings, neighbour: Integers) -> Floats:
 
 def hops(seen: Sightings) -> int:
     """Frames in the time that velocities are taken over."""
-    times = np.unique(seen.times)
-    step = float(np.median(np.diff(times))) if len(times) > 1 else MOTION_SPAN_S
-    return min(16, int(MOTION_SPAN_S / step + 0.5))
+    return min(16, int(MOTION_SPAN_S / (seen.step_s or MOTION_SPAN_S) + 0.5))
 
 
 def along(neighbour: Integers, place: int, count: int) -> Integers:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -60,10 +61,23 @@ def read_columns(file: ParquetFile, columns: list[str] | None = None) -> pa.Tabl
 def table_bytes(table: pa.Table) -> bytes:
     """The whole file that holds a table."""
     sink = pa.BufferOutputStream()
-    write_table(table, sink, compression="zstd")
+    write_table(table, sink, **_encoding(table.schema))
     return sink.getvalue().to_pybytes()
 
 
 def parquet_writer(path: str, schema: pa.Schema) -> ParquetWriter:
     """A writer of row groups into a local file."""
-    return ParquetWriter(pa.OSFile(os.fsencode(path), "wb"), schema, compression="zstd")
+    return ParquetWriter(pa.OSFile(os.fsencode(path), "wb"), schema, **_encoding(schema))
+
+
+def _encoding(schema: pa.Schema) -> dict[str, Any]:
+    """How columns are packed.
+
+    Measured numbers hardly repeat: looked for in a dictionary, as Arrow does unless told otherwise,
+    they take a quarter more room and four times as long to write.
+    """
+    others = [
+        field.name for field in schema
+        if not (pa.types.is_fixed_size_list(field.type) or pa.types.is_floating(field.type))
+    ]  # fmt: skip
+    return {"compression": "zstd", "use_dictionary": others}
