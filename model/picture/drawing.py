@@ -83,9 +83,10 @@ def vertex_normals(
     Returns:
         (B, V, 3); faces count by their area.
     """
-    a, b, c = (vertices[:, faces[:, corner]] for corner in range(3))  # (B, F, 3) each
-    normals = torch.linalg.cross(b - a, c - a)
-    sums = _faces_of_vertices(faces, vertices.shape[1]).to(normals.dtype) @ _as_columns(normals)
+    columns = _as_columns(vertices)
+    a, b, c = (columns.index_select(0, faces[:, i]).unflatten(1, (-1, 3)) for i in range(3))
+    normals = torch.linalg.cross(b - a, c - a).flatten(1)  # (F, B 3)
+    sums = _faces_of_vertices(faces, vertices.shape[1]).to(normals.dtype) @ normals
     normals = sums.unflatten(1, (len(vertices), 3)).transpose(0, 1)
     return torch.nn.functional.normalize(normals, dim=-1)
 
@@ -159,9 +160,10 @@ def draw_bodies(
     screen = _to_screen(vertices, cameras, crops)
     shaded = shade(vertex_normals(vertices, faces), colours)
     windows = _windows(screen, *image.shape[:2])
+    inside = _within(screen, windows)
     pixels_per_metre = cameras[:, 0] * crops[:, 2]
     for person in pixels_per_metre.argsort().tolist():
-        _draw_body(drawn, screen[person], windows[person], faces, shaded[person], opacity)
+        _draw_body(drawn, inside[person], windows[person], faces, shaded[person], opacity)
     return drawn
 
 
@@ -224,7 +226,8 @@ def draw_views(
     """
     if colours is None:
         colours = vertices.new_tensor(PLAIN_COLOUR).expand_as(vertices)
-    centred = vertices - (vertices.amin(1, keepdim=True) + vertices.amax(1, keepdim=True)) / 2
+    low, high = _bounds(vertices)
+    centred = vertices - ((low + high) / 2)[:, None]
     half_width, half_height = centred[..., [0, 2]].norm(dim=-1).max(), centred[..., 1].abs().max()
     reach = float(torch.maximum(half_width, half_height).clamp(min=1e-6))
     width = width or max(1, round(size * float(half_width) / reach))
@@ -266,8 +269,9 @@ def _draw_one_in_each(
 ) -> None:
     """Draws body after body, each into a picture of its own, all of one size."""
     windows = _windows(screens, *pictures[0].shape[:2])
-    for picture, screen, window, tints in zip(pictures, screens, windows, shaded, strict=True):
-        _draw_body(picture, screen, window, faces, tints, opacity)
+    inside = _within(screens, windows)
+    for picture, body, window, tints in zip(pictures, inside, windows, shaded, strict=True):
+        _draw_body(picture, body, window, faces, tints, opacity)
 
 
 def _to_screen(vertices: Tensor, cameras: Tensor, crops: Tensor) -> Tensor:
@@ -277,13 +281,13 @@ def _to_screen(vertices: Tensor, cameras: Tensor, crops: Tensor) -> Tensor:
 
 
 def _draw_body(
-    picture: Picture, screen: Tensor, window: _Window, faces: Tensor, shaded: Tensor, opacity: float
+    picture: Picture, inside: Tensor, window: _Window, faces: Tensor, shaded: Tensor, opacity: float
 ) -> None:
     """Draws one body into `picture`, within the window that it covers.
 
     Args:
         picture: changed in place.
-        screen: (V, 3) x, y in px and depth.
+        inside: (V, 3) x, y in px of the window and depth.
         window: of the body, see `_windows`.
         faces: (F, 3) vertex indices.
         shaded: (V, 3) RGB 0..1, light included.
@@ -292,22 +296,34 @@ def _draw_body(
     x0, y0, x1, y1 = window
     if x1 <= x0 or y1 <= y0:
         return
-    corners = screen - screen.new_tensor([x0, y0, 0])
-    over, mask = paint_surface(corners, faces, shaded, y1 - y0, x1 - x0)
+    over, mask = paint_surface(inside, faces, shaded, y1 - y0, x1 - x0)
     over *= 255
-    alpha = _soft_mask(mask) * opacity
+    alpha = _soft_mask(mask) * np.float32(opacity)
     under = picture[y0:y1, x0:x1].astype(np.float32)
-    picture[y0:y1, x0:x1] = np.rint(under + alpha[..., None] * (over - under)).astype(np.uint8)
+    over -= under
+    over *= cv2.merge((alpha, alpha, alpha))  # NumPy is slow to spread numbers over so few channels
+    over += under
+    picture[y0:y1, x0:x1] = np.rint(over, out=over).astype(np.uint8)
+
+
+def _within(screens: Tensor, windows: Sequence[_Window]) -> Tensor:
+    """Bodies (N, V, 3) on the screen as their windows have them."""
+    return screens - screens.new_tensor([[[x0, y0, 0]] for x0, y0, _, _ in windows])
+
+
+def _bounds(points: Tensor) -> tuple[Tensor, Tensor]:
+    """Least and largest coordinates (N, C) of points (N, V, C); along rows, as columns are slow."""
+    return points.mT.contiguous().aminmax(dim=-1)
 
 
 def _windows(screens: Tensor, height: int, width: int) -> list[_Window]:
     """x0, y0, x1, y1 of the pixels that points (N, V, 3) span, and 1 more; 0 wide if outside."""
-    points = screens[..., :2]
     if not bool(screens.sum().isfinite()) and not bool(screens.isfinite().all()):
         raise ValueError("a body with NaN or infinite vertices, camera or crop cannot be drawn")
-    limit = points.new_tensor([width, height])
-    low = (points.amin(1).floor() - 1).clamp(min=0).minimum(limit)
-    high = (points.amax(1).ceil() + 1).clamp(min=0).minimum(limit)
+    limit = screens.new_tensor([width, height])
+    low, high = _bounds(screens[..., :2])
+    low = (low.floor() - 1).clamp(min=0).minimum(limit)
+    high = (high.ceil() + 1).clamp(min=0).minimum(limit)
     return [tuple(window) for window in torch.cat([low, high], dim=1).int().tolist()]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 import torch
@@ -43,7 +45,12 @@ def draw_keypoints(
 
 def add_spread_legend(picture: Picture) -> Picture:
     """The picture with a colour bar below it that reads the spread in centimetres."""
-    width = picture.shape[1]
+    return np.concatenate([picture, _spread_legend(picture.shape[1])], axis=0)
+
+
+@lru_cache(maxsize=16)
+def _spread_legend(width: int) -> Picture:
+    """The colour bar with its words, below a picture so wide."""
     height = max(28, round(width * 0.07))
     strip = np.full((height, width, 3), 255, np.uint8)
     left, right = round(width * 0.3), round(width * 0.84)
@@ -53,7 +60,7 @@ def add_spread_legend(picture: Picture) -> Picture:
     gap = round(8 * scale)
     write_text(strip, "spread 0 cm", (left - gap, baseline), scale, ends=True)
     write_text(strip, f"{FULL_SPREAD_M * 100:.0f}+ cm", (right + gap, baseline), scale)
-    return np.concatenate([picture, strip], axis=0)
+    return strip
 
 
 def spread_bar(height: int, width: int) -> Picture:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import cv2
 import numpy as np
@@ -155,11 +156,17 @@ def _draw_samples(
     normals = vertex_normals(bodies, faces)
     over = draw_each(picture, bodies, faces, camera, whole, normals)
     views = draw_views(bodies, faces, size=_SAMPLE_SIZE, width=_SAMPLE_SIZE, normals=normals)
-    captions = np.full((26, views.shape[1], 3), 255, np.uint8)
-    for number in range(len(bodies)):
+    return np.concatenate([_captions(len(bodies)), np.concatenate(over, axis=1), views], axis=0)
+
+
+@cache
+def _captions(num_bodies: int) -> Picture:
+    """What the columns of `samples` show."""
+    captions = np.full((26, num_bodies * _SAMPLE_SIZE, 3), 255, np.uint8)
+    for number in range(num_bodies):
         caption = f"sample {number}" if number else "the most probable body"
         write_text(captions, caption, (number * _SAMPLE_SIZE + 6, 18), 0.44)
-    return np.concatenate([captions, np.concatenate(over, axis=1), views], axis=0)
+    return captions
 
 
 _OF_A_PERSON: tuple[tuple[str, Callable[..., Picture], str], ...] = (
