@@ -308,7 +308,8 @@ def _draw_body(
 
 def _within(screens: Tensor, windows: Sequence[_Window]) -> Tensor:
     """Bodies (N, V, 3) on the screen as their windows have them."""
-    return screens - screens.new_tensor([[[x0, y0, 0]] for x0, y0, _, _ in windows])
+    corners = screens.new_tensor([(x0, y0, 0) for x0, y0, _, _ in windows]).view(-1, 1, 3)
+    return screens - corners
 
 
 def _bounds(points: Tensor) -> tuple[Tensor, Tensor]:

@@ -173,7 +173,7 @@ class _Drawn:
 
     def meshes(self, numbers: Tensor) -> Tensor:
         """Meshes (P, M, V, 3) of the samples with these numbers (P, M)."""
-        return self._pose(numbers)[0]
+        return _reorder(self._kept[0][0], numbers) if self._kept else self._pose(numbers)[0]
 
     def _posed(self) -> Iterable[tuple[Tensor, Tensor]]:
         """Meshes (P, n, V, 3) and joints (P, n, 24, 3), part by part; one part alone is kept."""
