@@ -96,7 +96,7 @@ def memory(num_rows: int) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         config = EvaluateConfig(dataset="3dpw", data=folder, output=folder, device="cpu")
         evaluator = Evaluator(config, StoredNet(), bodies)  # type: ignore[arg-type]
-        context = EvaluationContext(run_id="bench", config=config, metadata={})
+        context = EvaluationContext(run_id="bench", config=config)
         store, combine = OutputFolder(folder), CombineTotals()
         store.create()
         totals, peaks = combine.create_accumulator(), []

@@ -14,9 +14,8 @@ from typing import Any
 import apache_beam as beam
 
 from hierprob3d.configs.evaluation import PROTOCOLS, EvaluateConfig
-from hierprob3d.configs.paper_inference import read_proxy_settings
 from hierprob3d.model.network.device import resolve_device
-from hierprob3d.pipelines.command.usage import EXIT_DONE, EXIT_FAILURES, UsageError
+from hierprob3d.pipelines.command.usage import EXIT_DONE, EXIT_FAILURES
 from hierprob3d.pipelines.command.wording import counted
 from hierprob3d.pipelines.evaluation.comparison import METRICS_FILE
 from hierprob3d.pipelines.evaluation.evaluation_report import (
@@ -32,6 +31,7 @@ from hierprob3d.pipelines.evaluation.per_frame_files import write_per_frame_file
 from hierprob3d.pipelines.run.absolute_paths import with_absolute_paths
 from hierprob3d.pipelines.run.execution import new_pipeline
 from hierprob3d.pipelines.run.job import Job
+from hierprob3d.pipelines.run.row_settings import OF_THE_OUTCOME, RESOLVED
 from hierprob3d.pipelines.run.run import Run, Work
 from hierprob3d.pipelines.run.worker_plan import WorkerPlan, plan_workers
 from hierprob3d.transforms.batch.models import file_hashes
@@ -48,6 +48,7 @@ from hierprob3d.transforms.evaluation.evaluation_shards import (
     ReadTotals,
     new_rows,
 )
+from hierprob3d.transforms.evaluation.fixed_bodies import measured
 from hierprob3d.transforms.evaluation.totals import CombineTotals, Totals
 from hierprob3d.transforms.store.list_shards import ListShards
 from hierprob3d.transforms.store.output_folder import RUNS, OutputFolder
@@ -56,21 +57,11 @@ from hierprob3d.transforms.store.plan import Plan
 from .evaluation_data import provide_data
 
 MARKDOWN_FILE, PAGE_FILE = "evaluation.md", "evaluation.html"
-SETTINGS_KEY = "evaluation_settings"
-"""Key of the frames parts' metadata: what decides their numbers, as JSON."""
+_OF_PROTOCOLS = ("root", "mode_among_samples", "iou")
+"""Fields of them that decide numbers; the others are words."""
 
 _NUM_THREADS = 1
 """In each process, so that sums are taken in one order and every run gives the same bits."""
-
-_NOT_SETTINGS = frozenset({
-    "data", "output", "body_model", "weights", "batch_size", "shard_size", "device", "limit",
-    "retry_failed", "overwrite", "max_failed_ratio", "keypoint_weights", "images",
-    "per_frame_files",
-})  # fmt: skip
-"""Options that say where files lie or how work is divided, not which numbers come out."""
-
-_OF_REFINEMENT = frozenset({"refine", "keypoint_error"})
-"""Settings only where bodies are refined, so that evaluations made before there were any go on."""
 
 
 def evaluate(config: EvaluateConfig, beam_words: list[str] | None = None) -> int:
@@ -100,6 +91,10 @@ class Evaluation(Job):
     """What `evaluate` does."""
 
     config_class = EvaluateConfig
+    no_row_settings = OF_THE_OUTCOME | {
+        "data", "output", "images", "body_model", "weights", "pose_shape_cfg", "keypoint_weights",
+        "limit", "device", "shard_size", "batch_size", "per_frame_files",
+    }  # fmt: skip
     config: EvaluateConfig
 
     @property
@@ -117,8 +112,9 @@ class Evaluation(Job):
         """Plans the rows that are not finished, and checks that they may join the others."""
         run.config = config = self.config
         dataset = open_dataset(config)
+        if not config.overwrite:
+            self.check_settings(run.store)
         run.forget(overwrite=config.overwrite, retry_failed=config.retry_failed)
-        _check_settings(run.store, _settings(config))
         if num_parts is not None:  # every part gets some
             most = -(-min(len(dataset), config.limit or len(dataset)) // num_parts)
             config = replace(config, shard_size=max(1, min(config.shard_size, most)))
@@ -134,10 +130,20 @@ class Evaluation(Job):
 
     def facts(self) -> dict[str, Any]:
         """What the manifest says besides configuration and plan."""
+        config, protocol = self.config, asdict(PROTOCOLS[self.config.protocol])
+        evaluator = load_evaluator(config)
         return {
-            "protocol": asdict(PROTOCOLS[self.config.protocol]),
-            "metrics": self.config.metric_names,
+            "protocol": protocol,
+            "metrics": config.metric_names,
             "model_files": self.model_files(),
+            RESOLVED: {
+                "metrics": config.metric_names,
+                "pose_shape_cfg": evaluator.proxy,
+                "keypoint_threshold": visibility_rule(config),
+                "the protocol's": {name: protocol[name] for name in _OF_PROTOCOLS},
+                "the dataset's rounding": config.rules.rounding,
+                "fixed bodies that differ by": measured(evaluator),
+            },
         }
 
     def work_for(self, run: Run) -> Work:
@@ -156,7 +162,6 @@ class Evaluation(Job):
         return EvaluationContext(
             run_id=run_id,
             config=self.config,
-            metadata={SETTINGS_KEY: _settings(self.config)},
             num_threads=_NUM_THREADS,
         )
 
@@ -248,34 +253,6 @@ def _report(
         )
     too_many = failed > config.max_failed_ratio * summary["rows"]
     return EXIT_FAILURES if too_many or not summary["metrics"] else EXIT_DONE
-
-
-def _settings(config: EvaluateConfig) -> str:
-    """What decides the numbers: options and the models' hashes."""
-    left_out = _NOT_SETTINGS if config.refine else _NOT_SETTINGS | _OF_REFINEMENT
-    options = {name: value for name, value in asdict(config).items() if name not in left_out}
-    options["metrics"] = config.metric_names
-    if config.pose_shape_cfg is not None:
-        options["pose_shape_cfg"] = asdict(read_proxy_settings(config.pose_shape_cfg))
-    options["keypoint_threshold"] = asdict(visibility_rule(config))
-    files = file_hashes(evaluation_files(config))
-    hashes = {part: file["sha256"] for part, file in files.items()}
-    return json.dumps({**options, "models": hashes}, sort_keys=True)
-
-
-def _check_settings(store: OutputFolder, settings: str) -> None:
-    """Raise UsageError if earlier rows were made with other settings: totals would mix them."""
-    parts = store.parts("frames")
-    if not parts:
-        return
-    found = (store.read_schema(parts[-1]).metadata or {}).get(SETTINGS_KEY.encode(), b"{}")
-    old, new = json.loads(found), json.loads(settings)
-    differing = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
-    if differing:
-        raise UsageError(
-            f"{store.root} holds an evaluation with other settings ({', '.join(differing)}): "
-            "choose another --output, or --overwrite it."
-        )
 
 
 def _totals_name(run_id: str) -> str:

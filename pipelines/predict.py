@@ -19,14 +19,15 @@ from hierprob3d.pipelines.run.absolute_paths import with_absolute_paths
 from hierprob3d.pipelines.run.earlier_rows import (
     FinishedInputs,
     check_columns,
-    check_models,
     check_writable,
     finished_inputs,
     noting_dropped,
     tell_earlier_spread,
+    tell_other_seeds,
     with_earlier_spread,
 )
 from hierprob3d.pipelines.run.job import Job
+from hierprob3d.pipelines.run.row_settings import OF_THE_OUTCOME, RESOLVED
 from hierprob3d.pipelines.run.run import Run, Work
 from hierprob3d.pipelines.run.summary import NUM_SHOWN_ITEMS, dry_run_text, summary_text
 from hierprob3d.pipelines.run.worker_plan import WorkerPlan, plan_workers
@@ -65,7 +66,7 @@ def predict(config: PredictConfig, beam_words: list[str] | None = None) -> int:
     job.prepare(words)
     store = OutputFolder(job.output)
     if config.run.dry_run:
-        return _say_what_would_be_done(job.config, words, store, job.listing, job.models)
+        return _say_what_would_be_done(job, words, store)
     with Run(store, job.config, words, job.on_gpu) as run:
         plan = job.plan(run)
         if not plan.num_items:
@@ -86,6 +87,14 @@ class Prediction(Job):
 
     config_class = PredictConfig
     details = SOURCE_DETAILS
+    no_row_settings = OF_THE_OUTCOME | {
+        "inputs", "frame_step", "fps", "limit", "max_megapixels", "check_sources", "body_model",
+        "weights", "pose_shape_cfg", "detector_weights", "keypoint_weights", "device", "engine",
+        "output", "shard_size", "batch_size", "visualise", "picture_format", "renderer", "dry_run",
+        "time_limit_per_item", "focal_length", "seed", "save",
+    }  # fmt: skip
+    """Of the last three rows tell themselves: by columns of their own."""
+
     config: PredictConfig
 
     listing: Listing
@@ -121,7 +130,7 @@ class Prediction(Job):
 
     def plan(self, run: Run, num_parts: int | None = None) -> Plan:
         """Plans the new items, and checks that their rows may join the earlier ones."""
-        config, store, models = self.config, run.store, self.models
+        config, store = self.config, run.store
         finished = finished_inputs(config, store, self.listing)
 
         def sharing(num_items: int) -> int:
@@ -133,9 +142,7 @@ class Prediction(Job):
         dropped = set(finished.changed)
         plan = run.plan(noting_dropped(planner, finished.redo, dropped), SOURCE_DETAILS)
         try:
-            self.config = with_earlier_spread(config, store, dropped)
-            check_columns(store, layout_of(self.config, models), dropped)
-            check_models(store, config, models, dropped)
+            self.check_joins(store, dropped)
         except ValueError:
             store.remove(plan.name)
             raise
@@ -147,6 +154,13 @@ class Prediction(Job):
             tell_earlier_spread(store)
         store.drop_items(dropped)
         return plan
+
+    def check_joins(self, store: OutputFolder, dropped: set[str]) -> None:
+        """Raise UsageError if rows that stay, once some are dropped, could not be read with new."""
+        self.check_settings(store, dropped)
+        self.config = with_earlier_spread(self.config, store, dropped)
+        check_columns(store, layout_of(self.config, self.models), dropped)
+        tell_other_seeds(store, self.config.sampling.seed, dropped)
 
     def model_files(self) -> dict[str, dict[str, str]]:
         """Path and SHA-256 of every file that results depend on."""
@@ -160,6 +174,11 @@ class Prediction(Job):
             "device": models.device,
             "engines": models.engines,
             "keypoint_threshold": models.threshold,
+            RESOLVED: {
+                "detector_threshold": models.detector_threshold,
+                "keypoint_threshold": models.threshold,
+                "pose_shape_cfg": models.proxy,
+            },
             "body": {"family": models.body_family, "gender": models.body_gender},
             "model_files": self.model_files(),
             **known,
@@ -202,18 +221,13 @@ def layout_of(config: PredictConfig, models: ModelFacts) -> PeopleLayout:
     )
 
 
-def _say_what_would_be_done(
-    config: PredictConfig,
-    words: list[str],
-    store: OutputFolder,
-    listing: Listing,
-    models: ModelFacts,
-) -> int:
+def _say_what_would_be_done(job: Prediction, words: list[str], store: OutputFolder) -> int:
     """As `Prediction.plan`, but nothing is written."""
     check_writable(store)
+    config, listing = job.config, job.listing
 
     def workers_for(num_items: int) -> WorkerPlan:
-        return plan_workers(words, num_items, models.on_gpu)
+        return plan_workers(words, num_items, job.on_gpu)
 
     finished = finished_inputs(config, store, listing)
     planner = _planner(
@@ -223,9 +237,7 @@ def _say_what_would_be_done(
     shown: list[str] = []
     for shard in noting_dropped(planner, finished.redo, dropped):
         shown += [item.name for item in shard.items[: NUM_SHOWN_ITEMS - len(shown)]]
-    layout = layout_of(with_earlier_spread(config, store, dropped), models)
-    check_columns(store, layout, dropped)
-    check_models(store, config, models, dropped)
+    job.check_joins(store, dropped)
     if not planner.num_items:
         return _nothing_to_do(config, listing, finished)
     print(dry_run_text(config, planner, shown, listing, workers_for(planner.num_items)))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -20,13 +19,14 @@ from hierprob3d.configs.preprocessing import PreprocessConfig
 from hierprob3d.model.body.mesh_body import Body
 from hierprob3d.model.body.skeleton import NUM_BETAS, NUM_JOINTS, NUM_KEYPOINTS
 from hierprob3d.model.network.device import resolve_device
-from hierprob3d.pipelines.command.usage import EXIT_DONE, EXIT_FAILURES, UsageError
+from hierprob3d.pipelines.command.usage import EXIT_DONE, EXIT_FAILURES
 from hierprob3d.pipelines.command.wording import counted
 from hierprob3d.pipelines.run.absolute_paths import with_absolute_paths
 from hierprob3d.pipelines.run.job import Job
+from hierprob3d.pipelines.run.row_settings import OF_THE_OUTCOME
 from hierprob3d.pipelines.run.run import Run, Work
 from hierprob3d.pipelines.run.worker_plan import WorkerPlan, plan_workers
-from hierprob3d.transforms.batch.models import file_hashes
+from hierprob3d.transforms.batch.models import file_hashes, keypoints_path
 from hierprob3d.transforms.datasets.pw3d import keypoints_name, labels_name
 from hierprob3d.transforms.datasets.pw3d_plan import DETAILS, list_sequences, new_frames
 from hierprob3d.transforms.datasets.pw3d_preprocess import (
@@ -73,6 +73,9 @@ class Preprocessing(Job):
 
     config_class = PreprocessConfig
     details = DETAILS
+    no_row_settings = OF_THE_OUTCOME | {
+        "data", "output", "body_model", "keypoint_weights", "device", "shard_size", "limit",
+    }  # fmt: skip
     config: PreprocessConfig
 
     _uris: Sequence[str] = ()
@@ -93,21 +96,22 @@ class Preprocessing(Job):
     def plan(self, run: Run, num_parts: int | None = None) -> Plan:
         """Plans the frames that are not finished."""
         config, store = self.config, run.store
+        if not config.overwrite:
+            self.check_settings(store)
         run.forget(overwrite=config.overwrite, retry_failed=config.retry_failed)
-        _check_columns(config, store)
         done = store.finished_ids()
         self._num_done = len(done)
         return run.plan(new_frames(self._uris, config, done), DETAILS)
 
     def model_files(self) -> dict[str, dict[str, str]]:
-        """Path and SHA-256 of the body models, and of the keypoint model if one is named."""
+        """Path and SHA-256 of the body models, and of the keypoint model if there is one."""
         bodies = {
             f"body_{gender}": {"path": str(body.path), "sha256": body.sha256}
             for gender, body in self._bodies().items()
         }
-        weights = self.config.keypoint_weights
-        named = {} if weights is None else file_hashes({"keypoints": Path(weights)})
-        return {**bodies, **named}
+        found = self.config.keypoints
+        path = None if found is None else keypoints_path(found, self.config.keypoint_weights)
+        return {**bodies, **({} if path is None else file_hashes({"keypoints": path}))}
 
     def _bodies(self) -> dict[str, Body]:
         path = self.config.body_model
@@ -179,14 +183,3 @@ def write_label_files(store: OutputFolder, config: PreprocessConfig) -> int:
 
 def _texts(table: pa.Table, name: str) -> np.ndarray:
     return np.array(table[name].to_pylist(), dtype=np.str_)
-
-
-def _check_columns(config: PreprocessConfig, store: OutputFolder) -> None:
-    """Raise UsageError if earlier rows have keypoints and this run's would not, or conversely."""
-    parts = store.parts("people")
-    wanted = config.keypoints is not None
-    if parts and ("keypoints" in store.read_schema(parts[-1]).names) != wanted:
-        raise UsageError(
-            f"{store.root} was made {'without' if wanted else 'with'} --keypoints: choose another "
-            "--output, or --overwrite it."
-        )

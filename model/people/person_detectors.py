@@ -75,6 +75,9 @@ class PersonDetector(Protocol):
     network: nn.Module
     """What looks at the pictures; another engine's form of it may take its place."""
 
+    min_score: float
+    """Confidence above which somebody counts as a person."""
+
     def detect(self, image: np.ndarray) -> Detections:
         """People of one (H, W, 3) uint8 RGB picture."""
         ...
@@ -254,6 +257,7 @@ class MaskRCNNDetector:
         from .mask_rcnn import load_mask_rcnn  # takes torchvision, which other detectors do without
 
         self.device = torch.device(device)
+        self.min_score = min_score
         self.network: nn.Module = load_mask_rcnn(weights, self.device, min_score)
 
     @torch.inference_mode()

@@ -10,6 +10,7 @@ from hierprob3d.pipelines.command.usage import EXIT_DONE, UsageError
 from hierprob3d.pipelines.run.job import Job
 from hierprob3d.pipelines.run.manifest import new_run_id
 from hierprob3d.pipelines.run.recovery import remaining
+from hierprob3d.pipelines.run.row_settings import told
 from hierprob3d.pipelines.run.run import Run
 from hierprob3d.pipelines.run.worker_plan import plan_workers
 from hierprob3d.transforms.store.output_folder import OutputFolder
@@ -41,7 +42,7 @@ def run(config: WorkConfig, beam_words: list[str]) -> int:
     check_part(plan, part)
     words = words or list(plan.beam_words)
     job = planned_job(plan.command, plan.config, config.device)
-    check_models(plan, job)
+    check_settings(store, plan, job)
     run_id = part_run_id(plan.plan_id, part, new_run_id())
     with Run(store, job.config, words, job.on_gpu, run_id) as run:
         done = store.finished_ids(run.series)
@@ -107,13 +108,11 @@ def check_part(plan: PartPlan, part: int) -> None:
         )
 
 
-def check_models(plan: PartPlan, job: Job) -> None:
-    """Raise UsageError if a file that results depend on is another than when it was planned."""
-    for name, found in job.model_files().items():
-        planned = plan.model_files.get(name, found)
-        if planned["sha256"] != found["sha256"]:
-            raise UsageError(
-                f"{found['path']} ({name}) is not what it was when the plan was made: SHA-256 "
-                f"{found['sha256'][:12]}... instead of {planned['sha256'][:12]}...; put the same "
-                "file there on all machines, or plan again into another folder."
-            )
+def check_settings(store: OutputFolder, plan: PartPlan, job: Job) -> None:
+    """Raise UsageError if rows would mean something else here than when it was planned."""
+    planned = {"config": plan.config, "model_files": plan.model_files, **plan.facts}
+    if found := job.differences(planned):
+        raise UsageError(
+            f"{store.root} is planned {told(found)}: put the same files and the same version of "
+            "this package on all machines, or plan again into another folder."
+        )

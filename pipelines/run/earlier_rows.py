@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from hierprob3d.configs.prediction import PredictConfig
 from hierprob3d.pipelines.command.usage import UsageError
-from hierprob3d.transforms.batch.model_facts import ModelFacts
 from hierprob3d.transforms.inputs.items import Shard, picture_item
 from hierprob3d.transforms.inputs.listing import Listing
 from hierprob3d.transforms.inputs.planning import Planner
@@ -21,7 +18,8 @@ from hierprob3d.transforms.inputs.uris import archive_of
 from hierprob3d.transforms.store.output_folder import RUNS, TABLES, FinishedItem, OutputFolder
 from hierprob3d.transforms.tables.schema import STATUS_FAILED, PeopleLayout, people_schema
 
-_MENDS = "choose another --output, --overwrite all of it, or give the options of the earlier run"
+from .manifest import read_manifest
+from .row_settings import MENDS, runs_that_stay
 
 
 @dataclass
@@ -114,7 +112,7 @@ def with_earlier_spread(
         return config
     if "vertex_spread_m" not in store.read_schema(part).names:
         return config
-    manifests = (_read_manifest(store, run) for run in _runs_that_stay(store, dropped))
+    manifests = (read_manifest(store, run) for run in runs_that_stay(store, dropped))
     if not any(manifest.get("schema_version") == "1" for manifest in manifests):
         return config
     return replace(config, sampling=replace(sampling, save=sampling.save | {"vertex_spread"}))
@@ -146,43 +144,25 @@ def check_columns(store: OutputFolder, layout: PeopleLayout, dropped: Collection
     if differing:
         raise UsageError(
             f"{store.root} holds people with other columns ({', '.join(differing[:4])}), from "
-            "other weights, body model, --num-samples, --save, --refine, --no-uncertainty or "
-            "--drop-intersecting: "
-            f"{_MENDS}."
+            "another --save, or of a run whose record in runs/ is not there: "
+            f"{MENDS}."
         )
 
 
-def check_models(
-    store: OutputFolder, config: PredictConfig, models: ModelFacts, dropped: Collection[str]
-) -> None:
-    """Raise UsageError if rows that stay were made with other models, or refined otherwise.
-
-    So also if with another known height; another seed only warns.
+def tell_other_seeds(store: OutputFolder, seed: int, dropped: Collection[str]) -> None:
+    """Says so if rows that stay have another seed: their column tells them apart.
 
     Args:
         store: The output folder.
-        config: This run's.
-        models: This run's.
+        seed: Of this run.
         dropped: Ids of the items whose rows go.
     """
-    runs = sorted(_runs_that_stay(store, dropped))
-    hashes = {part: file["sha256"] for part, file in models.files.items()}
-    seeds = set[int]()
-    for run in runs:
-        manifest = _read_manifest(store, run)
-        differing = _differing_models(manifest, hashes, models.body_gender)
-        if differing:
-            raise UsageError(
-                f"{store.root} holds rows of run {run} with other models "
-                f"({', '.join(differing)}): {_MENDS}."
-            )
-        _check_keypoint_error(store, config, run, manifest)
-        _check_known_height(store, config, run, manifest)
-        seeds.add(manifest.get("config", {}).get("sampling", {}).get("seed", config.sampling.seed))
-    if seeds - {config.sampling.seed}:
+    manifests = (read_manifest(store, run) for run in runs_that_stay(store, dropped))
+    seeds = {m.get("config", {}).get("sampling", {}).get("seed", seed) for m in manifests}
+    if seeds - {seed}:
         print(
             f"warning: earlier rows have --seed {', '.join(map(str, sorted(seeds)))}, new ones "
-            f"{config.sampling.seed}; the column seed tells them apart.",
+            f"{seed}; the column seed tells them apart.",
             file=sys.stderr,
         )
 
@@ -198,65 +178,3 @@ def _part_that_stays(store: OutputFolder, dropped: Collection[str]) -> str | Non
         if not set(store.read_part(name, ["item_id"])["item_id"].to_pylist()) <= set(dropped):
             return name
     return None
-
-
-def _runs_that_stay(store: OutputFolder, dropped: Collection[str]) -> set[str]:
-    """Ids of runs of which a finished item stays."""
-    runs = set[str]()
-    for _, table in store.read_parts(store.parts("frames"), ["item_id", "run_id"]):
-        rows = table.to_pydict()
-        pairs = zip(rows["item_id"], rows["run_id"], strict=True)
-        runs.update(run for item, run in pairs if item not in dropped)
-    return runs
-
-
-def _check_keypoint_error(
-    store: OutputFolder, config: PredictConfig, run: str, manifest: Mapping[str, Any]
-) -> None:
-    """Raise UsageError if the run's bodies were refined with another `keypoint_error`."""
-    new, old = config.refinement, manifest.get("config", {}).get("refinement", {})
-    error = old.get("keypoint_error", new.keypoint_error)
-    if new.refine and old.get("refine") and error != new.keypoint_error:
-        raise UsageError(
-            f"{store.root} holds rows of run {run} with --keypoint-error {error}, this run has "
-            f"{new.keypoint_error}: {_MENDS}."
-        )
-
-
-def _check_known_height(
-    store: OutputFolder, config: PredictConfig, run: str, manifest: Mapping[str, Any]
-) -> None:
-    """Raise UsageError if the run knew another height of everybody: rows do not say so."""
-    if "config" not in manifest:
-        return
-    heights = (manifest["config"].get("source", {}).get("known_height"), config.source.known_height)
-    old, new = ("without --known-height" if height is None else f"with --known-height {height:g}"
-                for height in heights)  # fmt: skip
-    if old != new:
-        raise UsageError(
-            f"{store.root} holds rows of run {run} {old}, this run is {new}: {_MENDS}."
-        )
-
-
-def _read_manifest(store: OutputFolder, run: str) -> dict[str, Any]:
-    """The run's record; empty if somebody removed it."""
-    try:
-        return json.loads(store.read(f"{RUNS}/{run}.json"))
-    except FileNotFoundError:
-        return {}
-
-
-def _differing_models(
-    manifest: Mapping[str, Any], hashes: Mapping[str, str], gender: str
-) -> list[str]:
-    """What this run has other than that of a manifest, by option, with what the manifest says."""
-    files, options = manifest.get("model_files", {}), manifest.get("config", {}).get("models", {})
-    differing = []
-    for part in ("weights", "body_model"):
-        file = files.get(part, {})
-        if file.get("sha256", hashes[part]) != hashes[part]:
-            option = part.replace("_", "-")
-            differing.append(f"--{option} was {file['path']}, SHA-256 {file['sha256'][:12]}...")
-    if options.get("gender", gender) != gender:
-        differing.append(f"--gender was {options['gender']}")
-    return differing

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -11,6 +11,8 @@ import pyarrow as pa
 from hierprob3d.transforms.store.output_folder import OutputFolder
 from hierprob3d.transforms.store.plan import Plan
 
+from .manifest import plain
+from .row_settings import Difference, check_settings, differences
 from .run import Run, Work
 from .worker_plan import WorkerPlan
 
@@ -26,8 +28,23 @@ class Job(ABC):
     details: ClassVar[pa.Schema | None] = None
     """Fields of the details of its shards."""
 
+    no_row_settings: ClassVar[frozenset[str]]
+    """Fields of the configuration that do not change what a row means, paths among them."""
+
     def __init__(self, config: Any) -> None:
         self.config = config
+
+    def record(self) -> dict[str, Any]:
+        """What the manifest of a run of it says at its start, of what decides what rows mean."""
+        return {"config": plain(self.config), **plain(self.facts())}
+
+    def check_settings(self, store: OutputFolder, dropped: Collection[str] = ()) -> None:
+        """Raise UsageError if rows that stay, once some items are dropped, mean something else."""
+        check_settings(store, type(self.config), self.no_row_settings, self.record(), dropped)
+
+    def differences(self, record: Mapping[str, Any]) -> list[Difference]:
+        """What rows would mean here that they do not by another's record."""
+        return differences(type(self.config), self.no_row_settings, record, self.record())
 
     @property
     def output(self) -> str:
@@ -66,7 +83,7 @@ class Job(ABC):
 
     @abstractmethod
     def facts(self) -> Mapping[str, Any]:
-        """What the manifest says besides the configuration."""
+        """What the manifest says besides the configuration; see `row_settings` for some of it."""
 
     @abstractmethod
     def work_for(self, run: Run) -> Work:

@@ -155,6 +155,15 @@ def versions() -> dict[str, str]:
     return found
 
 
+def read_manifest(store: OutputFolder, run_id: str) -> dict[str, Any]:
+    """The record of a run; empty if somebody removed it."""
+    try:
+        content: dict[str, Any] = json.loads(store.read(f"{RUNS}/{run_id}.json"))
+    except FileNotFoundError:
+        return {}
+    return content
+
+
 def plain(value: Any) -> Any:
     """The value in types that JSON has; sets become sorted lists."""
     if is_dataclass(value) and not isinstance(value, type):

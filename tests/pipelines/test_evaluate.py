@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from hierprob3d.configs.metric_table import POINT_METRICS, PointMetric
 from hierprob3d.model.network.checkpoints import save_distribution_net
 from hierprob3d.model.network.distribution_net import DistributionNet
 from hierprob3d.model.network.network_config import NetworkConfig, WeightsMetadata
@@ -243,7 +244,21 @@ def test_other_settings_are_not_mixed(
 ) -> None:
     words = command(data, weights, output, "--best-of", "1,3,5", "--protocol", "spin")
     assert main(words) == 2
-    assert "other settings (protocol)" in capsys.readouterr().err
+    assert "with --protocol paper (now with --protocol spin)" in capsys.readouterr().err
+
+
+def test_rows_of_a_metric_that_was_redefined_are_not_mixed(
+    data: Path,
+    weights: Path,
+    output: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    monkeypatch.setitem(POINT_METRICS, "PVE", PointMetric("vertices", "scale"))
+    assert main(command(data, weights, output, "--best-of", "1,3,5")) == 2
+    said = capsys.readouterr().err
+    assert "with fixed bodies that differ by PVE" in said and said.count("\n") == 1
+    assert "PVE-PA" not in said
 
 
 def test_protocols_change_what_they_say(

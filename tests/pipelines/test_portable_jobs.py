@@ -103,7 +103,7 @@ def build_predict(
 
 def build_evaluate(pipeline: beam.Pipeline, plan: Plan, output: Path) -> None:
     config = EvaluateConfig(dataset="synthetic", data="/data", output=str(output))
-    context = EvaluationContext(run_id="run", config=config, metadata={})
+    context = EvaluationContext(run_id="run", config=config)
     evaluate.build(pipeline, plan, context)
 
 

@@ -89,7 +89,7 @@ def test_a_refused_command_has_changed_nothing(
     before = contents(output)
     options = ("--output", output, "--people", "centre", *dry)
     assert predict(inputs, *options, "--overwrite", "--limit", 1) == 2  # a row would stay
-    assert "other columns (joint_spread_m)" in capsys.readouterr().err
+    assert "with --no-uncertainty (now without --no-uncertainty)" in capsys.readouterr().err
     for bad in ("--runner=NoRunner", "--direct_running_mode=foo", "--direct_num_workers=-1"):
         assert predict(inputs, *options, "--overwrite", bad) == 2
         assert predict(inputs, *options, "--retry-failed", bad) == 2
@@ -115,9 +115,10 @@ def test_rows_of_other_models_are_not_mixed(
     other = save_random_weights(tmp_path / "other.safetensors", "openbody", seed=1)
     female = load_body("open", "female").path
     for options, told in {
-        ("--weights", other): "--weights was ",
-        ("--gender", "female"): "--gender was neutral",
-        ("--body-model", female): "--body-model was ",
+        ("--weights", other): "with --weights ",
+        ("--gender", "female"): "with --gender neutral (now with --gender female)",
+        ("--keypoints", "movenet"): "with --keypoints blazepose (now with --keypoints movenet)",
+        ("--body-model", female): "with --body-model ",
     }.items():
         for dry in ((), ("--dry-run",)):
             assert predict(inputs, "--output", output, *FAST, *options, *dry) == 2

@@ -174,7 +174,7 @@ def test_rows_without_it_do_not_join(
     picture = copy_person(tmp_path / "another.png")
     plain = ["predict", str(picture), "--output", str(output), "--num-samples", "4"]
     assert main([*plain, "--save", "samples,vertices"]) == 2
-    assert "refined_pose" in capsys.readouterr().err
+    assert "with --refine (now without --refine)" in capsys.readouterr().err
 
 
 def test_rows_refined_with_another_error_do_not_join(
@@ -183,7 +183,7 @@ def test_rows_refined_with_another_error_do_not_join(
     picture = copy_person(tmp_path / "another.png")
     inputs = ["predict", str(picture), "--output", str(output), "--num-samples", "4"]
     assert main([*inputs, *OPTIONS, "--keypoint-error", "2"]) == 2
-    assert "with --keypoint-error 1.0, this run has 2.0" in capsys.readouterr().err
+    assert "--keypoint-error 1 (now with --keypoint-error 2)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("error", ["0", "-1", "nan", "inf", "1e-20"])

@@ -202,7 +202,7 @@ def test_a_folder_without_keypoints_is_not_mixed(
     pw3d: Path, golden_smpl: Path, output: Path, capsys: pytest.CaptureFixture
 ) -> None:
     assert main(command(pw3d, golden_smpl, output, "--keypoints", "movenet")) == 2
-    assert "was made without --keypoints" in capsys.readouterr().err
+    assert "without --keypoints (now with --keypoints movenet)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

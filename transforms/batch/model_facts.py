@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from hierprob3d.configs.paper_inference import ProxySettings
 from hierprob3d.configs.prediction import ModelsConfig
 from hierprob3d.module_path import child_environment, python_command
 
@@ -32,6 +33,12 @@ class ModelFacts:
 
     threshold: float
     """Confidence above which a limb keypoint counts as visible."""
+
+    detector_threshold: float | None
+    """Score above which a detection counts as a person; None: there is no detector."""
+
+    proxy: ProxySettings
+    """How the networks' input is made."""
 
     body_family: str
     body_gender: str
@@ -108,6 +115,8 @@ def loaded_facts(config: ModelsConfig, genders: Iterable[str]) -> ModelFacts:
         device=str(models.device),
         engines=dict(models.engines),
         threshold=models.threshold,
+        detector_threshold=None if models.detector is None else models.detector.min_score,
+        proxy=models.proxy,
         body_family=models.body.family,
         body_gender=models.body.gender,
         num_vertices=models.body.num_vertices,

@@ -54,9 +54,6 @@ class EvaluationContext:
 
     run_id: str
     config: EvaluateConfig
-    metadata: dict[str, str]
-    """File metadata of the frames parts."""
-
     num_threads: int = 1
     """Threads of torch and OpenCV in each process."""
 
@@ -138,7 +135,7 @@ def evaluate_shard(
     of a row do not depend on how the dataset was cut.
     """
     config = context.config
-    schema = evaluation_schema(config, context.metadata)
+    schema = evaluation_schema(config)
     may_be_nan = (*MAY_BE_NAN, *columns_of_truth(config))
     failures: list[Failure] = []
     tables = [schema.empty_table()]

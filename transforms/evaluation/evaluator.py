@@ -167,7 +167,7 @@ class Evaluator:
         hypotheses = self._hypotheses(self._estimates(items, output), output, samples)
         target = with_true_joints(self._target(items, rotmats, betas), items)
         return {
-            **self._point_columns(hypotheses, target),
+            **self.point_columns(hypotheses.points, target),
             **self._keypoint_columns(items, hypotheses),
             **self._silhouette_columns(items, hypotheses),
             **self._distribution_columns(output, rotmats[:, 1:], betas, samples.pose),
@@ -230,16 +230,17 @@ class Evaluator:
             return values[:, :-1] if values.shape[1] > 1 else values
         return values[:, 1:]
 
-    def _point_columns(self, hypotheses: Hypotheses, target: BodyPoints) -> dict[str, Tensor]:
+    def point_columns(self, points: BodyPoints, target: BodyPoints) -> dict[str, Tensor]:
+        """Distances of B people's hypotheses to the truth: of the mode, and the best of some."""
         columns: dict[str, Tensor] = {}
-        errors = known_body_errors(hypotheses.points, target, self.base_names)
+        errors = known_body_errors(points, target, self.base_names)
         for name, error in errors.items():
             columns[name] = error[:, 0]
             columns[name + MIN_SUFFIX] = best_of(self._among(error), self.config.num_samples)
             for count in self.config.best_of:
                 columns[f"{name}{BEST_INFIX}{count}"] = best_of(self._among(error), count)
         if self.config.needs_joints:
-            joints = hypotheses.points.joints[:, 0], target.joints
+            joints = points.joints[:, 0], target.joints
             unaligned, aligned = known_joint_errors(*joints)
             columns |= {"joint_errors_m": unaligned, "joint_errors_pa_m": aligned}
         return columns

@@ -93,7 +93,7 @@ def evaluation_columns(config: EvaluateConfig) -> tuple[Column, ...]:
     return (*_ROW, *metrics, *joints, *_ALWAYS, *(_SILHOUETTES if has_silhouettes else ()))
 
 
-def evaluation_schema(config: EvaluateConfig, metadata: dict[str, str] | None = None) -> pa.Schema:
+def evaluation_schema(config: EvaluateConfig) -> pa.Schema:
     """Arrow schema of frames/part-*.parquet of an evaluation."""
     fields = [column.field() for column in evaluation_columns(config)]
-    return pa.schema(fields, metadata={"schema_version": SCHEMA_VERSION, **(metadata or {})})
+    return pa.schema(fields, metadata={"schema_version": SCHEMA_VERSION})

@@ -154,7 +154,10 @@ def test_models_that_differ_from_the_plans_are_refused(
     (output / "plan" / "plan.json").write_text(json.dumps(plan))
     assert main(["work", str(output), "--part", "0"]) == 2
     said = capsys.readouterr().err
-    assert f"{weights} (weights) is not what it was" in said and said.count("\n") == 1
+    assert (
+        f"planned with --weights {weights}, SHA-256 000000000000... (now with" in said
+        and said.count("\n") == 1
+    )
     assert not list(output.glob("frames/*"))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,10 +10,8 @@ from typing import cast
 import pytest
 
 from hierprob3d.configs.prediction import PredictConfig, RunConfig, SourceConfig
-from hierprob3d.pipelines.command.usage import UsageError
-from hierprob3d.pipelines.run.earlier_rows import check_models, finished_inputs, noting_dropped
+from hierprob3d.pipelines.run.earlier_rows import finished_inputs, noting_dropped
 from hierprob3d.transforms.batch.isolation import People
-from hierprob3d.transforms.batch.model_facts import ModelFacts
 from hierprob3d.transforms.inputs.items import Frame, Shard, picture_item
 from hierprob3d.transforms.inputs.listing import Listing
 from hierprob3d.transforms.inputs.planning import Planner
@@ -56,27 +53,3 @@ def test_what_was_wrong_with_an_archive_goes_when_its_members_are_done_again() -
     planner = cast(Planner, SimpleNamespace(shards=lambda: iter([shard]), left_out=set()))
     list(noting_dropped(planner, {MEMBER.item_id, DAMAGE.item_id}, dropped))
     assert dropped == {MEMBER.item_id, DAMAGE.item_id}
-
-
-@pytest.mark.parametrize(
-    ("earlier", "now", "words"),
-    [
-        (None, 1.7, "run run without --known-height, this run is with --known-height 1.7: choose"),
-        (1.7, 1.8, "run run with --known-height 1.7, this run is with --known-height 1.8: choose"),
-        (1.7, 1.7, None),
-    ],
-)
-def test_rows_of_another_known_height_do_not_join(
-    store: OutputFolder, earlier: float | None, now: float, words: str | None
-) -> None:
-    record = {"config": {"source": {"known_height": earlier}}}
-    store.write("runs/run.json", json.dumps(record).encode())
-    source = SourceConfig(inputs=(TAR,), known_height=now)
-    config = PredictConfig(source=source, run=RunConfig(output=store.root))
-    nothing = {part: {"path": part, "sha256": part} for part in ("weights", "body_model")}
-    models = cast(ModelFacts, SimpleNamespace(files=nothing, body_gender="neutral"))
-    if words is None:
-        check_models(store, config, models, set())
-        return
-    with pytest.raises(UsageError, match=words):
-        check_models(store, config, models, set())

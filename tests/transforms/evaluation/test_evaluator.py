@@ -230,7 +230,7 @@ class Rows:
 
 
 def shard_tables(rows_of, dataset: Rows) -> tuple:  # noqa: ANN001
-    context = EvaluationContext(run_id="r", config=CONFIG, metadata={})
+    context = EvaluationContext(run_id="r", config=CONFIG)
     (shard,) = new_rows(CONFIG, dataset, ())
     return evaluate_shard(rows_of, dataset, shard, context)
 
