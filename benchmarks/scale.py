@@ -28,6 +28,7 @@ from hierprob3d.pipelines.run.recovery import remaining
 from hierprob3d.transforms.inputs.items import Item, shard_name
 from hierprob3d.transforms.store.output_folder import OutputFolder, part_name
 from hierprob3d.transforms.store.parquet_files import table_bytes
+from hierprob3d.transforms.store.part_counts import with_counts
 from hierprob3d.transforms.store.part_plan import PartPlan, part_shards, read_part_plan
 from hierprob3d.transforms.store.part_runs import part_run_id
 from hierprob3d.transforms.store.plan import SOURCE_DETAILS, Plan, PlanWriter, shard_refs
@@ -69,14 +70,19 @@ def write_done(folder: Path, items: int) -> None:
         run_id = part_run_id(whole.plan_id, part, "20260101T000000Z-bbbbbb")
         refs = list(shard_refs(store, rows, part, _PARTS))[: int(_DONE * items / _PARTS / 32)]
         example = [Item(f"{number:040x}", name_of(number)) for number in range(32)]
-        frames, people = table_bytes(frames_of(example, run_id)), table_bytes(people_of(example))
+        frames, people = part_bytes(frames_of(example, run_id)), part_bytes(people_of(example))
         shards = iter(part_shards(store, whole, part)) if part == _STARTED else None
         for ref in refs:
             if shards is not None:
-                frames = table_bytes(frames_of([*next(shards).items], run_id))
+                frames = part_bytes(frames_of([*next(shards).items], run_id))
             for table, data in (("people", people), ("frames", frames)):
                 name = part_name(table, run_id, shard_name(ref.index))
                 Path(store.root, name).write_bytes(data)
+
+
+def part_bytes(table: pa.Table) -> bytes:
+    """The file that a run publishes."""
+    return table_bytes(with_counts(table))
 
 
 def people_of(items: list[Item]) -> pa.Table:

@@ -25,6 +25,7 @@ from hierprob3d.transforms.store.output_folder import (
     OutputFolder,
     run_of,
 )
+from hierprob3d.transforms.store.part_counts import PartCounts
 from hierprob3d.transforms.tables.schema import (
     PeopleLayout,
     errors_schema,
@@ -147,6 +148,10 @@ class RunFolder:
     def parts_of(self, table: str, columns: list[str]) -> Iterator[tuple[str, pa.Table]]:
         """Names of all finished parts of a table with some of their columns, one by one."""
         return self.store.read_parts(self._finished_parts(table), columns)
+
+    def counts_of(self, table: str) -> Iterator[tuple[str, PartCounts]]:
+        """Names of all finished parts of frames or errors, and what they count, one by one."""
+        return self.store.read_counts(self._finished_parts(table))
 
     def frames(self) -> pa.Table:
         """Rows of all finished frames parts."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import groupby
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,17 +14,15 @@ from numpy.typing import NDArray
 
 from hierprob3d.model.body.skeleton import BODY_JOINT_NAMES
 from hierprob3d.pipelines.command.wording import counted, people
-from hierprob3d.pipelines.run.manifest import Outcome
-from hierprob3d.transforms.inputs.sources import in_groups
+from hierprob3d.pipelines.run.manifest import Outcome, outcome_of
 from hierprob3d.transforms.store.output_folder import run_of
+from hierprob3d.transforms.store.part_counts import PartCounts
 from hierprob3d.transforms.store.part_runs import plan_and_part
-from hierprob3d.transforms.tables.schema import STAGE_SECONDS, STATUSES
+from hierprob3d.transforms.tables.schema import STATUSES
 
 from .run_folder import RunFolder
 
-_FRAME_COLUMNS = ("status", "num_people", "warning")
-_ERROR_COLUMNS = ("stage", "error", "uri", "message", "run_id")
-_COUNTED_AT_ONCE = 256
+_ERROR_COLUMNS = ("stage", "error", "uri", "message")
 _MOST_SPREADS = 50_000
 """People whose spreads are read: their tenths do not move with more."""
 
@@ -133,60 +129,50 @@ def summarise(folder: RunFolder, spreads: NDArray[np.floating] | None = None) ->
         spreads: (P, 23) the column pose_spread_deg of all people, where it was read already.
     """
     frames = _FramesSeen(folder)
-    parts = folder.parts_of("frames", list(_FRAME_COLUMNS))
-    for run_id, of_run in groupby(parts, key=lambda part: run_of(part[0])):
-        for some in in_groups(of_run, _COUNTED_AT_ONCE):
-            frames.add(run_id, some)
-    errors = _ErrorsSeen()
-    for _, rows in folder.parts_of("errors", list(_ERROR_COLUMNS)):
-        errors.add(rows)
+    for name, counts in folder.counts_of("frames"):
+        frames.add(name, counts)
+    errors = _ErrorsSeen(folder)
+    for name, counts in folder.counts_of("errors"):
+        errors.add(name, counts)
+    total = frames.total()
     if spreads is None:
-        spreads = _some_spreads(folder, frames.num_people)
+        spreads = _some_spreads(folder, total.num_people)
     return RunSummary(
-        status_counts={status: frames.statuses.get(status, 0) for status in STATUSES},
-        num_people=frames.num_people,
+        status_counts={status: total.statuses[status] for status in STATUSES},
+        num_people=total.num_people,
         errors=errors.groups(),
         warnings=frames.warning_groups(),
-        runs=_runs(folder, frames.outcomes, errors.by_run),
+        runs=_runs(folder, frames.by_run, errors.by_run),
         num_unfinished_parts=len(folder.unfinished_parts),
         joint_spreads=_joint_spreads(spreads),
     )
 
 
 class _FramesSeen:
-    """What the frames say, part by part: memory does not grow with their number.
+    """What the frames count, part by part: memory does not grow with their number.
 
     Args:
         folder: Theirs.
     """
 
     def __init__(self, folder: RunFolder) -> None:
-        self._folder = folder
-        self.statuses: Counter[str] = Counter()
-        self.num_people = 0
-        self.outcomes: dict[str, Outcome] = {}
-        """By run."""
+        self._store = folder.store
+        self.by_run: dict[str, PartCounts] = {}
         self._warnings: Counter[str] = Counter()
         self._first: dict[str, str] = {}
 
-    def add(self, run_id: str, parts: Sequence[tuple[str, pa.Table]]) -> None:
-        """Counts some parts of a run, with their names."""
-        rows = pa.concat_tables(table.replace_schema_metadata() for _, table in parts)
-        statuses = {pair["values"]: pair["counts"] for pair in
-                    pc.value_counts(rows["status"]).to_pylist()}  # fmt: skip
-        num_people = pc.sum(rows["num_people"]).as_py() or 0
-        self.statuses.update(statuses)
-        self.num_people += num_people
-        outcome = self.outcomes.setdefault(run_id, Outcome())
-        for status, count in statuses.items():
-            outcome.statuses[status] = outcome.statuses.get(status, 0) + count
-        outcome.num_people += num_people
-        for name, table in parts:
-            notes = table.schema.metadata or {}
-            for stage, seconds in json.loads(notes.get(STAGE_SECONDS.encode(), b"{}")).items():
-                outcome.stage_seconds[stage] = outcome.stage_seconds.get(stage, 0.0) + seconds
-            if table["warning"].null_count < len(table):
-                self._add_warnings(self._folder.store.read_part(name, ["warning", "uri"]))
+    def add(self, name: str, counts: PartCounts) -> None:
+        """Adds what a part counts; it is opened only where pictures have warnings."""
+        self.by_run.setdefault(run_of(name), PartCounts()).add(counts)
+        if counts.num_warnings:
+            self._add_warnings(self._store.read_part(name, ["warning", "uri"]))
+
+    def total(self) -> PartCounts:
+        """Of all runs."""
+        total = PartCounts()
+        for counts in self.by_run.values():
+            total.add(counts)
+        return total
 
     def _add_warnings(self, rows: pa.Table) -> None:
         warned = rows.filter(pc.field("warning").is_valid())
@@ -202,21 +188,26 @@ class _FramesSeen:
 
 
 class _ErrorsSeen:
-    """What the errors say, part by part."""
+    """What the errors count, part by part.
 
-    def __init__(self) -> None:
-        self.by_run: Counter[tuple[str, str]] = Counter()
-        """Rows by run and stage."""
+    Args:
+        folder: Theirs.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._store = folder.store
+        self.by_run: dict[str, PartCounts] = {}
         self._counts: Counter[tuple[str, str]] = Counter()
         self._first: dict[tuple[str, str], tuple[str, str]] = {}
 
-    def add(self, rows: pa.Table) -> None:
-        """Counts one part."""
-        for row in rows.to_pylist():
-            key = (row["stage"], row["error"])
-            self._first.setdefault(key, (row["uri"], row["message"]))
-            self._counts[key] += 1
-            self.by_run[row["run_id"], row["stage"]] += 1
+    def add(self, name: str, counts: PartCounts) -> None:
+        """Adds what a part counts; it is opened only where it has errors of a new kind."""
+        self._counts.update(counts.errors)
+        self.by_run.setdefault(run_of(name), PartCounts()).add(counts)
+        if not counts.errors.keys() <= self._first.keys():
+            for row in self._store.read_part(name, list(_ERROR_COLUMNS)).to_pylist():
+                kind = (row["stage"], row["error"])
+                self._first.setdefault(kind, (row["uri"], row["message"]))
 
     def groups(self) -> tuple[ErrorGroup, ...]:
         """Errors by stage and class, the most frequent first."""
@@ -236,37 +227,20 @@ def _some_spreads(folder: RunFolder, num_people: int) -> NDArray[np.floating]:
 
 
 def _runs(
-    folder: RunFolder, outcomes: Mapping[str, Outcome], errors: Mapping[tuple[str, str], int]
+    folder: RunFolder, frames: Mapping[str, PartCounts], errors: Mapping[str, PartCounts]
 ) -> tuple[RunRecord, ...]:
     """Runs in the order of time; those of a plan's parts as the one that they make up."""
     by_id = {str(manifest.get("run_id")): manifest for manifest in folder.manifests()}
-    found: dict[str, Outcome] = {}
-    for run_id in sorted({*outcomes, *by_id}):
+    found: dict[str, PartCounts] = {}
+    for run_id in sorted({*frames, *errors, *by_id}):
         known = plan_and_part(run_id)
-        total = found.setdefault(run_id if known is None else known[0], Outcome())
-        _add(total, outcomes.get(run_id, Outcome()))
-    for (run_id, stage), count in errors.items():
-        known = plan_and_part(run_id)
-        total = found.setdefault(run_id if known is None else known[0], Outcome())
-        total.errors[stage] = total.errors.get(stage, 0) + count
+        total = found.setdefault(run_id if known is None else known[0], PartCounts())
+        for counts in (frames.get(run_id), errors.get(run_id)):
+            if counts is not None:
+                total.add(counts)
     return tuple(
-        RunRecord(run_id, _rounded(found[run_id]), by_id.get(run_id, {}))
+        RunRecord(run_id, outcome_of(found[run_id]), by_id.get(run_id, {}))
         for run_id in sorted(found)
-    )
-
-
-def _add(total: Outcome, other: Outcome) -> None:
-    """Adds the counts of one run to those of several."""
-    for status, count in other.statuses.items():
-        total.statuses[status] = total.statuses.get(status, 0) + count
-    total.num_people += other.num_people
-    for stage, seconds in other.stage_seconds.items():
-        total.stage_seconds[stage] = total.stage_seconds.get(stage, 0.0) + seconds
-
-
-def _rounded(outcome: Outcome) -> Outcome:
-    return replace(
-        outcome, stage_seconds={name: round(s, 3) for name, s in outcome.stage_seconds.items()}
     )
 
 

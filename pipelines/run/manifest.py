@@ -14,10 +14,9 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
 
-import pyarrow.compute as pc
-
 from hierprob3d.transforms.store.output_folder import RUNS, OutputFolder
-from hierprob3d.transforms.tables.schema import SCHEMA_VERSION, STAGE_SECONDS, STATUSES
+from hierprob3d.transforms.store.part_counts import PartCounts
+from hierprob3d.transforms.tables.schema import SCHEMA_VERSION, STATUSES
 
 _PACKAGES = (
     "hierprob3d", "apache-beam", "torch", "torchvision", "numpy", "opencv-python-headless",
@@ -70,20 +69,25 @@ def read_outcome(store: OutputFolder, run_id: str, *, in_parts: bool = False) ->
         run_id: The run.
         in_parts: Whether it is a plan's, that is made up of the runs of its parts.
     """
-    outcome = Outcome()
     whose = {"series": run_id} if in_parts else {"run_id": run_id}
-    stage_seconds: Counter[str] = Counter()
-    for _, table in store.read_parts(store.parts("frames", **whose), ["status", "num_people"]):
-        for status in table["status"].to_pylist():
-            outcome.statuses[status] += 1
-        outcome.num_people += pc.sum(table["num_people"]).as_py()
-        notes = table.schema.metadata or {}
-        stage_seconds.update(json.loads(notes.get(STAGE_SECONDS.encode(), b"{}")))
-    outcome.stage_seconds = {stage: round(s, 3) for stage, s in stage_seconds.items()}
-    parts = store.read_parts(store.parts("errors", **whose), ["stage"])
-    errors = Counter(stage for _, table in parts for stage in table["stage"].to_pylist())
-    outcome.errors = dict(errors)
-    return outcome
+    total = PartCounts()
+    for table in ("frames", "errors"):
+        for _, counts in store.read_counts(store.parts(table, **whose)):
+            total.add(counts)
+    return outcome_of(total)
+
+
+def outcome_of(counts: PartCounts) -> Outcome:
+    """Counts of parts as those of a run."""
+    errors = Counter[str]()
+    for (stage, _), count in counts.errors.items():
+        errors[stage] += count
+    return Outcome(
+        {status: counts.statuses[status] for status in STATUSES},
+        counts.num_people,
+        dict(errors),
+        {stage: round(seconds, 3) for stage, seconds in counts.stage_seconds.items()},
+    )
 
 
 class Manifest:

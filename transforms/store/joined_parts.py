@@ -21,6 +21,7 @@ from hierprob3d.transforms.tables.schema import STAGE_SECONDS
 
 from .output_folder import TABLES, OutputFolder, part_name
 from .parquet_files import ParquetWriter, parquet_writer
+from .part_counts import COUNTS, PartCounts, count_rows, counts_note
 
 FILE_BYTES = 160 << 20
 """A part's files are closed when they have so many bytes together: with what follows in the same
@@ -140,6 +141,7 @@ class _PartFiles:
         self._store = store
         self._names = {table: part_name(table, run_id, shard) for table in TABLES}
         self._paths: dict[str, str] = {}
+        self._counts: dict[str, PartCounts] = {}
         self._writers: dict[str, ParquetWriter] = {}
 
     def write(self, table: str, rows: pa.Table) -> None:
@@ -148,9 +150,10 @@ class _PartFiles:
             return
         if table not in self._writers:
             self._paths[table] = self._store.temporary_file(self._names[table])
-            self._writers[table] = parquet_writer(self._paths[table], _without_times(rows.schema))
+            self._writers[table] = parquet_writer(self._paths[table], _without_notes(rows.schema))
         bare = rows.replace_schema_metadata(self._writers[table].schema.metadata)
         self._writers[table].write_table(bare, row_group_size=_ROWS_PER_GROUP)
+        self._counts.setdefault(table, PartCounts()).add(count_rows(rows))
 
     def num_bytes(self) -> int:
         """Written so far, in all files."""
@@ -158,8 +161,9 @@ class _PartFiles:
 
     def close(self, frames_metadata: Mapping[str, str]) -> None:
         """Publishes the files."""
-        if "frames" in self._writers:
-            self._writers["frames"].add_key_value_metadata(frames_metadata)
+        for table, writer in self._writers.items():
+            of_frames = frames_metadata if table == "frames" else {}
+            writer.add_key_value_metadata({**counts_note(self._counts[table]), **of_frames})
         with ExitStack() as writers:
             for writer in self._writers.values():
                 writers.callback(writer.close)
@@ -173,7 +177,8 @@ def _sorted(rows: pa.Table) -> pa.Table:
     return rows.take(pc.sort_indices(rows.select([name for name, _ in keys]), sort_keys=keys))
 
 
-def _without_times(schema: pa.Schema) -> pa.Schema:
+def _without_notes(schema: pa.Schema) -> pa.Schema:
     """The schema without what is said of one shard only."""
-    kept = {k: v for k, v in (schema.metadata or {}).items() if k != STAGE_SECONDS.encode()}
+    of_shards = (STAGE_SECONDS.encode(), COUNTS.encode())
+    kept = {k: v for k, v in (schema.metadata or {}).items() if k not in of_shards}
     return schema.with_metadata(kept)

@@ -12,13 +12,13 @@ import json
 import os
 import re
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -51,6 +51,7 @@ from .parquet_files import (
     read_columns,
     table_bytes,
 )
+from .part_counts import COUNTED_COLUMNS, PartCounts, count_rows, noted_counts, with_counts
 from .part_runs import belongs_to, is_run_id, series_of
 from .remote_parquet import fetch_row_group, read_footer
 from .store_files import TEMPORARY_PREFIX, StoreFiles
@@ -74,6 +75,7 @@ _PART_NAME = re.compile(r"part-(?P<run>.+)-(?P<shard>\d+)\.parquet")
 _MARK_KEY = re.compile(r"\w[\w.-]*")
 _LOCAL_PARTS = 16
 _LOCAL_THREADS = 4
+_Found = TypeVar("_Found")
 _ID = "item_id"
 _RUN = "run_id"
 """Columns of all our tables."""
@@ -191,7 +193,7 @@ class OutputFolder(StoreFiles):
         if table.num_rows == 0:
             self.remove(name)
             return
-        self.write(name, table_bytes(table))
+        self.write(name, table_bytes(with_counts(table)))
 
     def read_part(self, name: str, columns: list[str] | None = None) -> pa.Table:
         """A part's table, or some of its columns, one of an earlier schema as one of this.
@@ -221,6 +223,31 @@ class OutputFolder(StoreFiles):
         def read(some: list[str]) -> list[tuple[str, pa.Table]]:
             return [(name, self.read_part(name, columns)) for name in some]
 
+        return self._several(read, names)
+
+    def read_counts(self, names: Iterable[str]) -> Iterator[tuple[str, PartCounts]]:
+        """Names of parts of frames or errors and what they count, by their footers alone.
+
+        Those whose footers do not say it are read; errors as of `read_part`.
+        """
+
+        def read(some: list[str]) -> list[tuple[str, PartCounts]]:
+            return [(name, self._counts(name)) for name in some]
+
+        return self._several(read, names)
+
+    def _counts(self, name: str) -> PartCounts:
+        with self._open_part(name) as file:
+            footer = file.metadata
+            counts = noted_counts(footer.metadata or {}, footer.num_rows)
+        if counts is not None:
+            return counts
+        return count_rows(self.read_part(name, list(COUNTED_COLUMNS[name.partition("/")[0]])))
+
+    def _several(
+        self, read: Callable[[list[str]], list[_Found]], names: Iterable[str]
+    ) -> Iterator[_Found]:
+        """What is read of parts, several at the same time, in their order."""
         if self.is_local:  # little to wait for: threads are handed several
             groups = in_parallel(read, in_groups(names, _LOCAL_PARTS), _LOCAL_THREADS)
         else:
