@@ -82,7 +82,7 @@ class SlurmConfig:
 
     sbatch: Annotated[str | None, Option(metavar="OPTIONS")] = None
     """Options of sbatch in one text, such as --sbatch="--gres=gpu:1 --time=4:00:00"; those that ask
-    for GPUs go to the array alone."""
+    for GPUs, cores, memory or nodes go to the array alone."""
 
     setup: Annotated[str | None, Option(metavar="FILE")] = None
     """Shell commands that prepare the environment of every job, such as module load."""

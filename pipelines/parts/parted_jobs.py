@@ -9,7 +9,9 @@ from hierprob3d.configs.checks import nearest
 from hierprob3d.configs.loading import restored
 from hierprob3d.pipelines.command.cli import COMMANDS, parse_command
 from hierprob3d.pipelines.command.usage import UsageError
+from hierprob3d.pipelines.run.absolute_paths import check_local_paths, with_absolute_paths
 from hierprob3d.pipelines.run.job import Job
+from hierprob3d.transforms.inputs.listing import check_local_inputs
 from hierprob3d.transforms.inputs.uris import absolute
 
 JOBS = {
@@ -57,6 +59,20 @@ def read_command(program: str, words: list[str]) -> tuple[str, Any, list[str]]:
 def output_of(config: Any) -> str:
     """The output folder that a command names, absolute."""
     return absolute(getattr(config, "run", config).output)
+
+
+def check_named(config: Any) -> None:
+    """Raise an error if a local input, model or dataset that a command names is not here.
+
+    Without listing or loading any; stores are not asked.
+
+    Raises:
+        FileNotFoundError: An input.
+        UsageError: Another path.
+    """
+    check_local_inputs(getattr(getattr(config, "source", None), "inputs", ()))
+    is_made = getattr(config, "dataset", None) == "synthetic"
+    check_local_paths(with_absolute_paths(config), {"output", *(["data"] if is_made else [])})
 
 
 def planned_job(command: str, stored: dict[str, Any], device: str | None) -> Job:

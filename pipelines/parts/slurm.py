@@ -13,7 +13,7 @@ from hierprob3d.pipelines.command.usage import EXIT_DONE, UsageError
 from hierprob3d.transforms.store.output_folder import OutputFolder
 
 from .array_limits import LOGS_FOLDER, SCRIPTS_FOLDER, arrays_for, note_arrays
-from .parted_jobs import output_of, read_command
+from .parted_jobs import check_named, output_of, read_command
 from .plan_parts import same_open_plan
 from .slurm_scripts import (
     MIN_SECONDS,
@@ -39,7 +39,7 @@ def run(config: SlurmConfig, words: list[str]) -> int:
     Raises:
         UsageError: Bad usage, as of the command itself; another plan is in the folder; or sbatch is
             missing or refuses.
-        OSError: The folder cannot be written to.
+        OSError: An input is not there, or the folder cannot be written to.
     """
     _, told, _ = read_command("slurm", words)
     store = OutputFolder(output_of(told))
@@ -48,7 +48,8 @@ def run(config: SlurmConfig, words: list[str]) -> int:
             f"Slurm's scripts and logs need a folder that all nodes share, {store.root} is none: "
             "give such an --output, or submit hierprob3d plan, work and finish yourself."
         )
-    same_open_plan(store, config.parts, words)  # the scripts of another stay
+    if same_open_plan(store, config.parts, words) is None:  # the scripts of another stay
+        check_named(told)
     chain = _chain(config, words, store)
     store.try_writing()
     os.makedirs(f"{store.root}/{LOGS_FOLDER}", exist_ok=True)

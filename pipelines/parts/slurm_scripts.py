@@ -16,16 +16,17 @@ MIN_SECONDS = 300
 """Of a time limit: of less, hardly anything is left before the warning."""
 
 MAX_RESTARTS = 100
-_OF_GPUS = (
-    "--gres",
-    "--gpus",
-    "-G",
-    "--gpu",
-    "--cpus-per-gpu",
-    "--mem-per-gpu",
-    "--ntasks-per-gpu",
-)
-"""Beginnings of sbatch's options that ask for GPUs, which only the array needs."""
+MEMORY_OF_OTHERS = "3G"
+"""For plan and finish, where memory is asked for: of ten million inputs they take 1.3 GB."""
+
+_OF_MEMORY = ("--mem",)
+_OF_RESOURCES = (
+    *_OF_MEMORY, "--cpus-per", "-c", "--gres", "--gpu", "-G", "--tres-", "--ntasks", "-n",
+    "--nodes", "-N", "--mincpus", "--cores-per-socket", "--sockets-per-node", "--threads-per-core",
+    "--extra-node-info", "-B", "--hint", "--exclusive", "--oversubscribe", "-s", "--tmp",
+    "--constraint", "-C", "--prefer", "--nodelist", "-w", "--licenses", "-L",
+)  # fmt: skip
+"""Beginnings of sbatch's options that ask for what a part computes with, and on which machines."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,10 +93,17 @@ def submission_text(chain: Chain) -> str:
     )
 
 
-def without_gpus(options: Sequence[str]) -> list[str]:
-    """Options of sbatch without those that ask for GPUs."""
-    return [word for option in _grouped(options) if not option[0].startswith(_OF_GPUS)
-            for word in option]  # fmt: skip
+def without_resources(options: Sequence[str]) -> list[str]:
+    """Options of sbatch without what only parts need; with some memory where these ask for it."""
+    groups = _grouped(options)
+    kept = [word for group in groups if not _is_of(group, _OF_RESOURCES) for word in group]
+    asks_for_memory = any(_is_of(group, _OF_MEMORY) for group in groups)
+    return [*kept, *([f"--mem={MEMORY_OF_OTHERS}"] if asks_for_memory else [])]
+
+
+def _is_of(option: Sequence[str], beginnings: tuple[str, ...]) -> bool:
+    """Whether an option is one of these; of short ones the value may follow at once."""
+    return option[0].startswith(beginnings)
 
 
 def time_limit(options: Sequence[str]) -> int | None:
@@ -136,7 +144,7 @@ def _plan(chain: Chain) -> str:
     words = [*chain.program, "plan", "--parts", str(chain.num_parts), "--", *chain.command]
     return _script(
         chain, "plan", "Lists what is to be done and divides it into parts.",
-        without_gpus(chain.sbatch), [], f"exec {_shell(words)}\n",
+        without_resources(chain.sbatch), [], f"exec {_shell(words)}\n",
     )  # fmt: skip
 
 
@@ -144,7 +152,7 @@ def _finish(chain: Chain) -> str:
     words = [*chain.program, "finish", chain.output]
     return _script(
         chain, "finish", "Joins what the parts have done, or says which are missing.",
-        without_gpus(chain.sbatch), [], f"exec {_shell(words)}\n",
+        without_resources(chain.sbatch), [], f"exec {_shell(words)}\n",
     )  # fmt: skip
 
 

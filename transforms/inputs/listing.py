@@ -30,6 +30,7 @@ from .tar_archives import TAR_SUFFIX
 from .uris import (
     MissingPackage,
     absolute,
+    archive_of,
     beside,
     filesystem,
     is_remote,
@@ -115,6 +116,21 @@ def list_inputs(
     return Listing(sources, search.skipped, frozenset(search.genders))
 
 
+def check_local_inputs(inputs: Iterable[str]) -> None:
+    """Raise FileNotFoundError, as `list_inputs` does, for a local input that is not there.
+
+    Nothing is listed, and stores are not asked.
+    """
+    for name in inputs:
+        uri = absolute(name)
+        if is_remote(uri) or os.path.exists(uri):
+            continue
+        if not _GLOB_CHARACTERS & set(name):
+            raise FileNotFoundError(f"input not found: {name}")
+        if next(glob.iglob(_local_pattern(name), recursive=True), None) is None:
+            raise FileNotFoundError(f"no file matches {name}")
+
+
 class _Search:
     """Expands inputs one by one.
 
@@ -181,7 +197,9 @@ class _Search:
         ):  # what file systems make of odd names; who opens it will say what is wrong
             return [Source(name)]
         if is_remote(found):
-            return [Source(found)]
+            archive = archive_of(found)
+            is_here = archive is not None and not is_remote(archive)
+            return [Source(found, _version_of(found) if is_here else None)]
         status = _status(found)
         if status is not None and stat.S_ISDIR(status.st_mode):
             return self._below(found, named=False)
@@ -294,7 +312,8 @@ def _status(path: str) -> os.stat_result | None:
 
 
 def _version_of(uri: str) -> str | None:
-    """Of a single file; None where nothing is known of it."""
+    """Of a single file, of a member of an archive that of the archive; None where it is unknown."""
+    uri = archive_of(uri) or uri
     if not is_remote(uri):
         status = _status(uri)
         return None if status is None else version_of_stat(status)

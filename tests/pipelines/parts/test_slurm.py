@@ -9,6 +9,13 @@ import pytest
 from hierprob3d.pipelines.command.cli import main
 
 
+@pytest.fixture(autouse=True)
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An input of all commands, in the current folder."""
+    (tmp_path / "photos").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def fake_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Folder of an sbatch that numbers jobs and notes what it was told, until `refuse` is there."""
@@ -48,6 +55,32 @@ def test_a_chain_is_submitted(
     plan = (tmp_path / "out" / "slurm" / "plan.sh").read_text()
     assert f"--parts 12 -- predict photos --output {tmp_path}/out --seed 12" in plan
     assert "--time=1:00:00" in plan and "gres" not in plan
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["predict", "phtos"], "input not found: phtos"),
+        (["predict", "photos", "photos/*.jpg"], "no file matches photos/*.jpg"),
+        (["predict", "photos", "--weights", "mine"], "/mine: there is no such file or folder"),
+        (["evaluate", "--dataset", "3dpw", "--data", "3dpw"], "--data /"),
+        (["preprocess-3dpw", "--data", "memory://nowhere/3dpw", "--body-model", "smpl"], "--body-model"),
+    ],
+)
+def test_what_is_not_there_is_said_before_anything_is_written(
+    words: list[str], message: str, fake_slurm: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["slurm", "--parts", "2", "--", *words, "--output", "out"]) == 2
+    said = capsys.readouterr().err
+    assert message in said and said.count("\n") == 1
+    assert not Path("out").exists() and not (fake_slurm / "asked").exists()
+
+
+def test_stores_are_not_asked_and_data_that_are_made_not_missed(fake_slurm: Path) -> None:
+    words = ["predict", "memory://nowhere/photos", "--output", "out"]
+    assert main(["slurm", "--parts", "2", "--", *words]) == 0
+    words = ["evaluate", "--dataset", "synthetic", "--data", "made", "--output", "other"]
+    assert main(["slurm", "--parts", "2", "--", *words]) == 0
 
 
 def test_inspect_says_what_the_chain_is_at_before_its_plan(

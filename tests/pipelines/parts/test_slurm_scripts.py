@@ -13,7 +13,7 @@ from hierprob3d.pipelines.parts.slurm_scripts import (
     submission_text,
     submissions,
     time_limit,
-    without_gpus,
+    without_resources,
 )
 
 
@@ -24,7 +24,7 @@ def chain_of(num_parts: int = 8, max_size: int = 1001) -> Chain:
         command=("predict", "/photos/*.jpg", "--output", "my out"),
         program=("/env/bin/python", "-m", "hierprob3d"),
         arrays=tuple(arrays_for(num_parts, max_size)),
-        sbatch=("--partition", "long", "--gres=gpu:1", "-G", "2", "--time=4:00:00"),
+        sbatch=("--partition", "long", "--gres=gpu:1", "-G", "2", "--time=4:00:00", "-c8"),
         setup="/home/me/setup.sh",
         folder="/home/me",
     )
@@ -41,18 +41,24 @@ def test_work_asks_for_a_warning_and_goes_on_after_it() -> None:
     assert "scontrol requeue" in text and '"$code" = 75' in text
 
 
-def test_plan_and_finish_need_no_gpu() -> None:
+def test_plan_and_finish_need_no_gpu_and_one_core() -> None:
     made = scripts(chain_of())
     for name in ("plan.sh", "finish.sh"):
-        assert "gpu" not in made[name] and "-G" not in made[name]
+        assert not any(word in made[name] for word in ("gpu", "-G", "-c8", "--mem"))
         assert "--partition long" in made[name] and "--time=4:00:00" in made[name]
     assert "plan --parts 8 -- predict '/photos/*.jpg' --output 'my out'" in made["plan.sh"]
     assert "finish '/shared/my out'" in made["finish.sh"]
 
 
-def test_options_that_ask_for_gpus() -> None:
-    words = ["-p", "gpu", "--gpus-per-node=2", "--gres", "gpu:1", "-G1", "--mem=4G", "--gpus", "1"]
-    assert without_gpus(words) == ["-p", "gpu", "--mem=4G"]
+def test_resources_are_for_the_array_alone() -> None:
+    words = "-p gpu --gpus-per-node=2 --gres gpu:1 -G1 --gpus 1 --cpus-per-task 8 -N1 --exclusive"
+    others = "--account=me --qos long -t 4:00:00 --mail-user=me --nice --comment=c --no-kill -Q"
+    assert without_resources([*words.split(), *others.split()]) == ["-p", "gpu", *others.split()]
+
+
+@pytest.mark.parametrize("option", ["--mem=64G", "--mem 64G", "--mem-per-cpu=3G"])
+def test_plan_and_finish_ask_for_memory_of_their_own_where_parts_do(option: str) -> None:
+    assert without_resources(["-A", "me", *option.split()]) == ["-A", "me", "--mem=3G"]
 
 
 @pytest.mark.parametrize(
