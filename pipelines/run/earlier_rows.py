@@ -61,8 +61,9 @@ def finished_inputs(config: PredictConfig, store: OutputFolder, listing: Listing
 def _is_changed(item: FinishedItem, versions: KnownVersions) -> bool | None:
     """Whether the item's file, or the archive that it is in, is another now; None if not there."""
     is_changed = versions.check(item.name, item.source_version)
-    archive = archive_of(item.name) if is_changed is None else None
-    return is_changed if archive is None else versions.check(archive, item.source_version)
+    archive = None if is_changed else archive_of(item.name)
+    by_archive = None if archive is None else versions.check(archive, item.source_version)
+    return is_changed if by_archive is None else by_archive  # a member has its archive's version
 
 
 def noting_dropped(planner: Planner, redo: Collection[str], dropped: set[str]) -> Iterator[Shard]:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
-from typing import Any, NoReturn
+from typing import Any
 
 import apache_beam as beam
 import grpc
@@ -81,20 +81,17 @@ class EngineJob(PipelineResult):
                 callback()
 
 
-def leave_stopped_jobs(code: int) -> NoReturn | None:
-    """Ends this process at once if a job of it was stopped; otherwise returns.
+def end_stopped_jobs() -> None:
+    """Does now what is to be done at exit, the end of the process last, if a job was stopped.
 
     Where an engine's workers are threads of the command they are in the midst of a stage, and
     Python's way of ending would take torch from under them: that aborts the process.
     """
     if not _stopped_jobs:
-        return None
-    for stream in filter(None, (sys.stdout, sys.stderr)):  # None where it was closed before
-        stream.flush()
+        return
     # Threads that finish a shard now find their run given up, which Beam would print.
     with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
         atexit._run_exitfuncs()  # engines that the command started end there
-        os._exit(code)
 
 
 @contextmanager

@@ -25,7 +25,7 @@ def main() -> int:
     code = run_command()
     _ended.append(code)
     if engine := sys.modules.get("hierprob3d.pipelines.run.engine"):
-        engine.leave_stopped_jobs(code)
+        engine.end_stopped_jobs()
     return code
 
 
@@ -41,7 +41,8 @@ def _leave() -> None:
     """
     if not _ended:
         return
-    for stream in filter(None, (sys.stdout, sys.stderr)):  # None where it was closed before
+    # None where it was closed before. The first stderr: another may be in its place, see `engine`.
+    for stream in filter(None, (sys.stdout, sys.__stderr__)):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
     os._exit(_ended[0])

@@ -37,12 +37,14 @@ def store(tmp_path: Path) -> OutputFolder:
     return folder
 
 
+@pytest.mark.parametrize("beside", [(), (Source(MEMBER.uri),)], ids=["alone", "with a member"])
 @pytest.mark.parametrize("version", ["version 1", "version 2"])
 def test_members_are_finished_as_long_as_their_archive_stays(
-    store: OutputFolder, version: str
+    store: OutputFolder, version: str, beside: tuple[Source, ...]
 ) -> None:
     config = PredictConfig(source=SourceConfig(inputs=(TAR,)), run=RunConfig(output=store.root))
-    found = finished_inputs(config, store, Listing(SourceList([Source(TAR, version)])))
+    sources = SourceList([Source(TAR, version), *beside])
+    found = finished_inputs(config, store, Listing(sources))
     changed = set() if version == "version 1" else {MEMBER.item_id, DAMAGE.item_id}
     assert found.num_items == 2 and found.redo == found.changed == changed
 

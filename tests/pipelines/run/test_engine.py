@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from collections.abc import Callable
 
 import grpc
@@ -62,17 +64,36 @@ def test_workers_of_this_process_stay_until_the_job_is_cancelled() -> None:
     assert asked == [1]
 
 
-def test_the_process_of_a_stopped_job_leaves_with_its_exit_code(
+def test_the_process_of_a_stopped_job_ends_before_python_would(
     stopped: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    left: list[object] = []
+    left: list[str] = []
     monkeypatch.setattr(engine.atexit, "_run_exitfuncs", lambda: left.append("exit functions"))
-    monkeypatch.setattr(engine.os, "_exit", left.append)
-    engine.leave_stopped_jobs(0)
+    engine.end_stopped_jobs()
     assert left == []
     stopped.append("by Ctrl-C")
-    engine.leave_stopped_jobs(130)
-    assert left == ["exit functions", 130]
+    engine.end_stopped_jobs()
+    assert left == ["exit functions"]
+
+
+def test_what_was_printed_arrives_and_the_exit_code_with_it() -> None:
+    program = r"""
+import atexit, os, sys
+from hierprob3d import __main__ as command
+from hierprob3d.pipelines.command import cli
+from hierprob3d.pipelines.run import engine
+engine._stopped_jobs.append("by Ctrl-C")
+def run():
+    atexit.register(lambda: os.write(1, b"ended\n"))
+    print("said", end="")
+    print("warned", end="", file=sys.stderr)
+    return 130
+cli.main = run
+sys.exit(command.main())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 130 and done.stderr.endswith("warned")
+    assert "said" in done.stdout and "ended\n" in done.stdout
 
 
 @pytest.mark.parametrize(
