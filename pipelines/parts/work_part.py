@@ -110,7 +110,7 @@ def check_part(plan: PartPlan, part: int) -> None:
 
 def check_settings(store: OutputFolder, plan: PartPlan, job: Job) -> None:
     """Raise UsageError if rows would mean something else here than when it was planned."""
-    planned = {"config": plan.config, "model_files": plan.model_files, **plan.facts}
+    planned = {**plan.facts, "config": plan.config, "model_files": plan.model_files}
     if found := job.differences(planned):
         raise UsageError(
             f"{store.root} is planned {told(found)}: put the same files and the same version of "

@@ -16,6 +16,7 @@ from typing import Any
 
 from hierprob3d.transforms.store.output_folder import RUNS, OutputFolder
 from hierprob3d.transforms.store.part_counts import PartCounts
+from hierprob3d.transforms.store.part_runs import plan_and_part
 from hierprob3d.transforms.tables.schema import SCHEMA_VERSION, STATUSES
 
 _PACKAGES = (
@@ -160,12 +161,15 @@ def versions() -> dict[str, str]:
 
 
 def read_manifest(store: OutputFolder, run_id: str) -> dict[str, Any]:
-    """The record of a run; empty if somebody removed it."""
-    try:
-        content: dict[str, Any] = json.loads(store.read(f"{RUNS}/{run_id}.json"))
-    except FileNotFoundError:
-        return {}
-    return content
+    """The record of a run, of joined parts that of their plan; empty if somebody removed it."""
+    known = plan_and_part(run_id)
+    for name in (run_id, *(() if known is None else known[:1])):
+        try:
+            content: dict[str, Any] = json.loads(store.read(f"{RUNS}/{name}.json"))
+        except FileNotFoundError:
+            continue
+        return content
+    return {}
 
 
 def plain(value: Any) -> Any:

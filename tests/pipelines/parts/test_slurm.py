@@ -64,7 +64,10 @@ def test_a_chain_is_submitted(
         (["predict", "photos", "photos/*.jpg"], "no file matches photos/*.jpg"),
         (["predict", "photos", "--weights", "mine"], "/mine: there is no such file or folder"),
         (["evaluate", "--dataset", "3dpw", "--data", "3dpw"], "--data /"),
-        (["preprocess-3dpw", "--data", "memory://nowhere/3dpw", "--body-model", "smpl"], "--body-model"),
+        (
+            ["preprocess-3dpw", "--data", "memory://nowhere/3dpw", "--body-model", "smpl"],
+            "--body-model",
+        ),
     ],
 )
 def test_what_is_not_there_is_said_before_anything_is_written(

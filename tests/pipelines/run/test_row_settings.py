@@ -138,14 +138,17 @@ def test_records_are_compared_as_far_as_they_say_anything() -> None:
     assert len(differences(PredictConfig, LEFT_OUT, earlier, now)) == 1
 
 
-def test_rows_that_stay_are_those_that_count(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("run", "recorded"), [("run", "run"), ("plan-p00000-joined-all", "plan")], ids=["run", "joined"]
+)
+def test_rows_that_stay_are_those_that_count(tmp_path: Path, run: str, recorded: str) -> None:
     store = OutputFolder(str(tmp_path))
     store.create()
-    table = frames_table([Frame(ITEM, None)], People(), [], 0.0, frames_schema(), "run")
-    store.write_table("frames/part-run-00000.parquet", table)
-    store.write("runs/run.json", json.dumps(record()).encode())
+    table = frames_table([Frame(ITEM, None)], People(), [], 0.0, frames_schema(), run)
+    store.write_table(f"frames/part-{run}-00000.parquet", table)
+    store.write(f"runs/{recorded}.json", json.dumps(record()).encode())
     now = changed(with_another_detector)
-    with pytest.raises(UsageError, match=r"rows of run run with --detector .*: choose another"):
+    with pytest.raises(UsageError, match=rf"rows of run {run} with --detector .*: choose another"):
         check_settings(store, PredictConfig, LEFT_OUT, now)
     check_settings(store, PredictConfig, LEFT_OUT, now, dropped={ITEM.item_id})
-    assert runs_that_stay(store) == {"run"} and not runs_that_stay(store, {ITEM.item_id})
+    assert runs_that_stay(store) == {run} and not runs_that_stay(store, {ITEM.item_id})
