@@ -6,16 +6,18 @@ import atexit
 import logging
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr, suppress
 from typing import Any
 
 import apache_beam as beam
 import grpc
 from apache_beam.runners.runner import PipelineResult, PipelineState
+from apache_beam.utils.subprocess_server import SubprocessServer
 
 _SECONDS_TO_STOP = 30.0
 _POLL_SECONDS = 0.5
@@ -50,7 +52,10 @@ class EnginePipeline(beam.Pipeline):
         """Submits the job."""
         logging.getLogger(_SERVERS_LOGGER).addFilter(_is_error)
         with _own_interrupt():
-            return EngineJob(super().run(test_runner_api))
+            job = EngineJob(super().run(test_runner_api))
+        atexit.unregister(_end_servers)
+        atexit.register(_end_servers)  # called before what Beam has registered
+        return job
 
 
 class EngineJob(PipelineResult):
@@ -92,6 +97,18 @@ def end_stopped_jobs() -> None:
     # Threads that finish a shard now find their run given up, which Beam would print.
     with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
         atexit._run_exitfuncs()  # engines that the command started end there
+
+
+def _end_servers() -> None:
+    """Ends the engines that this process started, and waits as long as they take.
+
+    Beam would ask them to end, and look whether they have a second later.
+    """
+    for entry in list(SubprocessServer._cache._cache.values()):
+        server: subprocess.Popen[bytes] = entry.obj[0]
+        server.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            server.wait(_SECONDS_TO_STOP)
 
 
 @contextmanager
