@@ -142,7 +142,8 @@ class Prediction(Job):
         dropped = set(finished.changed)
         plan = run.plan(noting_dropped(planner, finished.redo, dropped), SOURCE_DETAILS)
         try:
-            self.check_joins(store, dropped)
+            if len(self.listing.sources):
+                self.check_joins(store, dropped)
         except ValueError:
             store.remove(plan.name)
             raise
@@ -237,7 +238,8 @@ def _say_what_would_be_done(job: Prediction, words: list[str], store: OutputFold
     shown: list[str] = []
     for shard in noting_dropped(planner, finished.redo, dropped):
         shown += [item.name for item in shard.items[: NUM_SHOWN_ITEMS - len(shown)]]
-    job.check_joins(store, dropped)
+    if len(listing.sources):
+        job.check_joins(store, dropped)
     if not planner.num_items:
         return _nothing_to_do(config, listing, finished)
     print(dry_run_text(config, planner, shown, listing, workers_for(planner.num_items)))

@@ -45,8 +45,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "list.csv").write_text("path\nphotos/meadow.jpg\n")
     for name in ("page.safetensors", "page.pkl"):
         (folder / name).write_text("<html>Please sign in</html>")
-    words = ["--detector", "none", "--num-samples", "2"]
-    assert main(["predict", str(folder / "photos"), "--output", str(folder / "out"), *words]) == 0
+    words = ["--output", str(folder / "out"), "--detector", "none"]
+    assert main(["predict", str(folder / "photos"), *words]) == 0
     return folder
 
 
