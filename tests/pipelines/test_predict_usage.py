@@ -83,7 +83,7 @@ def test_rows_with_other_columns_are_not_mixed(
     a, b = copy_person(tmp_path / "a.png"), copy_person(tmp_path / "b.png")
     assert predict(a, "--output", tmp_path / "out", "--no-uncertainty") == 0
     assert predict(b, "--output", tmp_path / "out") == 2
-    assert "joint_spread_m" in capsys.readouterr().err
+    assert "with --no-uncertainty (now without --no-uncertainty)" in capsys.readouterr().err
     assert read_rows(tmp_path / "out", "frames").num_rows == 1
 
 
