@@ -70,4 +70,4 @@ def test_rows_of_weights_without_it_do_not_join(
 ) -> None:
     picture = copy_person(tmp_path / "another.png")
     assert predict(picture, "--output", output, "--save", "samples") == 2
-    assert "other columns (global_F, samples_global_rotmat)" in capsys.readouterr().err
+    assert "with --weights " in capsys.readouterr().err
