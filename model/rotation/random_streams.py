@@ -113,9 +113,9 @@ def uniform_blocks(
     """
     number = torch.tensor(_stream_number(stream), device=keys.device)
     counter = (blocks & _MASK, blocks >> 32, torch.as_tensor(attempts).to(keys), number)
-    words = philox4x32(counter, (keys, keys >> 32))
+    words, scratch = _mixed_words(counter, (keys, keys >> 32))
     # Float64 holds (word + 1/2) / 2^32 exactly: neither 0 nor 1 can occur.
-    return words.double().mul_(2.0**-32).add_(2.0**-33)
+    return scratch.view(torch.float64).copy_(words).mul_(2.0**-32).add_(2.0**-33)
 
 
 def philox4x32(
@@ -127,54 +127,52 @@ def philox4x32(
         counter: four int64 tensors with values in [0, 2^32).
         key: two int64 tensors, whose lower 32 bits count.
     """
-    (c0, c1, c2, c3), (k0, k1) = counter, key
+    return _mixed_words(counter, key)[0]
+
+
+def _mixed_words(counter: Sequence[Tensor], key: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """The four words, and as much memory that is free again: new memory costs as much as mixing."""
     shape = torch.broadcast_tensors(*counter, *key)[0].shape  # broadcast_shapes would load SymPy
-    sizes = [(rows, math.prod(shape)) for rows in (4, 2, 2, 2)]
-    words, plain, even_keys, odd_keys = (c0.new_empty(size) for size in sizes)
-    rows = (*words[0::2], *plain, *even_keys, *odd_keys)
-    odd_k0, odd_k1 = (part + step for part, step in zip(key, _KEY_STEPS, strict=True))
-    for row, part in zip(rows, (c0, c2, c1, c3, k1, k0, odd_k0, odd_k1), strict=True):
-        row.view(shape).copy_(part)
-    _mix(words, plain, even_keys, odd_keys)
-    return words.view(4, *shape)
+    rows = counter[0].new_empty(8, *shape)
+    for row, part in zip(rows, (*counter, *key[::-1]), strict=False):
+        row.copy_(part)
+    _mix(rows.view(8, math.prod(shape)))
+    return rows[:4], rows[4:]
 
 
-def _mix(words: Tensor, plain: Tensor, even_keys: Tensor, odd_keys: Tensor) -> None:
+def _mix(rows: Tensor) -> None:
     """The rounds, in place; two words that are treated alike are the rows of one tensor.
 
     Args:
-        words: (4, n), c0 and c2 in its even rows; at the end all four.
-        plain: (2, n), c1 and c3.
-        even_keys: (2, n), k1 and k0 of the first round; used up.
-        odd_keys: (2, n), k0 and k1 of the second; used up.
+        rows: (8, n) the counter, which becomes the words, both keys, the second one first, and two
+            rows for products.
     """
-    tensors = words, plain, torch.empty_like(plain), even_keys, odd_keys, *_constants(words.device)
     # On CPUs by NumPy, in the same memory: PyTorch multiplies integers half as fast.
-    library: Any = np if words.device.type == "cpu" else torch
-    arrays: Any = [tensor.numpy() for tensor in tensors] if library is np else tensors
-    words, plain, product, *keys, multipliers, steps = arrays
-    mixed = words[0::2]
+    library: Any = np if rows.device.type == "cpu" else torch
+    arrays: Any = [rows, *_constants(rows.device)]
+    rows, multipliers, steps = [array.numpy() for array in arrays] if library is np else arrays
+    mixed, plain, keys, product = rows[0:4:2], rows[1:4:2], rows[4:6], rows[6:8]
     for number in range(_NUM_ROUNDS):
         # Each round exchanges the rows. Products wrap into the sign bit, and only what is
         # multiplied must be a clean 32-bit word: all above bit 31 is masked away in one go.
         is_odd = number % 2
         library.multiply(mixed, multipliers[is_odd], out=product)
         library.bitwise_right_shift(product, 32, out=mixed)
-        mixed[0] ^= plain[1]
-        mixed[1] ^= plain[0]
-        mixed ^= keys[is_odd]
+        for row in range(2):
+            mixed[row] ^= plain[1 - row]
+            mixed[row] ^= keys[row ^ is_odd]
         mixed &= _MASK
-        keys[is_odd] += steps[is_odd]
+        keys += steps
         plain, product = product, plain
-    library.bitwise_and(plain, _MASK, out=words[1::2])
+    assert _NUM_ROUNDS % 2 == 0, "else the last products lie elsewhere"
+    plain &= _MASK
 
 
 @cache
 def _constants(device: torch.device) -> tuple[Tensor, Tensor]:
-    """Multipliers of even and of odd rounds, and what their keys grow by, (2, 2, 1)."""
+    """Multipliers of even and of odd rounds (2, 2, 1), and what the keys grow by (2, 1)."""
     multipliers = torch.tensor([_MULTIPLIERS, _MULTIPLIERS[::-1]], device=device)[..., None]
-    steps = 2 * torch.tensor([_KEY_STEPS[::-1], _KEY_STEPS], device=device)[..., None]
-    return multipliers, steps
+    return multipliers, torch.tensor(_KEY_STEPS[::-1], device=device)[:, None]
 
 
 def _stream_number(stream: str | int) -> int:
