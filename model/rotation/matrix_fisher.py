@@ -140,8 +140,8 @@ class MatrixFisher:
         for m in range(1, 4):
             quat.addcmul_(turn[:, m, None], directions[m])
         quat = quat * torch.rsqrt(quat.square().sum(0))
-        rotmat = unitquat_to_rotmat(quat.movedim(0, -1))
-        return rotmat.to(self.F.dtype).reshape(*sample_shape, *self.F.shape)
+        rotmat = unitquat_to_rotmat(quat.movedim(0, -1), self.F.dtype)
+        return rotmat.reshape(*sample_shape, *self.F.shape)
 
     def _uniforms(
         self, generator: torch.Generator | RandomStreams | None, num_draws: int, dtype: torch.dtype

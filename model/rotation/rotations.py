@@ -71,7 +71,7 @@ def rotmat_to_rotvec(
 
 
 def unitquat_to_rotmat(
-    quat: Float[Tensor, "*batch 4"],
+    quat: Float[Tensor, "*batch 4"], dtype: torch.dtype | None = None
 ) -> Float[Tensor, "*batch 3 3"]:
     """Rotation matrices of unit quaternions, real part first.
 
@@ -79,6 +79,7 @@ def unitquat_to_rotmat(
 
     Args:
         quat: (..., 4) unit quaternions (w, x, y, z).
+        dtype: of the result; None: that of the quaternions.
 
     Returns:
         (..., 3, 3) rotation matrices.
@@ -92,7 +93,8 @@ def unitquat_to_rotmat(
         xy + wz, 1 - (xx + zz), yz - wx,
         xz - wy, yz + wx, 1 - (xx + yy),
     ]  # fmt: skip
-    return _stack_last(entries).unflatten(-1, (3, 3))
+    # Rounded before they are moved, which costs by the byte.
+    return _stack_last([entry.to(dtype or quat.dtype) for entry in entries]).unflatten(-1, (3, 3))
 
 
 def rotmat_to_unitquat(
