@@ -24,7 +24,7 @@ from .video_people import video_people
 People = tuple[str, pa.Table]
 """A video and some of its people."""
 
-COUNTS = "counts"
+COUNTS = "track_counts"
 """Key of a part's file metadata: its videos, tracks and people, as JSON."""
 
 UNSURE = 0.5
