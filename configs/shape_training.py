@@ -35,12 +35,12 @@ class ShapeTrainConfig:
     whole, uncut and with nothing before them. Without clothes here, dressed people come out fat."""
     backgrounds: str | None = None
     """Photographs without people to render them before; None draws all."""
-    num_seen: int = 1_024
+    num_seen: int = 3_584
     """People rendered for BlazePose to look at, 15 a second."""
     num_outlines: int = 24_576
     """People of whom only the silhouette is made, 250 a second; widths and keypoints get the errors
     that BlazePose made on those who look alike."""
-    num_calibrated: int = 512
+    num_calibrated: int = 1_024
     """People of held-back clips, rendered for BlazePose too, whom the spread is fitted to."""
     seen_share: float = 0.06
     """Of each batch: rendered people themselves. More of them, and they are known by heart: 17.4 mm
@@ -49,7 +49,7 @@ class ShapeTrainConfig:
     """Of each batch: silhouettes and keypoints without errors."""
     dropout: float = 0.1
     """Share of the numbers between layers left out at each step."""
-    steps: int = 7_000
+    steps: int = 9_000
     """Steps."""
     optimiser: OptimiserConfig = field(
         default_factory=lambda: OptimiserConfig(
