@@ -23,8 +23,10 @@ from hierprob3d.model.picture.cameras import half_turn_x, project_weak_perspecti
 from hierprob3d.model.rotation.matrix_fisher import MatrixFisher
 from hierprob3d.model.rotation.rotations import rotmat_geodesic_distance, rotvec_to_rotmat
 
-NUM_PEOPLE = 6
+NUM_PEOPLE = 24
 LEFT_WRIST = 9
+LIMBS = [0, 1, 3, 4, 15, 16, 17, 18]
+"""Body joints about which little is known: hips, knees, shoulders, elbows."""
 KEYPOINT_ERROR = 1.0
 ALL = torch.ones(NUM_PEOPLE, 17, dtype=torch.bool)
 
@@ -44,7 +46,7 @@ def distributions() -> PersonParameters:
     mode = rotvec_to_rotmat(0.3 * normal(NUM_PEOPLE, 23, 3))
     global_rotmat = rotvec_to_rotmat(0.3 * normal(NUM_PEOPLE, 3))
     concentration = torch.full((23, 1, 1), 40.0, dtype=torch.float64)
-    concentration[[0, 1, 3, 4, 15, 16, 17, 18]] = 8.0  # hips, knees, shoulders, elbows
+    concentration[LIMBS] = 8.0
     return PersonParameters(
         pose_F=concentration * mode, pose_mode=mode,
         shape_mean=normal(NUM_PEOPLE, 10), shape_std=torch.full_like(normal(NUM_PEOPLE, 10), 0.7),
@@ -129,7 +131,10 @@ def test_refined_bodies_are_nearer_to_the_truth(body: KeypointBody) -> None:
         (project(b, body) - keypoints).norm(dim=-1).mean() for b in (mode_of(people), refined)
     ]
     assert misfit[1] < 0.2 * misfit[0]
-    off = [rotmat_geodesic_distance(b.pose, truth.pose).mean() for b in (mode_of(people), refined)]
+    off = [
+        rotmat_geodesic_distance(b.pose, truth.pose)[:, LIMBS].mean()
+        for b in (mode_of(people), refined)
+    ]  # 0.82 to 0.88 by other draws: keypoints do not tell turns about a limb
     assert off[1] < 0.9 * off[0]
     identity = torch.eye(3, dtype=torch.float64)
     torch.testing.assert_close(refined.pose @ refined.pose.mT, identity.expand_as(refined.pose))
