@@ -13,14 +13,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _SMAPS = Path("/proc/self/smaps")
-_FILE = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) r-[-x]p \S+ \S+ \S+ +/")
+_LIBRARY = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) r-[-x]p \S+ \S+ \S+ +/.*\.so(\.[\w.-]+)?$")
+"""No other files: those a thread may close meanwhile, and its memory be put in their place."""
+
 _PLACE = re.compile(r"^[0-9a-f]+-[0-9a-f]+ ")
 _DONTNEED = 4
 """MADV_DONTNEED of Linux: pages that are as in the file are read anew when they are next needed."""
 
 
 def release_library_pages() -> int:
-    """Gives back pages of files that nobody can write to and nobody has changed; how many bytes.
+    """Gives back what nobody can write to or has changed of libraries; how many bytes.
 
     What is still needed comes back from the system's cache, without a disk. Nothing where the
     system is not Linux or does not tell.
@@ -36,16 +38,24 @@ def release_library_pages() -> int:
 
 
 def _unchanged(smaps: str) -> Iterator[tuple[int, int, int]]:
-    """Start and end of mapped read-only parts of files, and bytes of them in memory.
+    """Start and end of mapped read-only parts of libraries, and bytes of them in memory.
 
-    Only of those without a page of the process's own, as linking leaves behind.
+    Only of those without a page of the process's own, in memory or swapped out, as linking leaves
+    behind: that would be lost.
     """
-    place, resident = None, 0
+    place, resident, own = None, 0, 0
     for line in smaps.splitlines():
-        if line.startswith("Rss:"):
-            resident = int(line.split()[1]) << 10
-        elif line.startswith("Anonymous:"):
-            if place and resident and line.split()[1] == "0":
+        name, _, value = line.partition(":")
+        if name == "Rss":
+            resident = _bytes(value)
+        elif name == "Anonymous":
+            own = _bytes(value)
+        elif name == "Swap":
+            if place and resident and not own + _bytes(value):
                 yield int(place[1], 16), int(place[2], 16), resident
         elif _PLACE.match(line):
-            place = _FILE.match(line)
+            place = _LIBRARY.match(line)
+
+
+def _bytes(value: str) -> int:
+    return int(value.split()[0]) << 10
