@@ -8,7 +8,7 @@ what says how much of a person is in view, colours, what the shape was read off 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TypeAlias
 
 import pyarrow as pa
 
@@ -34,13 +34,14 @@ from .schema import (
 )
 
 _VERSION = b"schema_version"
+_Additions: TypeAlias = dict[str, tuple[Column, ...]]
 
-_ADDED_BEFORE = {"vertex_spread_m": (JOINT_SPREAD,)}
-_ADDED_AFTER = {"seconds": (SOURCE_VERSION, WARNING), "message": (TRACEBACK, ATTEMPTS)}
+_ADDED_BEFORE: _Additions = {"vertex_spread_m": (JOINT_SPREAD,)}
+_ADDED_AFTER: _Additions = {"seconds": (SOURCE_VERSION, WARNING), "message": (TRACEBACK, ATTEMPTS)}
 """What schema 2 has besides, by a neighbour that schema 1 has wherever it belongs."""
 
-_LATER_BEFORE = {"pose_F": (LANDMARKS,)}
-_LATER_AFTER = {
+_LATER_BEFORE: _Additions = {"pose_F": (LANDMARKS,)}
+_LATER_AFTER: _Additions = {
     "bbox_score": (WHOLE_PICTURE, GIVEN),
     "shape_std": (SHAPE_FROM_SILHOUETTE,),
     "hip_girth_std_m": WEIGHT,
@@ -89,18 +90,17 @@ def upgrade_schema(schema: pa.Schema, name: str) -> pa.Schema:
         )
     if is_current(schema):
         return schema
-    fields: list[pa.Field] = []
+    is_first = version == 1
+    before = _LATER_BEFORE | (_ADDED_BEFORE if is_first else {})
+    after = _LATER_AFTER | (_ADDED_AFTER if is_first else {})
+    fields: dict[str, pa.Field] = {}
     for old in schema:
-        if version == 1:
-            fields += _missing(_ADDED_BEFORE, old.name, schema)
-        fields += _missing(_LATER_BEFORE, old.name, schema)
+        _put(fields, before, old.name, schema)
         if old.name not in _DROPPED:
-            fields.append(old.with_type(_readable(old.type)))
-        fields += _missing(_LATER_AFTER, old.name, schema)
-        if version == 1:
-            fields += _missing(_ADDED_AFTER, old.name, schema)
+            fields.setdefault(old.name, _readable_field(old))
+        _put(fields, after, old.name, schema)
     metadata = {**(schema.metadata or {}), _VERSION: SCHEMA_VERSION.encode()}
-    return pa.schema(fields, metadata=metadata)
+    return pa.schema(list(fields.values()), metadata=metadata)
 
 
 def upgrade_table(table: pa.Table, schema: pa.Schema, columns: list[str] | None) -> pa.Table:
@@ -121,15 +121,25 @@ def upgrade_table(table: pa.Table, schema: pa.Schema, columns: list[str] | None)
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=schema.metadata))
 
 
-def _missing(
-    added: Mapping[str, tuple[Column, ...]], neighbour: str, schema: pa.Schema
-) -> list[pa.Field]:
-    """The columns of a table of additions that belong beside a column, and are not there."""
-    return [c.field() for c in added.get(neighbour, ()) if c.name not in schema.names]
+def _put(
+    fields: dict[str, pa.Field],
+    added: _Additions,
+    neighbour: str,
+    schema: pa.Schema,
+) -> None:
+    """Adds the columns that belong beside one, in their order, whichever of them the table has."""
+    for column in added.get(neighbour, ()):
+        is_there = column.name in schema.names
+        field = _readable_field(schema.field(column.name)) if is_there else column.field()
+        fields.setdefault(column.name, field)
 
 
 def _version(schema: pa.Schema) -> int:
     return int((schema.metadata or {}).get(_VERSION, SCHEMA_VERSION))
+
+
+def _readable_field(field: pa.Field) -> pa.Field:
+    return field.with_type(_readable(field.type))
 
 
 def _readable(kind: pa.DataType) -> pa.DataType:

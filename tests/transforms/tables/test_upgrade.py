@@ -91,6 +91,15 @@ def test_the_first_tables_of_schema_2_get_the_columns_that_came_later() -> None:
     assert table.schema.types == [pa.string(), pa.bool_()]
 
 
+@pytest.mark.parametrize("missing", ["colours", "given", "focal_px", "weight_std_kg"])
+def test_a_column_that_came_later_than_its_neighbours_stands_where_new_tables_have_it(
+    missing: str,
+) -> None:
+    now = people_schema(PeopleLayout(num_vertices=2, refined=True))
+    some = pa.schema([f for f in now if f.name != missing], metadata=now.metadata)
+    assert upgrade_schema(some, "part").names == now.names
+
+
 def test_some_columns_alone() -> None:
     table = table_1()
     schema = upgrade_schema(table.schema, "part")
