@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
@@ -158,14 +157,13 @@ class _FramesSeen:
     def __init__(self, folder: RunFolder) -> None:
         self._store = folder.store
         self.by_run: dict[str, PartCounts] = {}
-        self._warnings: Counter[str] = Counter()
-        self._first: dict[str, str] = {}
+        self._warned: list[str] = []
 
     def add(self, name: str, counts: PartCounts) -> None:
-        """Adds what a part counts; it is opened only where pictures have warnings."""
+        """Adds what a part counts."""
         self.by_run.setdefault(run_of(name), PartCounts()).add(counts)
         if counts.num_warnings:
-            self._add_warnings(self._store.read_part(name, ["warning", "uri"]))
+            self._warned.append(name)
 
     def total(self) -> PartCounts:
         """Of all runs."""
@@ -174,17 +172,17 @@ class _FramesSeen:
             total.add(counts)
         return total
 
-    def _add_warnings(self, rows: pa.Table) -> None:
-        warned = rows.filter(pc.field("warning").is_valid())
-        pairs = zip(warned["warning"].to_pylist(), warned["uri"].to_pylist(), strict=True)
-        for warning, uri in pairs:
-            self._warnings[warning] += 1
-            self._first.setdefault(warning, uri)
-
     def warning_groups(self) -> tuple[WarningGroup, ...]:
-        """The most frequent warnings."""
-        counts = self._warnings.most_common(MAX_WARNINGS)
-        return tuple(WarningGroup(text, count, self._first[text]) for text, count in counts)
+        """The most frequent warnings; only parts that have some are read."""
+        counts, first = Counter[str](), dict[str, str]()
+        for _, rows in self._store.read_parts(self._warned, ["warning", "uri"]):
+            warned = rows.filter(pc.field("warning").is_valid())
+            pairs = zip(warned["warning"].to_pylist(), warned["uri"].to_pylist(), strict=True)
+            for warning, uri in pairs:
+                counts[warning] += 1
+                first.setdefault(warning, uri)
+        return tuple(WarningGroup(text, count, first[text])
+                     for text, count in counts.most_common(MAX_WARNINGS))  # fmt: skip
 
 
 class _ErrorsSeen:

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from example_run import (
     KILLED_RUN,
@@ -44,6 +46,28 @@ def test_warnings_are_told(folder: Path, capsys: Any) -> None:
     lines = inspect(folder, capsys).splitlines()
     place = lines.index("warnings (number, what, first example)")
     assert lines[place + 1] == f"        1  {WARNING} ({one_line(PEDESTRIANS)})"
+
+
+def test_parts_with_warnings_are_read_side_by_side(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    store = OutputFolder("memory://warned")
+    for file in folder.rglob("*.parquet"):
+        name = file.relative_to(folder).as_posix()
+        for copy in (name, name.replace("-000", "-001")):
+            store.write(copy, file.read_bytes())
+    read, together = OutputFolder.read_part, threading.Barrier(2)
+
+    def read_with_another(
+        self: OutputFolder, name: str, columns: list[str] | None = None
+    ) -> pa.Table:
+        if columns == ["warning", "uri"]:
+            together.wait(60)
+        return read(self, name, columns)
+
+    monkeypatch.setattr(OutputFolder, "read_part", read_with_another)
+    assert cli.main(["inspect", store.root]) == 0
+    assert f"        2  {WARNING} (" in capsys.readouterr().out
 
 
 def test_times_of_a_finished_and_a_killed_run(folder: Path, capsys: Any) -> None:
