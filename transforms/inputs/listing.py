@@ -123,9 +123,11 @@ def check_local_inputs(inputs: Iterable[str]) -> None:
     """
     for name in inputs:
         uri = absolute(name)
-        if is_remote(uri) or os.path.exists(uri):
+        archive = archive_of(uri)
+        file = archive or uri
+        if is_remote(file) or os.path.exists(file):
             continue
-        if not _GLOB_CHARACTERS & set(name):
+        if archive or not _GLOB_CHARACTERS & set(name):
             raise FileNotFoundError(f"input not found: {name}")
         if next(glob.iglob(_local_pattern(name), recursive=True), None) is None:
             raise FileNotFoundError(f"no file matches {name}")

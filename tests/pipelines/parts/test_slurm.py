@@ -62,6 +62,7 @@ def test_a_chain_is_submitted(
     [
         (["predict", "phtos"], "input not found: phtos"),
         (["predict", "photos", "photos/*.jpg"], "no file matches photos/*.jpg"),
+        (["predict", "tar://*.jpg::photos.tar"], "input not found: tar://*.jpg::photos.tar"),
         (["predict", "photos", "--weights", "mine"], "/mine: there is no such file or folder"),
         (["evaluate", "--dataset", "3dpw", "--data", "3dpw"], "--data /"),
         (
