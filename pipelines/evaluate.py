@@ -91,6 +91,7 @@ class Evaluation(Job):
     """What `evaluate` does."""
 
     config_class = EvaluateConfig
+    needs_records = True
     no_row_settings = OF_THE_OUTCOME | {
         "data", "output", "images", "body_model", "weights", "pose_shape_cfg", "keypoint_weights",
         "limit", "device", "shard_size", "batch_size", "per_frame_files",

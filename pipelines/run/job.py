@@ -31,6 +31,9 @@ class Job(ABC):
     no_row_settings: ClassVar[frozenset[str]]
     """Fields of the configuration that do not change what a row means, paths among them."""
 
+    needs_records: ClassVar[bool] = False
+    """Whether rows may not stay whose run's record is gone: what is made of all would mix them."""
+
     def __init__(self, config: Any) -> None:
         self.config = config
 
@@ -40,7 +43,10 @@ class Job(ABC):
 
     def check_settings(self, store: OutputFolder, dropped: Collection[str] = ()) -> None:
         """Raise UsageError if rows that stay, once some items are dropped, mean something else."""
-        check_settings(store, type(self.config), self.no_row_settings, self.record(), dropped)
+        check_settings(
+            store, type(self.config), self.no_row_settings, self.record(), dropped,
+            self.needs_records,
+        )  # fmt: skip
 
     def differences(self, record: Mapping[str, Any]) -> list[Difference]:
         """What rows would mean here that they do not by another's record."""

@@ -62,6 +62,7 @@ def check_settings(
     left_out: Collection[str],
     record: Mapping[str, Any],
     dropped: Collection[str] = (),
+    needs_records: bool = False,
 ) -> None:
     """Raise UsageError if rows that stay mean something else than those of a run would.
 
@@ -71,9 +72,17 @@ def check_settings(
         left_out: Fields of it that do not change what a row means, paths among them.
         record: Of the run that is to add rows: `config`, `model_files` and RESOLVED.
         dropped: Ids of the items whose rows go.
+        needs_records: Whether rows of which nobody knows what they mean may not stay.
     """
     for run in sorted(runs_that_stay(store, dropped)):
-        found = differences(config_class, left_out, read_manifest(store, run), record)
+        earlier = read_manifest(store, run)
+        if needs_records and "config" not in earlier:
+            raise UsageError(
+                f"{store.root} holds rows of run {run}, whose record in runs/ is not there: which "
+                "options they are of is not known; restore it, choose another --output, or "
+                "--overwrite all of it."
+            )
+        found = differences(config_class, left_out, earlier, record)
         if found:
             raise UsageError(f"{store.root} holds rows of run {run} {told(found)}: {MENDS}.")
 
@@ -158,7 +167,7 @@ def _said(option: str, value: Any, field: OptionField | None) -> str:
     """What was told, as on the command line."""
     if field is not None and field.is_switch:
         return f"{'without' if value == field.default else 'with'} {option}"
-    return f"without {option}" if value is None else f"with {option} {_text(value)}"
+    return f"without {option}" if value in (None, []) else f"with {option} {_text(value)}"
 
 
 def _text(value: Any) -> str:

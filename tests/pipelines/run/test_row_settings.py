@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from hierprob3d.configs.evaluation import EvaluateConfig
 from hierprob3d.configs.prediction import PredictConfig, RunConfig, SourceConfig
 from hierprob3d.pipelines.command.usage import UsageError
+from hierprob3d.pipelines.evaluate import Evaluation
 from hierprob3d.pipelines.predict import Prediction
 from hierprob3d.pipelines.run.manifest import plain
 from hierprob3d.pipelines.run.row_settings import (
@@ -110,6 +112,12 @@ def test_what_decides_a_row_is_told_by_option_with_both_values(change: Change, w
     assert words in told(found) and told(found).count("--detector") <= 2
 
 
+def test_a_list_that_was_not_given_is_told_as_such() -> None:
+    earlier, now = ({"config": {"metrics": names}} for names in ([], ["PVE"]))
+    found = differences(EvaluateConfig, (), earlier, now)
+    assert told(found) == "without --metrics (now with --metrics PVE)"
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -152,3 +160,15 @@ def test_rows_that_stay_are_those_that_count(tmp_path: Path, run: str, recorded:
         check_settings(store, PredictConfig, LEFT_OUT, now)
     check_settings(store, PredictConfig, LEFT_OUT, now, dropped={ITEM.item_id})
     assert runs_that_stay(store) == {run} and not runs_that_stay(store, {ITEM.item_id})
+
+
+def test_rows_without_a_record_stay_where_nothing_is_made_of_all(tmp_path: Path) -> None:
+    store = OutputFolder(str(tmp_path))
+    store.create()
+    table = frames_table([Frame(ITEM, None)], People(), [], 0.0, frames_schema(), "run")
+    store.write_table("frames/part-run-00000.parquet", table)
+    check_settings(store, PredictConfig, LEFT_OUT, record())
+    assert Evaluation.needs_records and not Prediction.needs_records
+    with pytest.raises(UsageError, match="rows of run run, whose record in runs/ is not there: "):
+        check_settings(store, PredictConfig, LEFT_OUT, record(), needs_records=True)
+    check_settings(store, PredictConfig, LEFT_OUT, record(), {ITEM.item_id}, needs_records=True)
