@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from hierprob3d.transforms.tables.schema import SCHEMA_VERSION, STAGE_SECONDS
 
 COUNTS = "row_counts"
-"""Key of the file metadata of frames and errors parts, as JSON; parts of tracks have `counts`."""
+"""Key of the file metadata of frames and errors parts, as JSON."""
 
 OF_FRAMES = ("status", "num_people")
 OF_ERRORS = ("stage", "error")
