@@ -62,6 +62,7 @@ def _preprocessed(config: EvaluateConfig, beam_words: list[str]) -> EvaluateConf
             device=config.device,
             limit=config.limit,
             retry_failed=config.retry_failed,
+            overwrite=config.overwrite,
         ),
         beam_words,
     )

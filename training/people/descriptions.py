@@ -44,7 +44,8 @@ def read_description(folder: Path) -> dict[str, Any]:
     path = folder / DESCRIPTION_FILE
     if not path.exists():
         raise FileNotFoundError(
-            f"{folder} has pictures but no {DESCRIPTION_FILE}: restore it, or remove the folder"
+            f"{folder} has pictures but no {DESCRIPTION_FILE}, which earlier versions "
+            "did not write: restore it, or remove the folder"
         )
     description: dict[str, Any] = json.loads(path.read_text())
     return description
