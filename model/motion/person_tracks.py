@@ -153,7 +153,7 @@ def _cut_bends(seen: Sightings, links: Links) -> None:
         near = along(links.previous, one, _HOPS_APART), along(links.next, other, _HOPS_APART)
         has_both = all(len(side) == _HOPS_APART for side in near)  # else the velocities are noise
         if has_both and _is_near_others(seen, one, np.concatenate(near)):
-            links.next[one] = links.previous[other] = -1
+            links.cut(one)
 
 
 def _cut_changes(seen: Sightings, links: Links) -> None:
@@ -161,8 +161,7 @@ def _cut_changes(seen: Sightings, links: Links) -> None:
     if seen.colours is None:
         return
     for place in changes(seen, links.previous, links.next, _SIGHTINGS_BESIDE):
-        links.previous[links.next[place]] = -1
-        links.next[place] = -1
+        links.cut(place)
 
 
 def _bends(seen: Sightings, links: Links, first: Integers, second: Integers) -> Floats:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .sightings import Floats, Integers, Sightings, colour_distances
+from .track_links import along
 
 _MIN_CHANGE = 20.0
 """Distance between the colours before and after that one person's do not have."""
@@ -58,9 +59,5 @@ def changes(seen: Sightings, previous: Integers, following: Integers, count: int
             continue
         chosen.append(int(first[number]))
         for neighbour, place in ((previous, first[number]), (following, second[number])):
-            for _ in range(count):  # the same change seen from beside it
-                if place < 0:
-                    break
-                is_taken[place] = True
-                place = neighbour[place]
+            is_taken[along(neighbour, place, count)] = True  # the same change seen from beside it
     return np.array(chosen, np.int64)

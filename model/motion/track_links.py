@@ -32,6 +32,11 @@ class Links:
         self.previous[matched.second] = matched.first
         self.confidences[matched.second] = matched.confidences
 
+    def cut(self, place: int) -> None:
+        """Ends the track of a sighting with it; what came after is another one's beginning."""
+        self.previous[self.next[place]] = -1
+        self.next[place] = -1
+
 
 def velocities(seen: Sightings, neighbour: Integers, numbers: Integers) -> Floats:
     """(M, 2) px per second over the last sightings, or the next ones; 0 where there are none.
